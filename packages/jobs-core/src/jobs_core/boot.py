@@ -1,0 +1,110 @@
+"""What a server must be before jobs are trusted to it: checked at every start, told by `jobs doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.errors import ServerRefused
+from jobs_core.settings import read_flag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobs_core.connection.client import Client
+
+REDIS_FLOOR = (7, 0)
+VALKEY_FLOOR = (7, 2)
+
+
+class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What matters of a server. `eviction` is its maxmemory-policy, `persistence` aof, rdb or none."""
+
+    server: str
+    version: str
+    eviction: str
+    persistence: str
+    role: str
+    maxmemory: int
+    used_memory: int
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of a server, and what was found wrong: refusals stop a program, warnings are logged."""
+
+    facts: ServerFacts
+    refusals: list[ServerRefused]
+    warnings: list[str]
+
+
+async def audit_server(
+    client: Client, *, env: Mapping[str, str] | None = None, deadline: float | None = None
+) -> Audit:
+    """Look at the server. Nothing is changed, and CONFIG is not needed: INFO tells all.
+
+    Raises `SettingsError` where JOBS_ALLOW_EVICTION would matter and is no switch.
+    """
+    raw = cast("bytes", await client.call("INFO", "everything", deadline=deadline))
+    info = dict(line.split(":", 1) for line in raw.decode(errors="replace").splitlines() if ":" in line)
+    valkey = info.get("server_name") == "valkey" or "valkey_version" in info
+    version = info.get("valkey_version") if valkey else info.get("redis_version")
+    aof, rdb = info.get("aof_enabled") == "1", info.get("rdb_last_save_time", "0") != "0" and _saves(info)
+    facts = ServerFacts(
+        server="valkey" if valkey else "redis",
+        version=version or "0",
+        eviction=info.get("maxmemory_policy", "noeviction"),
+        persistence="aof" if aof else "rdb" if rdb else "none",
+        role=info.get("role", ""),
+        maxmemory=int(info.get("maxmemory", "0")),
+        used_memory=int(info.get("used_memory", "0")),
+    )
+    refusals: list[ServerRefused] = []
+    warnings: list[str] = []
+    floor = VALKEY_FLOOR if valkey else REDIS_FLOOR
+    if _version(facts.version) < floor:
+        refusals.append(
+            ServerRefused(
+                reason=f"it is {facts.server} {facts.version}, which is too old",
+                remedy="Run Redis 7.0 or newer, or Valkey 7.2 or newer.",
+            )
+        )
+    if facts.eviction != "noeviction":
+        if read_flag("JOBS_ALLOW_EVICTION", env):
+            warnings.append(
+                f"maxmemory-policy is {facts.eviction}: the server may DELETE JOBS when memory is full "
+                "(JOBS_ALLOW_EVICTION=1)"
+            )
+        else:
+            refusals.append(
+                ServerRefused(
+                    reason=f"its maxmemory-policy is {facts.eviction}, so it deletes jobs if memory is full",
+                    remedy="Set maxmemory-policy noeviction, or JOBS_ALLOW_EVICTION=1 to run at that risk.",
+                )
+            )
+    if facts.persistence == "none":
+        warnings.append(
+            "the server keeps no append-only file: jobs are lost when it stops (set appendonly yes)"
+        )
+    if info.get("cluster_enabled") == "1":
+        refusals.append(
+            ServerRefused(
+                reason="it is a node of a cluster, which this version does not support yet",
+                remedy="Point REDIS_URL at a server that runs without cluster mode.",
+            )
+        )
+    if facts.role == "slave":
+        refusals.append(
+            ServerRefused(reason="it is a read-only replica", remedy="Point REDIS_URL at the primary.")
+        )
+    return Audit(facts=facts, refusals=refusals, warnings=warnings)
+
+
+def _version(text: str) -> tuple[int, int]:
+    parts = [int("".join(c for c in part if c.isdigit()) or 0) for part in text.split(".")[:2]]
+    return (parts[0], parts[1] if len(parts) > 1 else 0)
+
+
+def _saves(info: Mapping[str, str]) -> bool:
+    # INFO does not tell the save rules; a server that ever counted changes towards a save has some.
+    return info.get("rdb_bgsave_in_progress") == "1" or int(info.get("rdb_saves", "0")) > 0

@@ -1,0 +1,440 @@
+"""Every error that the packages raise.
+
+- JobsError
+    - ConfigurationError (a program exits with code 2)
+        - SettingsError: an environment variable has a wrong value
+        - DeclarationError: a queue, job or processor is declared wrongly
+        - ServerRefused: the server is too old, or would evict jobs
+    - PayloadError: a payload or result does not fit its declared type
+    - PayloadTooLarge: a payload or result is over the size cap
+    - OptionError: an option has a wrong value or an unknown name
+    - UnknownQueue: no code declares the queue
+    - UnknownJob: no code declares the job
+    - ConnectionFailed: the server could not be reached, nothing was applied
+    - OutcomeUnknown: the connection broke on the way, the call may have been applied
+    - Overloaded: the producer's buffer is full
+    - JobNotFound: no job has the id
+    - WrongState: the job is not in a state that allows the call
+    - ResultError: a job has no result to give
+        - JobFailed, JobCancelled, JobExpired: it ended in another way
+        - ResultExpired, ResultNotKept: it is not kept, or no longer
+        - ResultTimeout: it has not ended in the time given (also a TimeoutError)
+    - LeaseLost: the job was taken from this worker
+    - OwnerGone: the server holds this worker child for dead
+    - SchemaMismatch: the data was written by another major version
+    - ServerError: any other error reply
+        - ServerFull: memory, disk or replicas do not allow writes
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "ConfigurationError",
+    "ConnectionFailed",
+    "DeclarationError",
+    "JobCancelled",
+    "JobExpired",
+    "JobFailed",
+    "JobNotFound",
+    "JobsError",
+    "LeaseLost",
+    "OptionError",
+    "OutcomeUnknown",
+    "Overloaded",
+    "OwnerGone",
+    "PayloadError",
+    "PayloadTooLarge",
+    "ResultError",
+    "ResultExpired",
+    "ResultNotKept",
+    "ResultTimeout",
+    "SchemaMismatch",
+    "ServerError",
+    "ServerFull",
+    "ServerRefused",
+    "SettingsError",
+    "UnknownJob",
+    "UnknownQueue",
+    "WrongState",
+]
+
+_SHOWN = 120
+
+
+def _shown(value: object) -> str:
+    """Render a value for a message, bounded, since it may be a whole payload."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _hint(nearest: Sequence[str]) -> str:
+    return f"Did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
+
+
+class JobsError(Exception):
+    """Anything that the packages raise on purpose.
+
+    `code` is stable, for programs. Every error can be pickled, because handlers run in other processes.
+    """
+
+    code: ClassVar[str] = "jobs_error"
+
+    @property
+    def message(self) -> str:
+        """Return what happened and what to do, in words."""
+        return str(self)
+
+    def __reduce__(self) -> tuple[Callable[..., JobsError], tuple[object, ...]]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[JobsError], args: tuple[object, ...], fields: dict[str, object]) -> JobsError:
+    """Build an error again without calling its constructor, whose arguments are the fields and not `args`."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+class ConfigurationError(JobsError):
+    """The program cannot run as it is set up. Programs exit with `exit_code`."""
+
+    code = "configuration_error"
+    exit_code: ClassVar[int] = 2
+
+
+class SettingsError(ConfigurationError):
+    """An environment variable has a value that is not allowed.
+
+    `value` is what to show: whoever raises the error masks secrets before.
+    """
+
+    code = "settings_error"
+
+    def __init__(self, variable: str, value: str, allowed: str) -> None:
+        self.variable = variable
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{variable}={_shown(value)} is not allowed. Set it to {allowed}, or unset it.")
+
+
+class DeclarationError(ConfigurationError):
+    """A queue, job, processor or feature package is declared wrongly. `file` is `path:line` where known."""
+
+    code = "declaration_error"
+
+    def __init__(self, file: str, reason: str) -> None:
+        self.file = file
+        self.reason = reason
+        super().__init__(f"{file}: {reason}")
+
+
+class ServerRefused(ConfigurationError):
+    """The server is one that jobs must not be trusted to."""
+
+    code = "server_refused"
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"Will not use this server: {reason}. {remedy}")
+
+
+class PayloadError(JobsError):
+    """A payload or a result does not fit its declared type. `path` is a JSON path such as `$.to`."""
+
+    code = "payload_error"
+
+    def __init__(self, queue: str, job: str, path: str, reason: str, *, what: str = "payload") -> None:
+        self.queue = queue
+        self.job = job
+        self.path = path
+        self.reason = reason
+        self.what = what
+        super().__init__(
+            f"The {what} of job {job!r} in queue {queue!r} does not fit its type at {path}: {reason}. "
+            f"Mend the value, or the declared type."
+        )
+
+
+class PayloadTooLarge(JobsError):
+    """A payload or a result is over the size cap. `size` and `limit` are bytes of the encoded form."""
+
+    code = "payload_too_large"
+
+    def __init__(self, queue: str, job: str, size: int, limit: int, *, what: str = "payload") -> None:
+        self.queue = queue
+        self.job = job
+        self.size = size
+        self.limit = limit
+        self.what = what
+        super().__init__(
+            f"The {what} of job {job!r} in queue {queue!r} has {size:,} bytes, the limit is {limit:,}. "
+            f"Store the data elsewhere and pass a reference to it."
+        )
+
+
+class OptionError(JobsError):
+    """An option has a value that is not allowed, or a name that does not exist."""
+
+    code = "option_error"
+
+    def __init__(self, option: str, value: object, reason: str) -> None:
+        self.option = option
+        self.value = value
+        self.reason = reason
+        super().__init__(f"Option {option}={_shown(value)}: {reason}.")
+
+
+class UnknownQueue(JobsError):
+    """No code declares the queue. `nearest` are declared names that look alike."""
+
+    code = "unknown_queue"
+
+    def __init__(self, queue: str, nearest: Sequence[str] = ()) -> None:
+        self.queue = queue
+        self.nearest = list(nearest)
+        super().__init__(
+            f"No code declares queue {queue!r}. {_hint(self.nearest)}"
+            f"Declare it in a feature folder, or name its package in JOBS_FEATURES."
+        )
+
+
+class UnknownJob(JobsError):
+    """No code declares the job in this queue. `nearest` are declared names that look alike."""
+
+    code = "unknown_job"
+
+    def __init__(self, queue: str, job: str, nearest: Sequence[str] = ()) -> None:
+        self.queue = queue
+        self.job = job
+        self.nearest = list(nearest)
+        super().__init__(
+            f"No code declares job {job!r} in queue {queue!r}. {_hint(self.nearest)}"
+            f"Declare it with Queue.job() beside the queue."
+        )
+
+
+class ConnectionFailed(JobsError):
+    """The server could not be reached; nothing was applied. `address` never holds a password."""
+
+    code = "connection_failed"
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(
+            f"Cannot reach the server at {address}: {reason}. Nothing was applied. "
+            f"Check that it runs and that REDIS_URL is right, then call again."
+        )
+
+
+class OutcomeUnknown(JobsError):
+    """The connection broke after the call was sent, so it may have been applied or not.
+
+    `submission` is what `producer.resubmit(error)` sends again; it applies once however often it arrives.
+    """
+
+    code = "outcome_unknown"
+
+    def __init__(self, job_id: str, queue: str = "", reason: str = "", *, submission: object = None) -> None:
+        self.job_id = job_id
+        self.queue = queue
+        self.reason = reason
+        self.submission = submission
+        where = f" of queue {queue!r}" if queue else ""
+        why = f": {reason}" if reason else ""
+        super().__init__(
+            f"The connection was lost before the answer for job {job_id!r}{where} came{why}. "
+            f"It may have been applied. Call producer.resubmit(error) within 1 h: it applies once."
+        )
+
+
+class Overloaded(JobsError):
+    """The producer's buffer stayed full for the whole timeout; the job was not enqueued."""
+
+    code = "overloaded"
+
+    def __init__(self, queue: str, waiting: int) -> None:
+        self.queue = queue
+        self.waiting = waiting
+        super().__init__(
+            f"The producer holds {waiting:,} unsent jobs, so one for queue {queue!r} was not taken. "
+            f"Enqueue fewer at once, use enqueue_many, or raise enqueue_timeout."
+        )
+
+
+class JobNotFound(JobsError):
+    """No job with this id is kept in the queue."""
+
+    code = "job_not_found"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        self.queue = queue
+        self.job_id = job_id
+        super().__init__(
+            f"Queue {queue!r} has no job {job_id!r}. It never existed or was removed; "
+            f"keep finished jobs with remove_on_complete=False or result_ttl."
+        )
+
+
+class WrongState(JobsError):
+    """The job is not in a state that allows the call. `expected` are the states that do."""
+
+    code = "wrong_state"
+
+    def __init__(self, queue: str, job_id: str, state: str, expected: str | Sequence[str]) -> None:
+        self.queue = queue
+        self.job_id = job_id
+        self.state = str(state)
+        self.expected = [expected] if isinstance(expected, str) else [str(one) for one in expected]
+        super().__init__(
+            f"Job {job_id!r} of queue {queue!r} is {self.state}, this needs it to be "
+            f"{' or '.join(self.expected)}. Nothing was changed; look at the job again."
+        )
+
+
+class ResultError(JobsError):
+    """The job has no result to give."""
+
+    code = "result_error"
+
+    def __init__(self, queue: str, job_id: str, message: str = "has no result. Look at its state") -> None:
+        self.queue = queue
+        self.job_id = job_id
+        super().__init__(f"Job {job_id!r} of queue {queue!r} {message}.")
+
+
+class JobFailed(ResultError):
+    """The job failed for good."""
+
+    code = "job_failed"
+
+    def __init__(self, queue: str, job_id: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            queue,
+            job_id,
+            f"failed for good: {reason or 'no reason given'}. Mend the cause, then retry the job",
+        )
+
+
+class JobCancelled(ResultError):
+    """The job was cancelled."""
+
+    code = "job_cancelled"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(queue, job_id, "was cancelled. Enqueue it again if it is still wanted")
+
+
+class JobExpired(ResultError):
+    """The job was not started before its time ran out."""
+
+    code = "job_expired"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(
+            queue,
+            job_id,
+            "expired before it could start. Run more workers, or give it more time with expires_in",
+        )
+
+
+class ResultExpired(ResultError):
+    """The job completed, but its result is no longer kept."""
+
+    code = "result_expired"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(
+            queue, job_id, "completed, but its result is no longer kept. Read it sooner, or raise result_ttl"
+        )
+
+
+class ResultNotKept(ResultError):
+    """The job keeps no result, so there is nothing to wait for."""
+
+    code = "result_not_kept"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        super().__init__(
+            queue,
+            job_id,
+            "keeps no result. Declare a result type or set result_ttl, or wait with done() instead",
+        )
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """The job did not end in the time given; it goes on. `timeout` is in seconds."""
+
+    code = "result_timeout"
+
+    def __init__(self, queue: str, job_id: str, timeout: float) -> None:
+        self.timeout = timeout
+        super().__init__(
+            queue, job_id, f"has not ended within {timeout:g} s. It goes on; wait again, or cancel it"
+        )
+
+
+class LeaseLost(JobsError):
+    """The server gave the job to another worker, so what this one did with it is refused."""
+
+    code = "lease_lost"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        self.queue = queue
+        self.job_id = job_id
+        super().__init__(
+            f"This worker no longer holds job {job_id!r} of queue {queue!r}; its outcome was not recorded. "
+            f"Another worker runs it; guard your own writes with ctx.fence."
+        )
+
+
+class OwnerGone(JobsError):
+    """The server holds this worker child for dead; it must go on under a new owner id."""
+
+    code = "owner_gone"
+
+    def __init__(self, queue: str, owner: str) -> None:
+        self.queue = queue
+        self.owner = owner
+        super().__init__(
+            f"Queue {queue!r} holds worker child {owner!r} for dead, and its jobs run elsewhere. "
+            f"Cancel its handlers and go on under a new owner id."
+        )
+
+
+class SchemaMismatch(JobsError):
+    """The data on the server was written by a major version that this one does not read."""
+
+    code = "schema_mismatch"
+
+    def __init__(self, found: str | int, supported: str | int) -> None:
+        self.found = str(found)
+        self.supported = str(supported)
+        super().__init__(
+            f"The server holds data of schema {found}, this version reads {supported}. "
+            f"Run matching versions of producer, worker and dashboard, or use another JOBS_PREFIX."
+        )
+
+
+class ServerError(JobsError):
+    """The server answered with an error that has no class of its own."""
+
+    code = "server_error"
+
+    def __init__(self, reply: str) -> None:
+        self.reply = reply
+        super().__init__(f"The server answered: {reply}. Look at its log, and run `jobs doctor`.")
+
+
+class ServerFull(ServerError):
+    """The server takes no writes now (memory, disk or replicas). Nothing was applied; draining goes on."""
+
+    code = "server_full"

@@ -1,0 +1,36 @@
+"""Ids of jobs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from itertools import count
+from time import time_ns
+
+__all__ = ["new_job_id"]
+
+_COUNTER_BITS = 52
+
+
+def _seeded() -> Callable[[], int]:
+    # One bit less than the counter has, so that it never wraps and ids of one process stay in order.
+    return count(secrets.randbits(_COUNTER_BITS - 1)).__next__
+
+
+_next = _seeded()
+
+
+def new_job_id() -> str:
+    """Return a new id of 24 hex digits that sorts by time: 11 digits Unix milliseconds, 13 digits counter."""
+    # Half the time of formatting the two numbers.
+    return ((time_ns() // 1_000_000 << _COUNTER_BITS) + _next()).to_bytes(12, "big").hex()
+
+
+def _reseed() -> None:
+    global _next  # noqa: PLW0603 - a forked child would repeat the ids of its parent
+    _next = _seeded()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reseed)

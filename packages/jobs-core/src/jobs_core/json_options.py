@@ -1,0 +1,98 @@
+"""Job options as JSON writes them: in `JOBS_DEFAULT_OPTIONS`, in files, on the command line and over HTTP.
+
+As in Python, with durations also as text (`"30s"`), `run_at` as RFC 3339, a backoff as
+`{"type": "exponential", "base": 1, "max": 3600, "jitter": 0.2}` (`linear`, `fixed`) or a list of durations,
+and what to keep as `{"count": 100, "age": "24h", "bytes": 1000000}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import cast
+
+from jobs_core.backoff import Backoff, Delays, Exponential, Fixed, Linear
+from jobs_core.durations import Duration, parse_duration
+from jobs_core.errors import OptionError
+from jobs_core.options import JobOptions, Keep
+
+__all__ = ["parse_options"]
+
+_DURATIONS = frozenset({"delay", "timeout", "result_ttl"})
+_KEEPS = frozenset({"remove_on_complete", "remove_on_fail"})
+_KINDS = {"exponential": Exponential, "linear": Linear, "fixed": Fixed}
+
+
+def parse_options(data: object) -> JobOptions:
+    """Return the options that decoded JSON means; names and values are checked where they are used.
+
+    Raises `OptionError` for a form that means nothing.
+    """
+    if not isinstance(data, Mapping):
+        raise OptionError("options", data, "job options are an object")
+    parsed: dict[str, object] = {}
+    for option, value in cast("Mapping[str, object]", data).items():
+        if option in _DURATIONS:
+            parsed[option] = _duration(option, value)
+        elif option in _KEEPS:
+            parsed[option] = _keep(option, value)
+        elif option == "backoff":
+            parsed[option] = _backoff(value)
+        elif option == "run_at":
+            parsed[option] = _instant(option, value)
+        else:
+            parsed[option] = value
+    return cast("JobOptions", parsed)
+
+
+def _duration(option: str, value: object) -> Duration:
+    return parse_duration(value, name=option) if isinstance(value, str) else cast("Duration", value)
+
+
+def _keep(option: str, value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    limits = _only(option, cast("Mapping[str, object]", value), {"count", "age", "bytes"})
+    age = limits.get("age")
+    return Keep(
+        count=cast("int | None", limits.get("count")),
+        age=None if age is None else _duration(f"{option}.age", age),
+        bytes=cast("int | None", limits.get("bytes")),
+    )
+
+
+def _backoff(value: object) -> Backoff:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return Delays([_duration("backoff", one) for one in cast("Sequence[object]", value)])
+    if isinstance(value, str):
+        value = {"type": value}
+    if not isinstance(value, Mapping):
+        raise OptionError("backoff", value, 'it must be an object with a "type", or a list of durations')
+    fields = _only("backoff", cast("Mapping[str, object]", value), {"type", "base", "max", "jitter"})
+    kind = _KINDS.get(str(fields.get("type")))
+    if kind is None:
+        raise OptionError("backoff.type", fields.get("type"), f"it must be {', '.join(_KINDS)}")
+    if kind is Fixed and "max" in fields:
+        raise OptionError("backoff.max", fields["max"], "a fixed backoff has none")
+    arguments = {
+        field: _duration(f"backoff.{field}", one) if field != "jitter" else cast("float", one)
+        for field, one in fields.items()
+        if field != "type"
+    }
+    return cast("Backoff", kind(**arguments))  # pyright: ignore[reportArgumentType] - checked when it is made
+
+
+def _instant(option: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise OptionError(option, value, "it must read like 2027-01-31T09:00:00+01:00") from None
+
+
+def _only(option: str, fields: Mapping[str, object], known: set[str]) -> Mapping[str, object]:
+    for field in fields:
+        if field not in known:
+            raise OptionError(f"{option}.{field}", fields[field], f"there is only {', '.join(sorted(known))}")
+    return fields

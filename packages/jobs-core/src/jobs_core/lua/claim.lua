@@ -1,0 +1,129 @@
+--- Takes up to `want` waiting jobs for an owner, promotes what is due first, and registers the owner as idle while it has free slots.
+-- PREFIX: P
+-- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str
+-- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting
+-- ERRORS: SCHEMA, STALE, OWNER_GONE
+-- INCLUDE: open save tick session remember due
+-- FLAGS: allow-oom
+local q = open(P, session)
+if q.err then
+  return q
+end
+local active = P .. "active:" .. owner
+local known, err = session_verdict(q, session, seq)
+if err then
+  return err
+end
+local deadline = tonumber(redis.call("ZSCORE", P .. "owners", owner))
+if deadline and deadline < 0 or not deadline and register == 0 then
+  return redis.error_reply("OWNER_GONE " .. owner)
+end
+if known then
+  -- The reply of this very call was lost: what it took, and has not been settled since, is told again.
+  local first, last = string.match(known, "(%d+) (%d+)")
+  local ids, recs, fences, states = redis.call("ZRANGEBYSCORE", active, first, last), {}, {}, {}
+  if ids[1] then
+    recs = redis.call("HMGET", P .. "rec", unpack(ids))
+    states = redis.call("HMGET", P .. "state", unpack(ids))
+    fences = redis.call("ZMSCORE", active, unpack(ids))
+  end
+  local held = redis.call("HMGET", P .. "meta", "alarm", "alarm_owner")
+  local alarm = held[2] == owner and math.max(held[1] - q.ms, 0) or -1
+  local left = redis.call("ZCARD", P .. "waiting")
+  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left }
+end
+
+tick(q)
+if not deadline then
+  redis.call("ZADD", P .. "owners", q.lease + 20000, owner)
+end
+local promoted, next_due = due(q, 128)
+
+local ids, taken, bytes, gone, left = {}, {}, 0, {}, nil
+if not q.paused and want > 0 then
+  local room = {}
+  for name, n in string.gmatch(limits, "([^,=]+)=(%d+)") do
+    room[name] = tonumber(n)
+  end
+  -- A few records show how large they are here; how many more are read follows from that.
+  local offset, read, step, full = 0, 0, math.min(want, 16), false
+  if limits ~= "" then
+    step = 16
+  end
+  repeat
+    local heads = redis.call("ZRANGE", P .. "waiting", offset, offset + step - 1)
+    local recs = heads[1] and redis.call("HMGET", P .. "rec", unpack(heads)) or {}
+    for i = 1, #heads do
+      local rec = recs[i]
+      read = read + (rec and #rec or 0)
+      if not rec then
+        gone[#gone + 1] = heads[i]
+      elseif #ids >= want or (#ids > 0 and bytes + #rec > max_bytes) then
+        full = true
+        break
+      else
+        local name = limits ~= "" and string.sub(rec, 37, 36 + string.byte(rec, 21))
+        if not name or (room[name] or 1) > 0 then
+          ids[#ids + 1] = heads[i]
+          taken[#taken + 1] = rec
+          bytes = bytes + #rec
+          if room[name] then
+            room[name] = room[name] - 1
+          end
+        end
+      end
+    end
+    offset = offset + #heads
+    if #heads < step then
+      left = not full and offset - #ids - #gone or nil
+      break
+    end
+    local fit = math.ceil((max_bytes - bytes) * offset / math.max(read, 1))
+    step = math.max(math.min(limits == "" and want - #ids or 64, fit, 64), 1)
+    -- A name at its own limit is passed over, and how far one call looks past it is bounded.
+  until full or #ids >= want or offset >= 2048 or read >= 4194304
+end
+left = left or redis.call("ZCARD", P .. "waiting") - #ids - #gone
+
+local states, unroutable = {}, {}
+if redis.call("EXISTS", P .. "state", P .. "unroutable.names") > 0 then
+  states = ids[1] and redis.call("HMGET", P .. "state", unpack(ids)) or states
+  unroutable = redis.call("HRANDFIELD", P .. "unroutable.names", 128)
+end
+if gone[1] then
+  redis.call("ZREM", P .. "waiting", unpack(gone))
+  redis.call("HINCRBY", P .. "stats", "ghosts", #gone)
+end
+local alarm, idle = -1, free > #ids
+if idle then
+  redis.call("ZADD", P .. "idle", q.ms * 1024 + math.min(free - #ids, 1023), owner)
+  if next_due then
+    local held = redis.call("HMGET", P .. "meta", "alarm", "alarm_owner")
+    local current = tonumber(held[1] or 0)
+    if next_due < current or current < q.ms or held[2] == owner then
+      redis.call("HSET", P .. "meta", "alarm", next_due, "alarm_owner", owner)
+      alarm = math.max(next_due - q.ms, 0)
+    end
+  end
+else
+  redis.call("ZREM", P .. "idle", owner)
+end
+-- Of what was promoted here the others need only hear what this owner left; a claim that leaves work wakes one more.
+q.need = math.min(left, math.max(promoted, idle and 0 or 1))
+local fence = math.max(q.stamp + 1, q.now)
+if ids[1] then
+  q.stamp = fence + #ids - 1
+end
+local first, now = string.format("%.0f", fence), string.format("%.0f", q.now)
+remember(q, session, seq, string.format("%s %.0f", first, fence + math.max(#ids, 1) - 1))
+save(q)
+-- The jobs move last: whatever failed before, they still wait.
+if ids[1] then
+  local pairs = {}
+  for i = 1, #ids do
+    pairs[2 * i - 1], pairs[2 * i] = fence + i - 1, ids[i]
+  end
+  redis.call("ZADD", active, unpack(pairs))
+  redis.call("ZREM", P .. "waiting", unpack(ids))
+end
+return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left }

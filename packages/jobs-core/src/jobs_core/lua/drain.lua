@@ -1,0 +1,24 @@
+--- Removes waiting jobs, or delayed ones, the next first and at most `limit` (500) a call; active ones are never touched.
+-- PREFIX: P
+-- ARGV: home:str limit:int
+-- RETURNS: jobs removed, jobs left in that home
+-- ERRORS: SCHEMA, BAD_HOME, WRONGTYPE
+-- INCLUDE: open save unsound forget notify
+-- FLAGS: allow-oom
+local q = open(P)
+local bad = q.err and q or unsound(P)
+if bad then
+  return bad
+end
+if home ~= "waiting" and home ~= "delayed" then
+  return redis.error_reply("BAD_HOME " .. home)
+end
+local ids = limit > 0 and redis.call("ZRANGE", P .. home, 0, math.min(limit, 500) - 1) or {}
+if ids[1] then
+  notify(q, ids, "removed")
+  forget(q, ids, false, false)
+  redis.call("ZREM", P .. home, unpack(ids))
+  redis.call("HINCRBY", P .. "stats", "removed", #ids)
+end
+save(q)
+return { #ids, redis.call("ZCARD", P .. home) }

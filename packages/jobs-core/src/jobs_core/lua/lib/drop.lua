@@ -1,0 +1,13 @@
+--- Removes retained jobs from a final home with their result and all that is kept of them. Returns the bytes that stay there.
+-- INCLUDE: weight forget
+local function drop(q, home, ids)
+  local bytes = 0
+  for i = 1, #ids do
+    bytes = bytes + weight(q.P, ids[i])
+  end
+  redis.call("HDEL", q.P .. "result", unpack(ids))
+  redis.call("ZREM", q.P .. "result.due", unpack(ids))
+  forget(q, ids, false, false)
+  redis.call("ZREM", q.P .. home, unpack(ids))
+  return redis.call("HINCRBY", q.P .. "meta", "bytes:" .. home, 0 - bytes)
+end

@@ -1,0 +1,32 @@
+--- The only door to a final state. `infos` are what is told of the jobs afterwards (opaque), kept for ttl_ms or with the job.
+-- keep = {count, age_ms, bytes}; count 0 removes the jobs at once. The caller takes them out of their home.
+-- INCLUDE: notify forget retain
+local function finish(q, state, ids, infos, keep, ttl_ms, plain)
+  local P = q.P
+  local kept = keep[1] ~= 0
+  if kept or ttl_ms > 0 then
+    local fields, due = {}, {}
+    local till = string.format("%.0f", q.ms + ttl_ms)
+    for i = 1, #ids do
+      fields[2 * i - 1], fields[2 * i] = ids[i], infos[i]
+      due[2 * i - 1], due[2 * i] = till, ids[i]
+    end
+    redis.call("HSET", P .. "result", unpack(fields))
+    if not kept then
+      redis.call("ZADD", P .. "result.due", unpack(due))
+    end
+  end
+  -- Few queues hold more of their jobs than records: one look tells.
+  local bare = redis.call("EXISTS", P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint") == 0
+  if not bare then
+    notify(q, ids, state)
+  end
+  if kept then
+    if not bare then
+      redis.call("HDEL", P .. "progress", unpack(ids))
+    end
+    retain(q, state, ids, keep, plain)
+  else
+    forget(q, ids, plain, bare)
+  end
+end

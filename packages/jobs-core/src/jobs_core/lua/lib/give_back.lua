@@ -1,0 +1,55 @@
+--- Ends an owner: returns at most 128 of its jobs to `waiting`, each to the score it had; `charged` ids spend one crash.
+-- A job over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
+-- INCLUDE: record history ready_at score to_ready finish
+local function give_back(q, owner, charged)
+  local P = q.P
+  local active = P .. "active:" .. owner
+  local ids = redis.call("ZRANGE", active, 0, 127)
+  local back, poisoned, pairs, spent = {}, {}, {}, {}
+  local recs, states = {}, {}
+  if ids[1] then
+    recs = redis.call("HMGET", P .. "rec", unpack(ids))
+    states = redis.call("HMGET", P .. "state", unpack(ids))
+  end
+  for i = 1, #ids do
+    local id = ids[i]
+    if recs[i] then
+      local flags, priority, stamp, due_ms, name = record(recs[i])
+      local attempts, crashes, releases, cancel, again = history(states[i])
+      local guilty = charged == "all" or charged[id]
+      if guilty then
+        crashes = crashes + 1
+        redis.call("HINCRBY", P .. "stats", "stalled:" .. name, 1)
+      else
+        releases = releases + 1
+      end
+      spent[#spent + 1] = id
+      spent[#spent + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, again)
+      if guilty and crashes > q.max_stalled then
+        poisoned[#poisoned + 1] = id
+        finish(q, "failed", { id }, { string.format("poison %.0f %.0f", crashes, attempts) }, { -1, -1, -1 }, 0, flags == 0)
+        redis.call("HINCRBY", P .. "stats", "failed:" .. name, 1)
+      else
+        back[#back + 1] = id
+        pairs[#pairs + 1] = score(q, ready_at(stamp, due_ms, again), priority)
+        pairs[#pairs + 1] = id
+      end
+    end
+  end
+  if ids[1] then
+    to_ready(q, pairs)
+    if spent[1] then
+      redis.call("HSET", P .. "state", unpack(spent))
+    end
+    redis.call("ZREM", active, unpack(ids))
+  end
+  local left = redis.call("ZCARD", active)
+  -- The dead are kept for 10 min with a negative score, so a thawed one is refused whatever it sends; -1 still has jobs to return.
+  redis.call("ZADD", P .. "owners", left > 0 and -1 or -q.ms, owner)
+  redis.call("ZREM", P .. "idle", owner)
+  if redis.call("HGET", P .. "meta", "alarm_owner") == owner then
+    redis.call("HDEL", P .. "meta", "alarm", "alarm_owner")
+    q.need = math.max(q.need, 1)
+  end
+  return back, poisoned, left
+end

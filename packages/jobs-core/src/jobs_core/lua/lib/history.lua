@@ -1,0 +1,7 @@
+--- Unpacks what `state` keeps of a job that has a history: attempts, crashes, releases, cancel flag, ready time (ms).
+local function history(packed)
+  if not packed then
+    return 0, 0, 0, 0, 0
+  end
+  return struct.unpack(">I4I4I4BI8", packed)
+end

@@ -1,0 +1,24 @@
+--- Opens a queue for a transition: checks the schema, reads the time once, the clocks, and what is remembered of the session.
+-- Returns a table with P, now (us), ms, new, stamp, lease, seen, or one with `err`. What `cfg` holds is read when first asked for.
+-- INCLUDE: clock config
+local function open(P, session)
+  local now = clock()
+  local m = redis.call("HMGET", P .. "meta", "schema", "stamp", "lease", "seen", "session:" .. (session or ""))
+  if m[1] and m[1] ~= "1" then
+    return redis.error_reply("SCHEMA " .. m[1])
+  end
+  local stamp = tonumber(m[2]) or 0
+  return setmetatable({
+    P = P,
+    now = now,
+    ms = math.floor(now / 1000),
+    new = not m[1],
+    stamp = stamp,
+    stored = stamp,
+    lease = tonumber(m[3]) or 0,
+    seen = tonumber(m[4]) or 0,
+    need = 0,
+    kept = m[5],
+    fields = {},
+  }, { __index = config })
+end

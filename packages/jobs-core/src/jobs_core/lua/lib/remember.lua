@@ -1,0 +1,7 @@
+--- Remembers the verdict of a session's newest call for as long as the session is used, and 1 h longer. Saving the queue writes it.
+local function remember(q, session, seq, verdict)
+  if not q.kept then
+    redis.call("ZADD", q.P .. "sessions", q.ms, session)
+  end
+  q.fields = { "session:" .. session, string.format("%.0f %.0f %s", seq, q.ms, verdict) }
+end

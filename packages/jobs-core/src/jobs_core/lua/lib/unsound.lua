@@ -1,0 +1,17 @@
+--- Checks the types of a queue's keys before the first write, so that what a script does it does whole.
+-- A key that somebody else put there is refused. The scripts of the hot path order their writes instead.
+local function unsound(P)
+  local kinds = {
+    hash = "rec meta state history progress checkpoint result stats waiters unroutable.names",
+    zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions",
+  }
+  for kind, names in pairs(kinds) do
+    for name in string.gmatch(names, "%S+") do
+      local found = redis.call("TYPE", P .. name).ok
+      if found ~= "none" and found ~= kind then
+        return redis.error_reply("WRONGTYPE " .. P .. name .. " is a " .. found)
+      end
+    end
+  end
+  return nil
+end

@@ -1,0 +1,59 @@
+--- Pages through one home from a position on; with a job name only its jobs, looking at no more than 1000 of the others.
+-- PREFIX: P
+-- ARGV: home:str newest:int score:str id:str skip:int limit:int name:str
+-- RETURNS: ids, their scores, score and id of the last one looked at ("" at the end of the home), how many were skipped
+-- INCLUDE: record
+-- FLAGS: no-writes
+local key = P .. home
+local range = newest == 1 and { "ZREVRANGE", "ZREVRANK" } or { "ZRANGE", "ZRANK" }
+local start = 0
+if score ~= "" then
+  local rank = redis.call("ZSCORE", key, id) == score and redis.call(range[2], key, id)
+  if rank then
+    start = rank + 1
+  elseif newest == 1 then
+    -- The one shown last has left: on from the first of its instant, rather twice than never.
+    start = redis.call("ZCOUNT", key, "(" .. score, "+inf")
+  else
+    start = redis.call("ZCOUNT", key, "-inf", "(" .. score)
+  end
+end
+local skipped = math.min(skip, math.max(redis.call("ZCARD", key) - start, 0))
+start = start + skipped
+
+local ids, scores, looked, bytes, last, last_score = {}, {}, 0, 0, "", ""
+while #ids < limit and looked < 1000 and bytes < 1048576 do
+  local step = name == "" and limit or 32
+  local found = redis.call(range[1], key, start + looked, start + looked + step - 1, "WITHSCORES")
+  local members = {}
+  for i = 1, #found, 2 do
+    members[#members + 1] = found[i]
+  end
+  local recs = {}
+  if name ~= "" and members[1] then
+    recs = redis.call("HMGET", P .. "rec", unpack(members))
+  end
+  for i = 1, #members do
+    local match = name == ""
+    if recs[i] then
+      local _, _, _, _, wire = record(recs[i])
+      match = wire == name or string.sub(wire, 1, #name + 1) == name .. "@"
+      bytes = bytes + #recs[i]
+    end
+    if match then
+      ids[#ids + 1] = members[i]
+      scores[#ids] = found[2 * i]
+    end
+    looked, last, last_score = looked + 1, members[i], found[2 * i]
+    if #ids >= limit then
+      break
+    end
+  end
+  if #members < step then
+    break
+  end
+end
+if start + looked >= redis.call("ZCARD", key) then
+  last, last_score = "", ""
+end
+return { ids, scores, last_score, last, skipped }

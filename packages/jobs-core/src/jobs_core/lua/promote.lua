@@ -1,0 +1,45 @@
+--- Promotes delayed jobs: those that are due, at most 128, or the named ones at once.
+-- PREFIX: P
+-- REST: ids to promote whether due or not (at most 128)
+-- RETURNS: jobs promoted, ms until the next due job (-1: none)
+-- ERRORS: SCHEMA, WRONGTYPE
+-- INCLUDE: open save unsound due history score to_ready
+-- FLAGS: allow-oom
+local q = open(P)
+local bad = q.err and q or unsound(P)
+if bad then
+  return bad
+end
+local function promote(names)
+  local scores = redis.call("ZMSCORE", P .. "delayed", unpack(names))
+  local states = redis.call("HMGET", P .. "state", unpack(names))
+  local ids, pairs, entries, seen = {}, {}, {}, {}
+  for i = 1, #names do
+    if scores[i] and not seen[names[i]] then
+      local attempts, crashes, releases, cancel = history(states[i])
+      seen[names[i]] = true
+      ids[#ids + 1] = names[i]
+      pairs[#pairs + 1] = score(q, q.ms * 1000, scores[i] % 16)
+      pairs[#pairs + 1] = names[i]
+      -- Its place is that of a job ready now, also when a worker gives it back.
+      entries[#entries + 1] = names[i]
+      entries[#entries + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, q.ms)
+    end
+  end
+  if ids[1] then
+    to_ready(q, pairs)
+    redis.call("HSET", P .. "state", unpack(entries))
+    redis.call("ZREM", P .. "delayed", unpack(ids))
+  end
+  return #ids
+end
+local promoted, next_due
+if ARGV[1] then
+  promoted = promote(ARGV)
+  local head = redis.call("ZRANGE", P .. "delayed", 0, 0, "WITHSCORES")
+  next_due = head[1] and math.floor(head[2] / 16)
+else
+  promoted, next_due = due(q, 128)
+end
+save(q)
+return { promoted, next_due and math.max(next_due - q.ms, 0) or -1 }

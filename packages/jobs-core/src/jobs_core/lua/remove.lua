@@ -1,0 +1,53 @@
+--- Removes jobs from whatever home they are in; an active one is refused.
+-- PREFIX: P
+-- REST: ids (at most 128)
+-- RETURNS: for each: 1 removed, 0 not known, or "active"
+-- ERRORS: SCHEMA, WRONGTYPE
+-- INCLUDE: open save unsound record homes drop forget notify unpark
+-- FLAGS: allow-oom
+local q = open(P)
+local bad = q.err and q or unsound(P)
+if bad then
+  return bad
+end
+if not ARGV[1] then
+  return {}
+end
+local states = homes(P, ARGV)
+local verdicts, groups, seen = {}, {}, {}
+for i = 1, #ARGV do
+  local id, state = ARGV[i], states[i]
+  if state == "" or seen[id] then
+    verdicts[i] = "0"
+  elseif state == "active" then
+    verdicts[i] = "active"
+  else
+    groups[state] = groups[state] or {}
+    table.insert(groups[state], id)
+    seen[id] = true
+    verdicts[i] = "1"
+  end
+end
+for state, ids in pairs(groups) do
+  if state == "finished" then
+    redis.call("HDEL", P .. "result", unpack(ids))
+    redis.call("ZREM", P .. "result.due", unpack(ids))
+  elseif state == "completed" or state == "failed" or state == "cancelled" or state == "expired" then
+    drop(q, state, ids)
+  else
+    if state == "unroutable" then
+      local recs, counts = redis.call("HMGET", P .. "rec", unpack(ids)), {}
+      for i = 1, #ids do
+        local _, _, _, _, name = record(recs[i] or string.rep("\0", 36))
+        counts[name] = (counts[name] or 0) + 1
+      end
+      unpark(q, counts)
+    end
+    notify(q, ids, "removed")
+    forget(q, ids, false, false)
+    redis.call("ZREM", P .. state, unpack(ids))
+    redis.call("HINCRBY", P .. "stats", "removed", #ids)
+  end
+end
+save(q)
+return verdicts

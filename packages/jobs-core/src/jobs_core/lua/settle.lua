@@ -1,0 +1,126 @@
+--- Settles deliveries of one owner, in groups of one verb: complete, fail, retry, release, unroutable.
+-- A delivery whose fence is no longer the one in force is refused and changes nothing.
+-- PREFIX: P
+-- ARGV: session:str seq:int owner:str
+-- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail) or delay_ms (retry), info
+-- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost)
+-- ERRORS: SCHEMA, STALE, BAD_VERB
+-- INCLUDE: open save session remember record history ready_at score to_ready rearm finish
+-- FLAGS: allow-oom
+local q = open(P, session)
+if q.err then
+  return q
+end
+local known, err = session_verdict(q, session, seq)
+if known or err then
+  return known or err
+end
+local at, verbs = 4, { complete = "completed", fail = "failed", retry = "retried", release = "", unroutable = "" }
+while at <= #ARGV do
+  if not verbs[ARGV[at]] then
+    return redis.error_reply("BAD_VERB " .. ARGV[at])
+  end
+  at = at + 9 + 4 * ARGV[at + 2]
+end
+local active = P .. "active:" .. owner
+
+local function put_back(verb, ids, delays, infos)
+  local recs = redis.call("HMGET", P .. "rec", unpack(ids))
+  local states = redis.call("HMGET", P .. "state", unpack(ids))
+  local ready, late, spent, first_due = {}, {}, {}, nil
+  for i = 1, #ids do
+    local id = ids[i]
+    if recs[i] then
+      local _, priority, stamp, due_ms = record(recs[i])
+      local attempts, crashes, releases, cancel, again = history(states[i])
+      local delay = tonumber(delays[i])
+      if verb == "retry" then
+        attempts = attempts + 1
+        again = q.ms + delay
+        local past = redis.call("HGET", P .. "history", id) or ""
+        if #past + #infos[i] <= 65536 then
+          redis.call("HSET", P .. "history", id, past .. infos[i])
+        end
+      else
+        releases = releases + 1
+      end
+      spent[#spent + 1] = id
+      spent[#spent + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, again)
+      if verb == "retry" and delay > 0 then
+        late[#late + 1] = again * 16 + priority
+        late[#late + 1] = id
+        first_due = math.min(first_due or again, again)
+      else
+        ready[#ready + 1] = score(q, ready_at(stamp, due_ms, again), priority)
+        ready[#ready + 1] = id
+      end
+    end
+  end
+  to_ready(q, ready)
+  if late[1] then
+    redis.call("ZADD", P .. "delayed", unpack(late))
+    rearm(q, first_due)
+  end
+  if spent[1] then
+    redis.call("HSET", P .. "state", unpack(spent))
+  end
+end
+
+local function park(name, ids)
+  local pairs, now = {}, string.format("%.0f", q.ms)
+  for i = 1, #ids do
+    pairs[2 * i - 1], pairs[2 * i] = now, ids[i]
+  end
+  redis.call("ZADD", P .. "unroutable", unpack(pairs))
+  redis.call("HINCRBY", P .. "unroutable.names", name, #ids)
+end
+
+local verdicts, stats = {}, P .. "stats"
+at = 4
+while at <= #ARGV do
+  local verb, name, n = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local keep = { tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]) }
+  local ttl, run_us, wait_us = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8]
+  at = at + 9
+  local all = {}
+  for i = 1, n do
+    all[i] = ARGV[at + 4 * (i - 1)]
+  end
+  local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
+  local ids, args, infos, plain, seen = {}, {}, {}, true, {}
+  for i = 1, n do
+    local j = at + 4 * (i - 1)
+    if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and not seen[all[i]] then
+      seen[all[i]] = true
+      ids[#ids + 1] = all[i]
+      args[#ids] = ARGV[j + 2]
+      infos[#ids] = ARGV[j + 3]
+      plain = plain and ARGV[j + 2] == "0"
+      verdicts[#verdicts + 1] = "1"
+    else
+      verdicts[#verdicts + 1] = "0"
+    end
+  end
+  at = at + 4 * n
+  if ids[1] then
+    if verb == "complete" or verb == "fail" then
+      finish(q, verbs[verb], ids, infos, keep, ttl, plain)
+    elseif verb == "unroutable" then
+      park(name, ids)
+    else
+      put_back(verb, ids, args, infos)
+    end
+    redis.call("ZREM", active, unpack(ids))
+    if verbs[verb] ~= "" then
+      redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, #ids)
+    end
+    if run_us ~= "0" then
+      redis.call("HINCRBY", stats, "run_us:" .. name, run_us)
+      redis.call("HINCRBY", stats, "wait_us:" .. name, wait_us)
+    end
+  end
+end
+local verdict = table.concat(verdicts)
+remember(q, session, seq, verdict)
+save(q)
+return verdict

@@ -1,0 +1,455 @@
+"""Queues and the typed jobs they hold: what API services and workers share.
+
+    EMAIL = Queue("email", profile=LIGHT, concurrency=5)
+    SEND_EMAIL = EMAIL.job("send-email", payload=SendEmail, result=EmailReceipt, attempts=5)
+
+Both are plain values: nothing is registered anywhere, and discovery finds them by walking modules.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from hashlib import sha256
+from types import FrameType, MappingProxyType
+from typing import Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+
+import msgspec
+
+from jobs_core.durations import Duration, to_ms
+from jobs_core.errors import DeclarationError, OptionError
+from jobs_core.names import check_job_name, check_queue_name
+from jobs_core.options import DefaultJobOptions, Merged, as_priority, check_options
+from jobs_core.payloads import Codec, JsonValue
+from jobs_core.states import Priority
+
+__all__ = [
+    "HEAVY",
+    "LIGHT",
+    "MEDIUM",
+    "WEIGHT_CLASSES",
+    "Executor",
+    "JobType",
+    "Profile",
+    "Queue",
+    "QueueOptions",
+]
+
+Executor: TypeAlias = Literal["auto", "async", "thread", "process"]
+"""Where handlers run. `auto`: `async def` on the worker's loop, `def` in a thread."""
+
+P = TypeVar("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+WEIGHT_CLASSES = ("light", "medium", "heavy")
+_EXECUTORS = ("auto", "async", "thread", "process")
+_MAX_CONCURRENCY = 10_000
+_MAX_VERSION = 9999
+_HASH_DIGITS = 16
+_DYNAMIC_JOBS = 1000
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A weight class with its defaults; `WORKER_TYPE` selects queues by `name`. Durations are seconds."""
+
+    name: str
+    concurrency: int
+    lock_duration: float
+    stalled_interval: float
+    executor: Executor
+
+
+LIGHT = Profile("light", 50, 30.0, 30.0, "auto")
+MEDIUM = Profile("medium", 10, 300.0, 30.0, "auto")
+HEAVY = Profile("heavy", 1, 3600.0, 300.0, "process")
+_PLAIN = Profile("light", 1, 30.0, 30.0, "auto")
+
+_OFFSETS_MS = {
+    Priority.CRITICAL: 86_400_000,
+    Priority.HIGH: 1_800_000,
+    Priority.NORMAL: 0,
+    Priority.LOW: -600_000,
+    Priority.BACKGROUND: -7_200_000,
+}
+
+
+class QueueOptions(TypedDict, total=False):
+    """The options of a queue, as `Queue` takes them after its name."""
+
+    profile: Profile | None
+    concurrency: int | None
+    lock_duration: Duration | None
+    stalled_interval: Duration | None
+    max_stalled: int
+    timeout: Duration | None
+    executor: Executor | None
+    strict: bool
+    priority_offsets: Mapping[Priority, Duration] | None
+    default_job_options: DefaultJobOptions | None
+
+
+class Queue:
+    """A queue as code declares it; immutable, and equal to any other declared alike.
+
+    `offsets_ms` says per priority (CRITICAL first) how much earlier a job counts than it came; `timeout_ms` 0
+    means none; `source` is where it was declared, as `path:line`, and `module` the module that did.
+    """
+
+    name: Final[str]
+    profile: Final[Profile | None]
+    concurrency: Final[int]
+    lock_duration_ms: Final[int]
+    stalled_interval_ms: Final[int]
+    max_stalled: Final[int]
+    timeout_ms: Final[int]
+    executor: Final[Executor]
+    strict: Final[bool]
+    offsets_ms: Final[tuple[int, int, int, int, int]]
+    default_job_options: Final[DefaultJobOptions]
+    source: Final[str]
+    module: Final[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        profile: Profile | None = None,
+        concurrency: int | None = None,
+        lock_duration: Duration | None = None,
+        stalled_interval: Duration | None = None,
+        max_stalled: int = 3,
+        timeout: Duration | None = None,
+        executor: Executor | None = None,
+        strict: bool = False,
+        priority_offsets: Mapping[Priority, Duration] | None = None,
+        default_job_options: DefaultJobOptions | None = None,
+    ) -> None:
+        """Declare a queue; what is not given comes from the profile. Raises `OptionError`.
+
+        `lock_duration` is how long a worker child may be silent before its jobs count as stalled,
+        `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs.
+        """
+        defaults = profile or _PLAIN
+        self.name = check_queue_name(name)
+        self.profile = _checked_profile(profile)
+        self.concurrency = _whole(
+            "concurrency", defaults.concurrency if concurrency is None else concurrency, 1, _MAX_CONCURRENCY
+        )
+        self.lock_duration_ms = _positive_ms(
+            "lock_duration", defaults.lock_duration if lock_duration is None else lock_duration
+        )
+        self.stalled_interval_ms = _positive_ms(
+            "stalled_interval", defaults.stalled_interval if stalled_interval is None else stalled_interval
+        )
+        self.max_stalled = _whole("max_stalled", max_stalled, 0, 1000)
+        self.timeout_ms = 0 if timeout is None else to_ms(timeout, name="timeout")
+        self.executor = _checked_executor(executor or defaults.executor)
+        self.strict = _flag("strict", strict)
+        self.offsets_ms = _offsets(priority_offsets or {})
+        self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
+        self.module, self.source = _where(inspect.currentframe())
+        self._versions: dict[str, JobType[object, object]] = {}
+        self._latest: dict[str, JobType[object, object]] = {}
+        self._dynamic: dict[str, JobType[JsonValue, JsonValue]] = {}
+        self._sealed = True
+
+    @property
+    def weight(self) -> str:
+        """Return the weight class: `light`, `medium` or `heavy`."""
+        return (self.profile or _PLAIN).name
+
+    @property
+    def jobs(self) -> Mapping[str, JobType[object, object]]:
+        """Return the declared jobs by name, of each name the highest version."""
+        return MappingProxyType(self._latest)
+
+    @property
+    def versions(self) -> Mapping[str, JobType[object, object]]:
+        """Return the declared jobs, all versions, by `name@version`."""
+        return MappingProxyType(self._versions)
+
+    @overload
+    def job(
+        self, name: str, payload: type[P], *, version: int = 1, **options: Unpack[DefaultJobOptions]
+    ) -> JobType[P, None]: ...
+    @overload
+    def job(
+        self,
+        name: str,
+        payload: type[P],
+        result: type[R],
+        *,
+        version: int = 1,
+        **options: Unpack[DefaultJobOptions],
+    ) -> JobType[P, R]: ...
+    def job(
+        self,
+        name: str,
+        payload: type[P],
+        result: type[R] | None = None,
+        *,
+        version: int = 1,
+        **options: Unpack[DefaultJobOptions],
+    ) -> JobType[P, R] | JobType[P, None]:
+        """Declare a job of this queue and return it; declaring it alike again returns the same one.
+
+        Raises `DeclarationError` for a type that JSON cannot carry and for a second, different declaration of
+        the name and version, `OptionError` for a wrong option.
+        """
+        _, source = _where(inspect.currentframe())
+        made: JobType[P, R] = JobType(
+            self, name, payload, result, version=version, options=options, source=source
+        )
+        known = self._versions.get(made.wire_name)
+        if known is not None:
+            different = differences(known.declaration, made.declaration)
+            if different:
+                raise DeclarationError(
+                    source,
+                    f"job {made.wire_name!r} of queue {self.name!r} is already declared in {known.source}, "
+                    f"with {different}. Give one of them another name or version",
+                )
+            return cast("JobType[P, R]", known)
+        declared = cast("JobType[object, object]", made)
+        self._versions[made.wire_name] = declared
+        if name not in self._latest or self._latest[name].version < version:
+            self._latest[name] = declared
+        return made
+
+    def dynamic_job(self, name: str) -> JobType[JsonValue, JsonValue]:
+        """Return a job that no code declares: payload and result are any JSON.
+
+        Its result is kept only with a `result_ttl`. It is not added to `jobs`. Raises `OptionError` for a
+        wrong name.
+        """
+        known = self._dynamic.get(name)
+        if known is None:
+            known = JobType[JsonValue, JsonValue](self, name, JsonValue, None, source=self.source)
+            # A bound, since callers may make names up without end; the next call just makes it again.
+            if len(self._dynamic) < _DYNAMIC_JOBS:
+                self._dynamic[name] = known
+        return known
+
+    def definition(self) -> dict[str, str]:
+        """Return what the server must know of the queue, as the fields of its `cfg` hash."""
+        offsets = {f"o{number}": str(offset) for number, offset in enumerate(self.offsets_ms, 1)}
+        return {"max_stalled": str(self.max_stalled), "strict": "1" if self.strict else "0", **offsets}
+
+    @cached_property
+    def definition_hash(self) -> str:
+        """Return 16 hex digits that change with `definition()`."""
+        return sha256(msgspec.json.encode(sorted(self.definition().items()))).hexdigest()[:_HASH_DIGITS]
+
+    @cached_property
+    def declaration(self) -> dict[str, object]:
+        """Return all that the declaration says, jobs left out, by the name of the option."""
+        return {
+            "name": self.name,
+            "profile": self.weight,
+            "concurrency": self.concurrency,
+            "lock_duration_ms": self.lock_duration_ms,
+            "stalled_interval_ms": self.stalled_interval_ms,
+            "max_stalled": self.max_stalled,
+            "timeout_ms": self.timeout_ms,
+            "executor": self.executor,
+            "strict": self.strict,
+            "offsets_ms": self.offsets_ms,
+            **{f"default_job_options.{option}": value for option, value in self.default_job_options.items()},
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Queue) and self.declaration == other.declaration)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Queue({self.name!r}, profile={self.weight}, concurrency={self.concurrency})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_sealed" in self.__dict__:
+            raise AttributeError(
+                f"a queue cannot be changed after its declaration (queue {self.name!r}, {name})"
+            )
+        super().__setattr__(name, value)
+
+
+class JobType(Generic[P, R]):
+    """A job as code declares it, with the types of its payload and result. Made by `Queue.job`.
+
+    `result_type` is None where none is declared; `options` are those given at the declaration.
+    """
+
+    queue: Final[Queue]
+    name: Final[str]
+    version: Final[int]
+    wire_name: Final[str]
+    payload_type: Final[type[P]]
+    result_type: Final[type[R] | None]
+    options: Final[DefaultJobOptions]
+    levels: Final[tuple[Mapping[str, object], ...]]
+    merged: Final[dict[int, Merged]]
+    source: Final[str]
+
+    def __init__(
+        self,
+        queue: Queue,
+        name: str,
+        payload: object,
+        result: object = None,
+        *,
+        version: int = 1,
+        options: DefaultJobOptions | None = None,
+        source: str = "",
+    ) -> None:
+        """Declare a job. Raises `DeclarationError` or `OptionError` as `Queue.job` does."""
+        self.queue = queue
+        self.name = check_job_name(name)
+        self.version = _whole("version", version, 1, _MAX_VERSION)
+        self.wire_name = f"{name}@{version}"
+        self.payload_type = cast("type[P]", payload)
+        self.result_type = cast("type[R] | None", result)
+        self.options = cast("DefaultJobOptions", check_options(options or {}))
+        self.source = source
+        timeout: dict[str, object] = {"timeout": queue.timeout_ms / 1000} if queue.timeout_ms else {}
+        self.levels = tuple(
+            cast("Mapping[str, object]", level)
+            for level in (timeout, queue.default_job_options, self.options)
+            if level
+        )
+        self.merged = {}
+        self._payload: Codec[P] = self._codec(payload, "payload")
+        self._result: Codec[R] = self._codec(JsonValue if result is None else result, "result")
+
+    @property
+    def declares_result(self) -> bool:
+        """Tell whether a result type is declared: then results are kept unless an option says otherwise."""
+        return self.result_type is not None
+
+    @cached_property
+    def declaration(self) -> dict[str, object]:
+        """Return all that the declaration says, by the name of the option."""
+        return {
+            "name": self.wire_name,
+            "payload": self.payload_type,
+            "result": self.result_type,
+            **self.options,
+        }
+
+    def encode(self, payload: P) -> bytes:
+        """Return a payload as JSON.
+
+        Raises `PayloadError` with the JSON path where it does not fit its type, `PayloadTooLarge` over 1 MiB.
+        """
+        return self._payload.encode(payload)
+
+    def decode(self, data: bytes) -> P:
+        """Return the payload that the JSON holds. Raises `PayloadError`."""
+        return self._payload.decode(data)
+
+    def encode_result(self, result: R) -> bytes:
+        """Return a result as JSON; without a declared type anything that JSON carries. Raises as `encode`."""
+        return self._result.encode(result)
+
+    def decode_result(self, data: bytes) -> R:
+        """Return the result that the JSON holds. Raises `PayloadError`."""
+        return self._result.decode(data)
+
+    def _codec(self, declared: type[T] | object, what: str) -> Codec[T]:
+        try:
+            return Codec(declared, queue=self.queue.name, job=self.name, what=what)
+        # Annotations are resolved here for the first time: a name that is missing shows as NameError.
+        except (TypeError, ValueError, NameError, AttributeError) as error:
+            raise DeclarationError(
+                self.source,
+                f"the {what} type of job {self.name!r} in queue {self.queue.name!r} cannot be used: {error}",
+            ) from error
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, JobType) and self.queue == other.queue and self.declaration == other.declaration
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.queue.name, self.wire_name))
+
+    def __repr__(self) -> str:
+        return f"JobType({self.queue.name}/{self.wire_name})"
+
+
+def differences(one: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """Return in words what two declarations say differently, or an empty string."""
+    return ", ".join(
+        f"{option} {_said(one, option)} there and {_said(other, option)} here"
+        for option in sorted(one.keys() | other.keys())
+        if one.get(option) != other.get(option)
+    )
+
+
+def _said(declaration: Mapping[str, object], option: str) -> str:
+    return repr(declaration[option]) if option in declaration else "not given"
+
+
+def _where(frame: FrameType | None) -> tuple[str, str]:
+    """Return module and `path:line` of the code that called the function whose frame this is."""
+    caller = frame.f_back if frame else None
+    if caller is None:
+        return "", "unknown"
+    return str(caller.f_globals.get("__name__", "")), f"{caller.f_code.co_filename}:{caller.f_lineno}"
+
+
+def _checked_profile(profile: Profile | None) -> Profile | None:
+    if profile is not None and profile.name not in WEIGHT_CLASSES:
+        raise OptionError(
+            "profile", profile.name, "its name must be light, medium or heavy: workers go by it"
+        )
+    return profile
+
+
+def _checked_executor(executor: Executor) -> Executor:
+    if executor not in _EXECUTORS:
+        raise OptionError("executor", executor, f"it must be one of {', '.join(_EXECUTORS)}")
+    return executor
+
+
+def _whole(option: str, value: int, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(option, value, f"it must be a whole number from {least} to {most}")
+    return value
+
+
+def _flag(option: str, value: bool) -> bool:  # noqa: FBT001 - the value that is checked
+    if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(option, value, "it must be True or False")
+    return value
+
+
+def _positive_ms(option: str, value: Duration) -> int:
+    milliseconds = to_ms(value, name=option)
+    if milliseconds == 0:
+        raise OptionError(option, value, "it must be longer than 0")
+    return milliseconds
+
+
+def _offsets(given: Mapping[Priority, Duration]) -> tuple[int, int, int, int, int]:
+    """Lay the given offsets over the default ones; a more urgent priority may never count as later."""
+    by_number = {int(priority): offset for priority, offset in _OFFSETS_MS.items()}
+    for priority, offset in given.items():
+        by_number[as_priority(priority)] = _signed_ms(offset)
+    first, second, third, fourth, fifth = (by_number[number] for number in range(1, 6))
+    if not first >= second >= third >= fourth >= fifth:
+        raise OptionError(
+            "priority_offsets", dict(given), "each priority needs at least the offset of the next one"
+        )
+    return first, second, third, fourth, fifth
+
+
+def _signed_ms(offset: Duration) -> int:
+    seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
+    milliseconds = to_ms(abs(seconds), name="priority_offsets")
+    return -milliseconds if seconds < 0 else milliseconds

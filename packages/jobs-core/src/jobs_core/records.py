@@ -1,0 +1,217 @@
+"""A job as it is told to people and programs: the same keys in Python, `--json`, REST and SSE."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.keys import big_key
+from jobs_core.options import MetaValue, decode_policy
+from jobs_core.payloads import JsonValue
+from jobs_core.scripts import MAX_ITEMS, Located
+from jobs_core.states import Priority, State
+from jobs_core.wire import (
+    BIG,
+    ErrorInfo,
+    Progress,
+    decode_envelope,
+    decode_progress,
+    parse_finish,
+    parse_header,
+    parse_history,
+    poison_counts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs_core.scripts import Scripts
+    from jobs_core.wire import FinishInfo
+
+_decode_json = msgspec.json.Decoder(JsonValue).decode
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A job and what is known of it.
+
+    Times are UTC, durations milliseconds; None means not yet, or not kept.
+    """
+
+    id: str
+    queue: str
+    name: str
+    payload: JsonValue
+    state: State
+    priority: str
+    progress: float | Progress | None = None
+    attempts_made: int = 0
+    attempts: int = 0
+    stalled: int = 0
+    created_at: datetime
+    run_at: datetime | None = None
+    processed_at: datetime | None = None
+    finished_at: datetime | None = None
+    wait_ms: float | None = None
+    run_ms: float | None = None
+    result: JsonValue = None
+    failed_reason: str | None = None
+    metadata: dict[str, MetaValue] = {}
+    tags: tuple[str, ...] = ()
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt that ended without a result."""
+
+    attempt: int
+    started_at: datetime
+    run_ms: float
+    worker: str
+    error_type: str
+    error: str
+    stack: str
+
+
+async def read_records(
+    scripts: Scripts, queue: str, ids: Sequence[str], *, deadline: float | None = None
+) -> list[JobRecord | None]:
+    """Read jobs by id, in the order given; None for one that nothing is known of."""
+    records: list[JobRecord | None] = []
+    for start in range(0, len(ids), MAX_ITEMS):
+        chunk = ids[start : start + MAX_ITEMS]
+        found = await scripts.lookup(queue, ids=chunk, deadline=deadline)
+        for job_id, located in zip(chunk, found, strict=True):
+            records.append(await build_record(scripts, queue, job_id, located, deadline=deadline))
+    return records
+
+
+async def build_record(
+    scripts: Scripts, queue: str, job_id: str, found: Located, *, deadline: float | None = None
+) -> JobRecord | None:
+    """Make the record of one job from what a script found; a large envelope is fetched."""
+    if not found.state:
+        return None
+    if not found.record:
+        info = parse_finish(found.info)
+        return _from_info(queue, job_id, info) if info else None
+    header = parse_header(found.record)
+    packed = found.record[header.size :]
+    if header.flags & BIG:
+        key = big_key(scripts.key(queue), job_id)
+        large = cast("bytes | None", await scripts.client.call("GET", key, deadline=deadline))
+        if large is None:
+            # It ended between the two calls.
+            return None
+        packed = large
+    return _from_record(queue, job_id, found, packed)
+
+
+def attempts_of(found: Located) -> list[AttemptRecord]:
+    """Return the attempts of a job that failed, oldest first."""
+    return [
+        AttemptRecord(
+            attempt=each.attempt,
+            started_at=_time(each.started_ms),
+            run_ms=each.run_us / 1000,
+            worker=each.worker,
+            error_type=each.error.type,
+            error=each.error.message,
+            stack=each.error.stack,
+        )
+        for each in parse_history(found.history)
+    ]
+
+
+def failure_text(error: ErrorInfo | None) -> str | None:
+    """Return the reason of a failure in one line."""
+    if error is None:
+        return None
+    return f"{error.type}: {error.message}" if error.type else error.message
+
+
+@lru_cache(maxsize=4096)
+def job_name(wire_name: str) -> str:
+    """Return the name of a job without its version."""
+    return wire_name.rpartition("@")[0] or wire_name
+
+
+def _time(ms: float) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _from_info(queue: str, job_id: str, info: FinishInfo) -> JobRecord:
+    return JobRecord(
+        id=job_id,
+        queue=queue,
+        name=job_name(info.name),
+        payload=None,
+        state=State(info.state),
+        priority=Priority(info.priority).name.lower(),
+        attempts_made=info.attempts_made,
+        attempts=info.attempts,
+        stalled=info.stalled,
+        created_at=_time(info.created_ms),
+        run_at=_time(info.run_at_ms) if info.run_at_ms else None,
+        processed_at=_time(info.started_ms),
+        finished_at=_time(info.started_ms + info.run_us / 1000),
+        wait_ms=info.wait_us / 1000,
+        run_ms=info.run_us / 1000,
+        result=_decode_json(info.result) if info.result else None,
+        failed_reason=failure_text(info.error),
+        metadata=info.metadata or {},
+        tags=info.tags or (),
+    )
+
+
+def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobRecord:
+    header, info = parse_header(found.record), parse_finish(found.info)
+    envelope = decode_envelope(packed)
+    policy = decode_policy(envelope.policy)
+    history = parse_history(found.history)
+    attempts_made, stalled = found.entry.attempts, found.entry.crashes
+    reason = failure_text(history[-1].error) if history else None
+    due_ms = found.entry.ready_ms or header.due_ms
+    processed_ms = found.fence / 1000 if found.fence else None
+    wait_ms = run_ms = finished_ms = None
+    if processed_ms is not None:
+        wait_ms = max(processed_ms - (due_ms or header.stamp_us / 1000), 0.0)
+    if info is not None:
+        attempts_made, stalled = info.attempts_made, info.stalled
+        reason = failure_text(info.error)
+        processed_ms, wait_ms, run_ms = info.started_ms, info.wait_us / 1000, info.run_us / 1000
+        finished_ms = info.started_ms + run_ms
+    elif found.info:
+        stalled, attempts_made = poison_counts(found.info)
+        reason = f"poison: the worker died {stalled} times while it ran this job"
+    return JobRecord(
+        id=job_id,
+        queue=queue,
+        name=job_name(header.name),
+        payload=_decode_json(envelope.payload),
+        state=State(found.state),
+        priority=Priority(header.priority).name.lower(),
+        progress=_progress(found.progress),
+        attempts_made=attempts_made,
+        attempts=policy.attempts,
+        stalled=stalled,
+        created_at=_time(header.stamp_us / 1000),
+        run_at=_time(due_ms) if due_ms else None,
+        processed_at=_time(processed_ms) if processed_ms is not None else None,
+        finished_at=_time(finished_ms) if finished_ms is not None else None,
+        wait_ms=wait_ms,
+        run_ms=run_ms,
+        result=_decode_json(info.result) if info is not None and info.result else None,
+        failed_reason=reason,
+        metadata=envelope.metadata or {},
+        tags=envelope.tags or (),
+    )
+
+
+def _progress(packed: bytes) -> float | Progress | None:
+    if not packed:
+        return None
+    progress = decode_progress(packed)
+    plain = progress.current is None and progress.total is None and progress.message is None
+    return progress.percent if plain else progress

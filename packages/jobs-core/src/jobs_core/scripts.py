@@ -1,0 +1,464 @@
+"""The typed facade over the Lua files: one method for each, and the only module that runs scripts.
+
+Every method takes the queue's name and keyword arguments, and returns a frozen Struct or a plain value.
+Mutating calls carry (session, seq) or are idempotent by nature, so the client may send them again after a
+lost connection. Errors: OwnerGone, SchemaMismatch, ServerFull, ServerError; ConnectionFailed where a deadline
+is given.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import ConnectionFailed
+from jobs_core.keys import queue_prefix
+from jobs_core.loader import load
+from jobs_core.wire import JobStateEntry, parse_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jobs_core.connection.client import Client
+    from jobs_core.connection.protocol import Encodable, Reply
+
+MAX_ITEMS = 128
+MAX_BYTES = 512 * 1024
+HOMES = (
+    "waiting",
+    "delayed",
+    "blocked",
+    "unroutable",
+    "completed",
+    "failed",
+    "cancelled",
+    "expired",
+    "active",
+)
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """One delivery: the record as stored, its fence, and the budgets it has spent before (None: none)."""
+
+    id: str
+    record: bytes
+    fence: int
+    state: bytes | None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a claim gave.
+
+    `alarm_ms` is not None where this owner is the one to wake at the next due job, `left` what still waits.
+    """
+
+    jobs: list[Claimed]
+    now_us: int
+    alarm_ms: int | None
+    paused: bool
+    unroutable: list[str]
+    left: int
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Owners that the server holds for dead, and owners whose lease ran out and who are to be reaped."""
+
+    gone: list[str]
+    silent: list[str]
+
+
+class GivenBack(msgspec.Struct, frozen=True):
+    """Jobs of a dead owner that wait again, those that failed as poison, and how many are still to move."""
+
+    ids: list[str]
+    poisoned: list[str]
+    left: int
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """One queue at a glance. Times in ms from now, None where nothing is to come."""
+
+    waiting: int
+    delayed: int
+    unroutable: int
+    next_due_ms: int | None
+    paused: bool
+    idle: int
+    lease_ends_ms: int | None
+
+
+class Located(msgspec.Struct, frozen=True):
+    """Where a job is and what is kept of it.
+
+    `state` is "" when nothing is known, "finished" when only `info` is left.
+    """
+
+    state: str
+    record: bytes
+    info: bytes
+    entry: JobStateEntry
+    progress: bytes
+    fence: int
+    history: bytes
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """A queue in numbers.
+
+    `sizes` by home, `totals` as `field:name@version`, the longest wait in ms (None: nothing waits).
+    """
+
+    sizes: dict[str, int]
+    paused_ms: int | None
+    pause_actor: str
+    pause_reason: str
+    longest_wait_ms: int | None
+    totals: dict[str, int]
+    parked: dict[str, int]
+    used: bool
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """A worker child that a queue knows, how long its lease lasts (below 0: it ran out), and its jobs."""
+
+    owner: str
+    lease_ms: int
+    active: int
+    dead: bool
+
+
+class IdPage(msgspec.Struct, frozen=True):
+    """Ids of one home.
+
+    `score` and `id` are where to go on, "" at its end; `skipped` is how many were passed over first.
+    """
+
+    ids: list[str]
+    scores: list[str]
+    score: str
+    id: str
+    skipped: int
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Settlements of one verb and one job name.
+
+    `items` holds id, fence, flags or delay in ms, and info, one after the other.
+    """
+
+    verb: str
+    name: str
+    items: list[Encodable]
+    keep_count: int = 0
+    keep_age_ms: int = -1
+    keep_bytes: int = -1
+    result_ttl_ms: int = 0
+    run_us: int = 0
+    wait_us: int = 0
+
+
+class Scripts:
+    """The state machine, as methods. One instance serves one client and one key prefix."""
+
+    def __init__(self, client: Client, prefix: str, *, clock: str | None = None) -> None:
+        """Bind the scripts to a client; by `clock`, the text of a Lua fragment, tests move the time."""
+        self.client = client
+        self.prefix = prefix
+        self._clock = clock
+        self._keys: dict[str, str] = {}
+
+    def key(self, queue: str) -> str:
+        """Return the key prefix of a queue."""
+        key = self._keys.get(queue)
+        if key is None:
+            key = self._keys[queue] = queue_prefix(self.prefix, queue)
+        return key
+
+    async def _run(
+        self, name: str, queue: str, args: Sequence[Encodable], deadline: float | None = None
+    ) -> Reply:
+        return await self._call(name, (self.key(queue),), args, deadline=deadline, queue=queue)
+
+    async def _call(
+        self,
+        name: str,
+        keys: Sequence[str],
+        args: Sequence[Encodable],
+        *,
+        deadline: float | None = None,
+        queue: str = "",
+    ) -> Reply:
+        script = load(name, self._clock)
+        try:
+            return await self.client.run(script, keys, args, deadline=deadline, queue=queue)
+        except OutcomeLost as error:
+            if script.flags != "no-writes":
+                raise
+            # A read whose reply did not come has changed nothing.
+            raise ConnectionFailed(self.client.address.display, str(error)) from None
+
+    async def enqueue(
+        self, queue: str, *, session: str, seq: int, jobs: Sequence[Encodable], deadline: float | None = None
+    ) -> bytes:
+        """Add jobs, given flat as id, delay in ms, run_at in ms, record.
+
+        Returns b"1" (created) or b"0" (known already) for each.
+        """
+        return cast("bytes", await self._run("enqueue", queue, (session, seq, *jobs), deadline))
+
+    async def claim(
+        self,
+        queue: str,
+        *,
+        session: str,
+        seq: int,
+        owner: str,
+        register: bool,
+        want: int,
+        free: int,
+        max_bytes: int = MAX_BYTES,
+        limits: str = "",
+    ) -> Claim:
+        """Take up to `want` jobs for an owner that has `free` slots.
+
+        `limits` says how many more of a job it may take (`name@version=n`, commas).
+        """
+        args = (session, seq, owner, int(register), want, free, max_bytes, limits)
+        reply = cast("list[Reply]", await self._run("claim", queue, args))
+        ids = cast("list[bytes]", reply[0])
+        records = cast("list[bytes | None]", reply[1])
+        states = cast("list[bytes | None]", reply[4])
+        if isinstance(reply[2], list):
+            fences = [int(fence) for fence in cast("list[bytes]", reply[2])]
+        else:
+            first = int(cast("bytes", reply[2]))
+            fences = range(first, first + len(ids))
+        jobs = [
+            Claimed(job_id.decode(), record, fence, state)
+            for job_id, record, fence, state in zip(
+                ids, records, fences, states or [None] * len(ids), strict=True
+            )
+            if record is not None
+        ]
+        alarm = cast("int", reply[5])
+        return Claim(
+            jobs=jobs,
+            now_us=int(cast("bytes", reply[3])),
+            alarm_ms=None if alarm < 0 else alarm,
+            paused=reply[6] == 1,
+            unroutable=_texts(reply[7]),
+            left=cast("int", reply[8]),
+        )
+
+    async def settle(
+        self, queue: str, *, session: str, seq: int, owner: str, groups: Sequence[Group]
+    ) -> bytes:
+        """Settle deliveries.
+
+        Returns b"1" (settled) or b"0" (the lease was lost) for each, in the order given.
+        """
+        args: list[Encodable] = [session, seq, owner]
+        for group in groups:
+            args += (
+                group.verb,
+                group.name,
+                len(group.items) // 4,
+                group.keep_count,
+                group.keep_age_ms,
+                group.keep_bytes,
+                group.result_ttl_ms,
+                group.run_us,
+                group.wait_us,
+            )
+            args += group.items
+        return cast("bytes", await self._run("settle", queue, args))
+
+    async def beat(
+        self, queue: str, *, lease_ms: int, owners: Sequence[str], deadline: float | None = None
+    ) -> Beat:
+        """Renew the leases of owners by `lease_ms` from now on the queue's lease clock."""
+        gone, silent = cast("list[Reply]", await self._run("beat", queue, (lease_ms, *owners), deadline))
+        return Beat(gone=_texts(gone), silent=_texts(silent))
+
+    async def reap(self, queue: str, *, owner: str) -> GivenBack:
+        """Return jobs of an owner whose lease ran out, each charged a crash.
+
+        Raises ServerError OWNER_ALIVE if it did not.
+        """
+        return _given_back(await self._run("reap", queue, (owner,)))
+
+    async def release(
+        self, queue: str, *, owner: str, charge_all: bool = False, culprits: Sequence[str] = ()
+    ) -> GivenBack:
+        """Return jobs of an owner that is proven dead or stops; culprits, or all, are charged a crash."""
+        return _given_back(await self._run("release", queue, (owner, int(charge_all), *culprits)))
+
+    async def promote(self, queue: str, *, ids: Sequence[str] = ()) -> tuple[int, int | None]:
+        """Move due jobs (or the named delayed ones at once) to waiting.
+
+        Returns how many, and ms until the next is due.
+        """
+        promoted, due = cast("list[int]", await self._run("promote", queue, tuple(ids)))
+        return promoted, None if due < 0 else due
+
+    async def glance(self, queues: Sequence[str], *, deadline: float | None = None) -> dict[str, Glance]:
+        """Look at queues without changing anything."""
+        if not queues:
+            return {}
+        keys = [self.key(queue) for queue in queues]
+        reply = cast("list[list[int]]", await self._call("glance", keys, (), deadline=deadline))
+        return {
+            queue: Glance(
+                waiting=row[0],
+                delayed=row[1],
+                unroutable=row[2],
+                next_due_ms=None if row[3] < 0 else row[3],
+                paused=row[4] == 1,
+                idle=row[5],
+                lease_ends_ms=None if row[6] < 0 else row[6],
+            )
+            for queue, row in zip(queues, reply, strict=True)
+        }
+
+    async def declare(
+        self, queue: str, *, definition: str, fields: Mapping[str, str], deadline: float | None = None
+    ) -> bool:
+        """Write what code declares of a queue. Returns whether it changed."""
+        args = [definition, *(text for pair in fields.items() for text in pair)]
+        return await self._run("declare", queue, args, deadline) == 1
+
+    async def pause(self, queue: str, *, actor: str = "", reason: str = "") -> bool:
+        """Pause a queue. Returns False if it was paused already."""
+        return await self._run("pause", queue, (actor, reason)) == 1
+
+    async def resume(self, queue: str) -> bool:
+        """Resume a queue. Returns False if it was running already."""
+        return await self._run("resume", queue, ()) == 1
+
+    async def reroute(self, queue: str, *, offset: int, names: Sequence[str]) -> tuple[int, int]:
+        """Move parked jobs whose name@version is known (`*`: all) back to waiting.
+
+        Returns (moved, looked at).
+        """
+        moved, looked = cast("list[int]", await self._run("reroute", queue, (offset, *names)))
+        return moved, looked
+
+    async def await_(self, queue: str, *, inbox: str, job_id: str, deadline: float | None = None) -> Located:
+        """Find a job and, unless it ended, enter `inbox` among those who hear of its end."""
+        return _located(await self._run("await", queue, (inbox, job_id), deadline))
+
+    async def lookup(self, queue: str, *, ids: Sequence[str], deadline: float | None = None) -> list[Located]:
+        """Find jobs by id, at most 128; large ones take more than one call."""
+        found: list[Located] = []
+        while len(found) < len(ids):
+            reply = cast("list[Reply]", await self._run("lookup", queue, tuple(ids[len(found) :]), deadline))
+            found += [_located(each) for each in reply]
+        return found
+
+    async def progress(self, queue: str, *, owner: str, items: Sequence[Encodable]) -> bytes:
+        """Write progress, given flat as id, fence, bytes. Returns b"1" or b"0" (stale fence) for each."""
+        return cast("bytes", await self._run("progress", queue, (owner, *items)))
+
+    async def retry(self, queue: str, *, ids: Sequence[str]) -> list[str]:
+        """Put failed jobs back with fresh budgets.
+
+        Returns for each "1", "0" (not known) or the state it is in instead.
+        """
+        return _texts(await self._run("retry", queue, tuple(ids)))
+
+    async def remove(self, queue: str, *, ids: Sequence[str]) -> list[str]:
+        """Remove jobs. Returns for each "1", "0" (not known) or "active" (refused)."""
+        return _texts(await self._run("remove", queue, tuple(ids)))
+
+    async def clean(self, queue: str, *, home: str, age_ms: int, limit: int) -> int:
+        """Remove finished jobs older than an age, at most 500 a call. Returns how many."""
+        return cast("int", await self._run("clean", queue, (home, age_ms, limit)))
+
+    async def trim(self, queue: str) -> int:
+        """Remove what outlived its time, at most 500 of each kind. Returns how many."""
+        return cast("int", await self._run("trim", queue, ()))
+
+    async def tally(self, queue: str, *, deadline: float | None = None) -> Tally:
+        """Count a queue without changing anything."""
+        reply = cast("list[Reply]", await self._run("tally", queue, (), deadline))
+        paused, actor, reason = (cast("bytes", each).decode() for each in reply[1:4])
+        longest = cast("int", reply[4])
+        return Tally(
+            sizes=dict(zip(HOMES, cast("list[int]", reply[0]), strict=True)),
+            paused_ms=int(paused) if paused else None,
+            pause_actor=actor,
+            pause_reason=reason,
+            longest_wait_ms=None if longest < 0 else longest,
+            totals=_counts(reply[5]),
+            parked=_counts(reply[6]),
+            used=reply[7] == 1,
+        )
+
+    async def owners(self, queue: str, *, deadline: float | None = None) -> list[Owner]:
+        """List the worker children that a queue knows, those held for dead included."""
+        reply = iter(cast("list[Reply]", await self._run("owners", queue, (), deadline)))
+        return [
+            Owner(cast("bytes", owner).decode(), cast("int", lease), cast("int", active), dead == 1)
+            for owner, lease, active, dead in zip(reply, reply, reply, reply, strict=True)
+        ]
+
+    async def page(
+        self,
+        queue: str,
+        *,
+        home: str,
+        newest: bool,
+        score: str = "",
+        job_id: str = "",
+        skip: int = 0,
+        limit: int = MAX_ITEMS,
+        name: str = "",
+        deadline: float | None = None,
+    ) -> IdPage:
+        """List ids of one home, after the position of the last one seen, of one job name if given."""
+        args = (home, int(newest), score, job_id, skip, limit, name)
+        ids, scores, at, last, skipped = cast("list[Reply]", await self._run("page", queue, args, deadline))
+        return IdPage(
+            _texts(ids),
+            _texts(scores),
+            cast("bytes", at).decode(),
+            cast("bytes", last).decode(),
+            cast("int", skipped),
+        )
+
+    async def drain(self, queue: str, *, home: str, limit: int) -> tuple[int, int]:
+        """Remove waiting or delayed jobs, at most 500 a call.
+
+        Returns how many, and how many are left in that home.
+        """
+        removed, left = cast("list[int]", await self._run("drain", queue, (home, limit)))
+        return removed, left
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [item.decode() for item in cast("list[bytes]", reply)]
+
+
+def _counts(reply: Reply) -> dict[str, int]:
+    flat = iter(cast("list[bytes]", reply))
+    return {field.decode(): int(count) for field, count in zip(flat, flat, strict=True)}
+
+
+def _given_back(reply: Reply) -> GivenBack:
+    ids, poisoned, left = cast("list[Reply]", reply)
+    return GivenBack(ids=_texts(ids), poisoned=_texts(poisoned), left=cast("int", left))
+
+
+def _located(reply: Reply) -> Located:
+    state, record, info, entry, progress, fence, history = cast("list[bytes]", reply)
+    return Located(
+        state=state.decode(),
+        record=record,
+        info=info,
+        entry=parse_state(entry),
+        progress=progress,
+        fence=int(float(fence)) if fence else 0,
+        history=history,
+    )

@@ -1,0 +1,411 @@
+"""Environment variables, checked once at the start and held in frozen Structs whose repr shows no secret."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from jobs_core.connection.address import parse_address
+from jobs_core.durations import parse_duration
+from jobs_core.errors import ConfigurationError, OptionError, SettingsError
+from jobs_core.json_options import parse_options
+from jobs_core.names import check_prefix, check_queue_name
+from jobs_core.options import DefaultJobOptions, check_options
+from jobs_core.queue import WEIGHT_CLASSES
+
+__all__ = ["CommonSettings", "DashboardSettings", "FeatureSettings", "WorkerSettings", "mask_url", "read_flag"]
+
+LogFormat: TypeAlias = Literal["console", "json"]
+
+_MASK = "***"
+_SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+_SERVER_FORMS = "a URL redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_PACKAGE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
+_SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:pass|token|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
+_MAX_PROCESSES = 1024
+
+
+def mask_url(url: str) -> str:
+    """Return the URL with `***` in place of its user, password and secret parameters."""
+    scheme, _, rest = url.partition("://")
+    if "@" in rest:
+        # Up to the last @, since a password that is not percent-encoded may hold @ and / too.
+        url = f"{scheme}://{_MASK}@{rest.rpartition('@')[2]}"
+    elif "@" in url:
+        return _MASK
+    return _SECRET_PARAMETER.sub(rf"\1{_MASK}", url)
+
+
+def read_flag(variable: str, env: Mapping[str, str] | None = None, *, default: bool = False) -> bool:
+    """Read one switch, by default from the variables of the process. Raises `SettingsError`."""
+    return _Reader(os.environ if env is None else env).flag(variable, default=default)
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What all settings share: reading, and a repr without secrets."""
+
+    _secrets: ClassVar[frozenset[str]] = frozenset()
+    _urls: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read the variables of `env`, by default those of the process. Raises `SettingsError`."""
+        return cls(**cls._values(_Reader(os.environ if env is None else env)))
+
+    @classmethod
+    def _values(cls, read: _Reader) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _shown(self) -> Iterator[tuple[str, object]]:
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            if field in self._secrets and value:
+                value = _MASK
+            elif field in self._urls and value:
+                value = mask_url(value)
+            yield field, value
+
+    def __repr__(self) -> str:
+        """Show the settings without secrets."""
+        return f"{type(self).__name__}({', '.join(f'{field}={value!r}' for field, value in self._shown())})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Show the same to rich, whose tracebacks print local variables."""
+        return list(self._shown())
+
+
+class CommonSettings(_Settings, frozen=True, kw_only=True):
+    """What every program reads. `features` and `processors` None mean the built-in ones."""
+
+    redis_url: str = "redis://localhost:6379/0"
+    prefix: str = "jobs"
+    features: tuple[str, ...] | None = None
+    processors: tuple[str, ...] | None = None
+    default_job_options: DefaultJobOptions = {}
+    metrics: bool = True
+    events: bool = True
+    allow_eviction: bool = False
+    log_level: str = "info"
+    log_format: LogFormat = "json"
+
+    _urls: ClassVar[frozenset[str]] = frozenset({"redis_url"})
+
+    @classmethod
+    def _values(cls, read: _Reader) -> dict[str, Any]:
+        return {
+            "redis_url": _redis_url(read),
+            "prefix": _prefix(read),
+            "features": _packages(read, "JOBS_FEATURES"),
+            "processors": _packages(read, "JOBS_PROCESSORS"),
+            "default_job_options": _default_job_options(read),
+            "metrics": read.flag("JOBS_METRICS", default=True),
+            "events": read.flag("JOBS_EVENTS", default=True),
+            "allow_eviction": read.flag("JOBS_ALLOW_EVICTION", default=False),
+            "log_level": read.choice("LOG_LEVEL", _LOG_LEVELS, "info"),
+            "log_format": read.choice(
+                "LOG_FORMAT", ("console", "json"), "console" if sys.stderr.isatty() else "json"
+            ),
+        }
+
+
+class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
+    """What a worker reads. Durations are seconds; `weights` are the weight classes it serves.
+
+    `concurrency` None means each queue's own, `queues` None all of the weight classes. `http_port_given`
+    tells a port that was asked for from the default, which gives way to a free one.
+    """
+
+    weights: tuple[str, ...] = WEIGHT_CLASSES
+    queues: tuple[str, ...] | None = None
+    concurrency: int | None = None
+    processes: int | Literal["auto"] = 1
+    min_processes: int = 1
+    max_processes: int = 16
+    scale_up: int = 100
+    scale_down: int = 10
+    scale_cpu: float = 0.8
+    scale_memory: float = 0.85
+    scale_interval: float = 30.0
+    shutdown_grace: float = 30.0
+    http_host: str = "127.0.0.1"
+    http_port: int = 9464
+    http_port_given: bool = False
+
+    @classmethod
+    def _values(cls, read: _Reader) -> dict[str, Any]:
+        weights = _weights(read)
+        processes = read.text("WORKER_PROCESSES").lower()
+        fewest = read.whole("WORKER_MIN_PROCESSES", 1, least=1, most=_MAX_PROCESSES)
+        scale_down = read.whole("WORKER_SCALE_DOWN", 10, least=0)
+        return {
+            **super()._values(read),
+            "weights": weights,
+            "queues": _queues(read),
+            "concurrency": read.whole("WORKER_CONCURRENCY", None, least=1, most=10_000),
+            "processes": "auto"
+            if processes == "auto"
+            else read.whole("WORKER_PROCESSES", 1, least=1, most=_MAX_PROCESSES, also=" or auto"),
+            "min_processes": fewest,
+            "max_processes": read.whole(
+                "WORKER_MAX_PROCESSES", max(16, fewest or 0), least=fewest or 1, most=_MAX_PROCESSES
+            ),
+            "scale_up": read.whole(
+                "WORKER_SCALE_UP", max(100, (scale_down or 0) + 1), least=(scale_down or 0) + 1
+            ),
+            "scale_down": scale_down,
+            "scale_cpu": read.share("WORKER_SCALE_CPU", 0.8),
+            "scale_memory": read.share("WORKER_SCALE_MEMORY", 0.85),
+            "scale_interval": read.seconds("WORKER_SCALE_INTERVAL", 30.0, least=1.0),
+            "shutdown_grace": read.seconds("WORKER_SHUTDOWN_GRACE", 600.0 if weights == ("heavy",) else 30.0),
+            "http_host": read.text("WORKER_HTTP_HOST", "127.0.0.1"),
+            "http_port": read.port("WORKER_HTTP_PORT", 9464),
+            "http_port_given": bool(read.text("WORKER_HTTP_PORT")),
+        }
+
+
+class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
+    """What the dashboard reads. A token that is None is not in use."""
+
+    host: str = "127.0.0.1"
+    port: int = 3010
+    token: str | None = None
+    operator_token: str | None = None
+    viewer_token: str | None = None
+    metrics_public: bool = False
+
+    _secrets: ClassVar[frozenset[str]] = frozenset({"token", "operator_token", "viewer_token"})
+
+    @classmethod
+    def _values(cls, read: _Reader) -> dict[str, Any]:
+        return {
+            **super()._values(read),
+            "host": read.text("DASHBOARD_HOST", "127.0.0.1"),
+            "port": read.port("DASHBOARD_PORT", 3010),
+            "token": read.text("DASHBOARD_TOKEN") or None,
+            "operator_token": read.text("DASHBOARD_OPERATOR_TOKEN") or None,
+            "viewer_token": read.text("DASHBOARD_VIEWER_TOKEN") or None,
+            "metrics_public": read.flag("METRICS_PUBLIC", default=False),
+        }
+
+
+class FeatureSettings(_Settings, frozen=True, kw_only=True):
+    """What the built-in features read; None is unset. `report_sources` maps names to URLs."""
+
+    smtp_url: str | None = None
+    mail_from: str | None = None
+    webhook_secret: str | None = None
+    llm_base_url: str | None = None
+    llm_api_key: str | None = None
+    files_url: str = "./files"
+    report_sources: Mapping[str, str] = {}
+    cache_url: str | None = None
+    alert_webhook: str | None = None
+    alert_email: str | None = None
+
+    # A report source may hold a password, and the path of an alert webhook often is one.
+    _secrets: ClassVar[frozenset[str]] = frozenset(
+        {"webhook_secret", "llm_api_key", "report_sources", "alert_webhook"}
+    )
+    _urls: ClassVar[frozenset[str]] = frozenset({"smtp_url", "llm_base_url", "files_url", "cache_url"})
+
+    @classmethod
+    def _values(cls, read: _Reader) -> dict[str, Any]:
+        return {
+            "smtp_url": read.url("SMTP_URL", ("smtp", "smtps", "smtp+starttls")),
+            "mail_from": read.text("MAIL_FROM") or None,
+            "webhook_secret": read.text("WEBHOOK_SECRET") or None,
+            "llm_base_url": read.url("LLM_BASE_URL", ("http", "https")),
+            "llm_api_key": read.text("LLM_API_KEY") or None,
+            "files_url": read.text("FILES_URL", "./files"),
+            "report_sources": _report_sources(read),
+            "cache_url": read.url("CACHE_URL", _SERVER_SCHEMES),
+            "alert_webhook": read.url("ALERT_WEBHOOK", ("http", "https")),
+            "alert_email": read.text("ALERT_EMAIL") or None,
+        }
+
+
+class _Reader:
+    """Reads variables by kind; an empty or blank value counts as unset."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def text(self, variable: str, default: str = "") -> str:
+        return self._env.get(variable, "").strip() or default
+
+    def names(self, variable: str) -> list[str]:
+        return [one for one in (part.strip() for part in self.text(variable).split(",")) if one]
+
+    def flag(self, variable: str, *, default: bool) -> bool:
+        text = self.text(variable).lower()
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        if text:
+            raise SettingsError(variable, text, "1 or 0 (also true, false, yes, no, on, off)")
+        return default
+
+    def choice(self, variable: str, allowed: tuple[str, ...], default: str) -> str:
+        text = self.text(variable, default)
+        if text.lower() not in allowed:
+            raise SettingsError(variable, text, _one_of(allowed))
+        return text.lower()
+
+    def whole(
+        self, variable: str, default: int | None, *, least: int, most: int = 2**31, also: str = ""
+    ) -> int | None:
+        text = self.text(variable)
+        if not text:
+            return default
+        # int() would also take 1_000, +5 and digits of other scripts, which is more than anybody means.
+        if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+            raise SettingsError(variable, text, f"a whole number from {least} to {most}{also}")
+        return int(text)
+
+    def port(self, variable: str, default: int) -> int:
+        port = self.whole(variable, default, least=0, most=65535)
+        return default if port is None else port
+
+    def share(self, variable: str, default: float) -> float:
+        text = self.text(variable)
+        if not text:
+            return default
+        try:
+            share = float(text)
+        except ValueError:
+            share = math.nan
+        if not 0 < share <= 1:
+            raise SettingsError(variable, text, "a share over 0 and up to 1, such as 0.8")
+        return share
+
+    def seconds(self, variable: str, default: float, *, least: float = 0.0) -> float:
+        text = self.text(variable)
+        if not text:
+            return default
+        try:
+            seconds = parse_duration(text, name=variable)
+        except OptionError:
+            seconds = math.nan
+        if not seconds >= least:
+            raise SettingsError(
+                variable, text, f"seconds, or a duration such as 30s or 10m, at least {least:g} s"
+            )
+        return seconds
+
+    def url(self, variable: str, schemes: tuple[str, ...]) -> str | None:
+        text = self.text(variable)
+        if not text:
+            return None
+        _check_url(variable, text, schemes, f"a URL {', '.join(f'{scheme}://' for scheme in schemes)}")
+        return text
+
+
+def _redis_url(read: _Reader) -> str:
+    url = read.text("REDIS_URL")
+    if not url:
+        host = read.text("REDIS_HOST", "localhost")
+        port = read.port("REDIS_PORT", 6379)
+        password = read.text("REDIS_PASSWORD")
+        db = read.whole("REDIS_DB", 0, least=0)
+        credentials = f":{quote(password, safe='')}@" if password else ""
+        url = f"redis://{credentials}{f'[{host}]' if ':' in host else host}:{port}/{db}"
+        _check_server("REDIS_HOST", url, "the name or address of a host")
+        return url
+    _check_server("REDIS_URL", url, _SERVER_FORMS)
+    return url
+
+
+def _check_server(variable: str, url: str, allowed: str) -> None:
+    _check_url(variable, url, _SERVER_SCHEMES, allowed)
+    # The other two schemes name several hosts; whether they can be served is for the connection to say.
+    if urlsplit(url).scheme.lower() in {"redis", "rediss", "unix"}:
+        try:
+            parse_address(url)
+        except ConfigurationError:
+            # Its text is not shown: where a password is not percent-encoded, it may quote a part of it.
+            hint = "with a port from 1 to 65535, a number as database, and a percent-encoded password"
+            raise SettingsError(variable, mask_url(url), f"{allowed} {hint}") from None
+
+
+def _check_url(variable: str, url: str, schemes: tuple[str, ...], allowed: str) -> None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise SettingsError(variable, _MASK, allowed) from None
+    if parts.scheme.lower() not in schemes or not url.partition("://")[2]:
+        raise SettingsError(variable, mask_url(url), allowed)
+
+
+def _prefix(read: _Reader) -> str:
+    prefix = read.text("JOBS_PREFIX", "jobs")
+    try:
+        return check_prefix(prefix)
+    except OptionError as error:
+        allowed = (
+            f"1 to 64 printable characters, segments joined by colons, no braces or spaces ({error.reason})"
+        )
+        raise SettingsError("JOBS_PREFIX", prefix, allowed) from None
+
+
+def _packages(read: _Reader, variable: str) -> tuple[str, ...] | None:
+    packages = read.names(variable)
+    for package in packages:
+        if not _PACKAGE(package):
+            allowed = (
+                "Python packages such as shop.queues, separated by commas; builtin keeps the built-in ones"
+            )
+            raise SettingsError(variable, package, allowed)
+    return tuple(dict.fromkeys(packages)) or None
+
+
+def _default_job_options(read: _Reader) -> DefaultJobOptions:
+    text = read.text("JOBS_DEFAULT_OPTIONS", "{}")
+    try:
+        return cast("DefaultJobOptions", check_options(parse_options(msgspec.json.decode(text))))
+    except (OptionError, msgspec.MsgspecError) as error:
+        allowed = f'a JSON object of job options such as {{"attempts": 5, "timeout": "30s"}} ({error})'
+        raise SettingsError("JOBS_DEFAULT_OPTIONS", text, allowed) from None
+
+
+def _weights(read: _Reader) -> tuple[str, ...]:
+    named = [name.lower() for name in read.names("WORKER_TYPE")] or ["all"]
+    for name in named:
+        if name not in WEIGHT_CLASSES and name != "all":
+            raise SettingsError("WORKER_TYPE", name, f"all, or a comma list of {', '.join(WEIGHT_CLASSES)}")
+    return WEIGHT_CLASSES if "all" in named else tuple(name for name in WEIGHT_CLASSES if name in named)
+
+
+def _queues(read: _Reader) -> tuple[str, ...] | None:
+    queues = read.names("WORKER_QUEUES")
+    for queue in queues:
+        try:
+            check_queue_name(queue)
+        except OptionError as error:
+            raise SettingsError(
+                "WORKER_QUEUES", queue, f"names of queues, separated by commas; {error.reason}"
+            ) from None
+    return tuple(dict.fromkeys(queues)) or None
+
+
+def _report_sources(read: _Reader) -> dict[str, str]:
+    sources: dict[str, str] = {}
+    for entry in read.names("REPORT_SOURCES"):
+        name, equals, url = (part.strip() for part in entry.partition("="))
+        if not (name and equals and "://" in url):
+            # The entry is not shown: it may hold a password.
+            raise SettingsError("REPORT_SOURCES", _MASK, "name=URL pairs, separated by commas")
+        sources[name] = url
+    return sources
+
+
+def _one_of(allowed: tuple[str, ...]) -> str:
+    return f"one of {', '.join(allowed)}"

@@ -1,0 +1,197 @@
+"""The bytes of a job: a fixed header that Lua reads by position, and an envelope that it never looks into.
+
+Header, big-endian: version u8 (1), flags u8, reserved u8, priority u8, stamp u64 (us; the server's), due u64
+(ms; the server's), name length u8, key length u8, unique-key length u16, expiry u64 (ms), envelope length
+u32, then name@version, key, unique key. Envelope: msgpack array of Envelope. Flags 0 is the hot path: a
+record that no option marks is never parsed by a script.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+from jobs_core.errors import SchemaMismatch
+from jobs_core.options import MetaValue
+
+VERSION: Final = 1
+OWN_ID: Final = 1
+BIG: Final = 2
+EXPIRES: Final = 4
+KEYED: Final = 8
+UNIQUE: Final = 16
+EFFECTS: Final = 32
+
+_FIXED = struct.Struct(">BBBBQQBBHQI")
+_STATE = struct.Struct(">IIIBQ")
+
+
+class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What travels with a job besides its header; `policy` is the encoded Policy decided at enqueue."""
+
+    policy: bytes
+    payload: bytes
+    metadata: dict[str, MetaValue] | None = None
+    tags: tuple[str, ...] | None = None
+    trace: dict[str, str] | None = None
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """The parsed header of a record.
+
+    `stamp_us` is when the server took the job, `due_ms` when a delayed one is due (0: at once).
+    """
+
+    flags: int
+    priority: int
+    stamp_us: int
+    due_ms: int
+    name: str
+    size: int
+
+
+class JobStateEntry(msgspec.Struct, frozen=True, gc=False):
+    """The budgets a job has spent; jobs without a history have no entry."""
+
+    attempts: int = 0
+    crashes: int = 0
+    releases: int = 0
+    cancel: int = 0
+    ready_ms: int = 0
+
+
+class ErrorInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Why an attempt ended without a result; `stack` is capped by the worker."""
+
+    type: str
+    message: str
+    stack: str = ""
+
+
+class AttemptInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One attempt that failed, as kept in the history of its job."""
+
+    attempt: int
+    started_ms: int
+    run_us: int
+    worker: str
+    error: ErrorInfo
+
+
+class FinishInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What is told of a job after it ended, while its result or the job itself is kept.
+
+    Times in ms and us of the server's clock.
+    """
+
+    state: str
+    name: str
+    priority: int
+    created_ms: int
+    run_at_ms: int
+    started_ms: int
+    wait_us: int
+    run_us: int
+    attempts_made: int
+    attempts: int
+    stalled: int
+    worker: str
+    result: bytes | None = None
+    error: ErrorInfo | None = None
+    metadata: dict[str, MetaValue] | None = None
+    tags: tuple[str, ...] | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How far a running job is: `percent` 0 to 100, or `current` of `total`."""
+
+    percent: float | None = None
+    current: int | None = None
+    total: int | None = None
+    message: str | None = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+encode_envelope = _encode
+encode_progress = _encode
+encode_finish = _encode
+encode_attempt = _encode
+decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
+decode_progress = msgspec.msgpack.Decoder(Progress).decode
+_decode_finish = msgspec.msgpack.Decoder(FinishInfo).decode
+_decode_attempt = msgspec.msgpack.Decoder(AttemptInfo).decode
+
+
+class RecordHead:
+    """The header of a job type's records, made once: all but flags and priority is the same for each."""
+
+    __slots__ = ("_heads", "_tail")
+
+    def __init__(self, wire_name: str) -> None:
+        """Prepare headers for `name@version`."""
+        self._tail = wire_name.encode()
+        self._heads: dict[int, bytes] = {}
+
+    def pack(self, flags: int, priority: int, envelope: bytes) -> bytes:
+        """Return the record of one job; the server fills in stamp and due."""
+        key = flags << 8 | priority
+        head = self._heads.get(key)
+        if head is None:
+            packed = _FIXED.pack(VERSION, flags, 0, priority, 0, 0, len(self._tail), 0, 0, 0, 0)
+            head = self._heads[key] = packed[:32]
+        return b"".join((head, len(envelope).to_bytes(4, "big"), self._tail, envelope))
+
+
+_names: dict[bytes, str] = {}
+
+
+def parse_header(record: bytes) -> Header:
+    """Parse the header of a record.
+
+    Raises SchemaMismatch for a record of another version.
+    """
+    version, flags, _, priority, stamp, due, name_len, key_len, unique_len, _, _ = _FIXED.unpack_from(record)
+    if version != VERSION:
+        raise SchemaMismatch(found=str(version), supported=str(VERSION))
+    raw = record[36 : 36 + name_len]
+    name = _names.get(raw)
+    if name is None:
+        name = raw.decode()
+        if len(_names) < 4096:
+            _names[raw] = name
+    return Header(flags, priority, stamp, due, name, 36 + name_len + key_len + unique_len)
+
+
+def parse_state(packed: bytes | None) -> JobStateEntry:
+    """Parse an entry of `state`; none means that nothing was spent."""
+    return JobStateEntry(*_STATE.unpack(packed)) if packed else JobStateEntry()
+
+
+def parse_finish(info: bytes) -> FinishInfo | None:
+    """Parse what is told of a finished job; None for one that a script failed as poison (`poison_counts`)."""
+    return None if info.startswith(b"poison ") or not info else _decode_finish(info)
+
+
+def poison_counts(info: bytes) -> tuple[int, int]:
+    """Return (crashes, attempts) of a job that a script failed because its workers kept dying."""
+    crashes, _, attempts = info.removeprefix(b"poison ").partition(b" ")
+    return int(crashes), int(attempts)
+
+
+def parse_history(entries: bytes) -> list[AttemptInfo]:
+    """Parse the attempts that failed, oldest first."""
+    attempts: list[AttemptInfo] = []
+    view = entries
+    while view:
+        size = int.from_bytes(view[:4], "big")
+        attempts.append(_decode_attempt(view[4 : 4 + size]))
+        view = view[4 + size :]
+    return attempts
+
+
+def pack_history_entry(attempt: AttemptInfo) -> bytes:
+    """Return one attempt as it is appended to the history: a length, then msgpack."""
+    packed = encode_attempt(attempt)
+    return len(packed).to_bytes(4, "big") + packed
