@@ -1,0 +1,27 @@
+"""Enqueue typed background jobs and await their results.
+
+    async with Producer.from_env() as producer:
+        job = await producer.enqueue(SEND_EMAIL, SendEmail(to="ada@example.com", template="welcome"))
+        receipt = await job.result(timeout=30)
+
+`Producer` is for asyncio programs, `SyncProducer` for all others.
+"""
+
+from jobs_producer._bulk import Bulk, BulkInterrupted, BulkItem, BulkSummary, ItemOutcome
+from jobs_producer._handle import JobHandle
+from jobs_producer.producer import Producer, QueueHandle
+from jobs_producer.sync import SyncJobHandle, SyncProducer, SyncQueueHandle
+
+__all__ = [
+    "Bulk",
+    "BulkInterrupted",
+    "BulkItem",
+    "BulkSummary",
+    "ItemOutcome",
+    "JobHandle",
+    "Producer",
+    "QueueHandle",
+    "SyncJobHandle",
+    "SyncProducer",
+    "SyncQueueHandle",
+]

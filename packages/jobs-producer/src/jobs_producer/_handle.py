@@ -1,0 +1,188 @@
+"""A job that was enqueued: its id, its state, and its result when it has one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast
+
+from jobs_core.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
+    ResultExpired,
+    ResultNotKept,
+    ResultTimeout,
+)
+from jobs_core.keys import big_key
+from jobs_core.options import decode_policy
+from jobs_core.records import build_record, failure_text, read_records
+from jobs_core.states import State
+from jobs_core.wire import BIG, decode_envelope, parse_finish, parse_header
+
+if TYPE_CHECKING:
+    from jobs_core.connection import Address
+    from jobs_core.queue import JobType
+    from jobs_core.records import JobRecord
+    from jobs_core.scripts import Located, Scripts
+    from jobs_producer._inbox import Inbox
+
+R = TypeVar("R")
+_STATES = frozenset(str(state) for state in State)
+
+
+class Link:
+    """What handles need of their producer; it points to another connection when the producer has one."""
+
+    __slots__ = ("address", "closed", "inbox", "loop", "scripts", "timeout")
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        """Begin without a connection; the producer sets `scripts` and `inbox` before anybody sees a link."""
+        self.address = address
+        self.timeout = timeout
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.closed = False
+        self.scripts: Scripts
+        self.inbox: Inbox
+
+    def here(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop.
+
+        Raises ConfigurationError where it is not the one that the producer is connected on, ConnectionFailed
+        where the producer is closed.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is self.loop:
+            return loop
+        if self.closed:
+            raise ConnectionFailed(self.address.display, "the producer is closed")
+        if self.loop is None:
+            raise ConfigurationError(
+                "The producer is not connected: use it in `async with`, or await its connect() first."
+            )
+        raise ConfigurationError(
+            "The producer is connected on another event loop: make one for each loop, or use SyncProducer, "
+            "which any thread may call."
+        )
+
+
+class JobHandle(Generic[R]):
+    """A typed handle on one job. `created` is False where its own id was known and nothing was added."""
+
+    def __init__(
+        self,
+        link: Link,
+        job_type: JobType[object, R],
+        job_id: str,
+        *,
+        created: bool = False,
+        policy: bytes = b"",
+    ) -> None:
+        """Made by the producer; `policy` is that of the call which enqueued the job."""
+        self.id = job_id
+        self.queue = job_type.queue.name
+        self.name = job_type.name
+        self.created = created
+        self._job_type = job_type
+        self._link = link
+        self._policy = policy
+
+    def __repr__(self) -> str:
+        """Name the job."""
+        return f"JobHandle({self.queue}/{self.name} {self.id})"
+
+    async def status(self) -> JobRecord:
+        """Return what is known of the job. Raises JobNotFound or ConnectionFailed."""
+        deadline = self._link.here().time() + self._link.timeout
+        (record,) = await read_records(self._link.scripts, self.queue, [self.id], deadline=deadline)
+        if record is None:
+            raise JobNotFound(self.queue, self.id)
+        return record
+
+    async def result(self, timeout: float | None = None) -> R:
+        """Wait for the job to complete and return its result; `timeout` in seconds.
+
+        Raises ResultNotKept before it waits where the job keeps no result, JobFailed, JobCancelled,
+        JobExpired, JobNotFound, ResultExpired, and ResultTimeout (the job goes on).
+        """
+        if self.created:
+            self._check_kept(self._policy)
+        found, heard = await self._wait(timeout, check=not self.created)
+        if not found.state:
+            self._raise_gone(heard)
+        info = parse_finish(found.info)
+        match info.state if info is not None else found.state:
+            case State.COMPLETED if info is not None and info.result is not None:
+                return self._job_type.decode_result(info.result)
+            case State.COMPLETED:
+                raise ResultNotKept(self.queue, self.id)
+            case State.CANCELLED:
+                raise JobCancelled(self.queue, self.id)
+            case State.EXPIRED:
+                raise JobExpired(self.queue, self.id)
+            case _:
+                deadline = self._link.here().time() + self._link.timeout
+                record = await build_record(self._link.scripts, self.queue, self.id, found, deadline=deadline)
+                reason = (record.failed_reason if record else None) or failure_text(
+                    info.error if info else None
+                )
+                raise JobFailed(self.queue, self.id, reason or "no reason was recorded")
+
+    async def done(self, timeout: float | None = None) -> State | None:
+        """Wait until the job ended and return its final state; None where nothing is kept that tells it.
+
+        Raises ResultTimeout.
+        """
+        found, heard = await self._wait(timeout, check=False)
+        info = parse_finish(found.info)
+        state = info.state if info is not None else found.state or heard
+        return State(state) if state in _STATES else None
+
+    async def _wait(self, timeout: float | None, *, check: bool) -> tuple[Located, str]:
+        now = self._link.here().time()
+        deadline = None if timeout is None else now + timeout
+        checked = self._check_record if check else None
+        try:
+            return await self._link.inbox.wait(self.queue, self.id, deadline, checked)
+        except TimeoutError:
+            raise ResultTimeout(self.queue, self.id, timeout or 0.0) from None
+
+    async def _check_record(self, found: Located) -> None:
+        """Raise ResultNotKept where the policy that is frozen on the job keeps no result."""
+        if not found.record:
+            return
+        header = parse_header(found.record)
+        packed: bytes | None = found.record[header.size :]
+        if header.flags & BIG:
+            scripts = self._link.scripts
+            deadline = self._link.here().time() + self._link.timeout
+            reply = await scripts.client.call(
+                "GET", big_key(scripts.key(self.queue), self.id), deadline=deadline
+            )
+            packed = cast("bytes | None", reply)
+        if packed:
+            self._check_kept(decode_envelope(packed).policy)
+
+    def _check_kept(self, policy: bytes) -> None:
+        decided = decode_policy(policy)
+        if not decided.result_ttl_ms and decided.keep_completed.count == 0:
+            raise ResultNotKept(self.queue, self.id)
+
+    def _raise_gone(self, heard: str) -> NoReturn:
+        """Say what is known of a job that nothing is kept of; `heard` is how it ended if it just did."""
+        match heard:
+            case State.COMPLETED:
+                raise ResultExpired(self.queue, self.id)
+            case State.FAILED:
+                raise JobFailed(self.queue, self.id, "it is not kept, and neither is the reason")
+            case State.CANCELLED:
+                raise JobCancelled(self.queue, self.id)
+            case State.EXPIRED:
+                raise JobExpired(self.queue, self.id)
+            case "" if self._policy:
+                # It was there when it was enqueued.
+                raise ResultExpired(self.queue, self.id)
+            case _:
+                raise JobNotFound(self.queue, self.id)

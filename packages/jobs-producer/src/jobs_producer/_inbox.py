@@ -1,0 +1,98 @@
+"""How a producer hears that jobs ended: one shard channel a queue, however many of its jobs are awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import ConnectionFailed
+from jobs_core.keys import inbox_channel
+from jobs_core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from jobs_core.scripts import Located, Scripts
+
+# A message can be lost with its connection; after a reconnect all waiters look again, and this is the bound
+# for anything else.
+_LOOK_AGAIN = 15.0
+# Each look at the server may take this long, also where the caller has less time or none.
+_LOOK = 1.0
+_ENDED = frozenset({"", "finished"} | {state.value for state in State if state.final})
+
+
+class Inbox:
+    """Those who await jobs of this producer, by queue and id."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        """Open an inbox with a name of its own."""
+        self._scripts = scripts
+        self._name = secrets.token_hex(6)
+        self._waiting: dict[tuple[str, str], set[asyncio.Future[str]]] = {}
+        self._queues: set[str] = set()
+        scripts.client.on_connect(self.wake_all)
+
+    async def wait(
+        self,
+        queue: str,
+        job_id: str,
+        deadline: float | None,
+        check: Callable[[Located], Awaitable[None]] | None = None,
+    ) -> tuple[Located, str]:
+        """Wait until the job ended; returns what is kept of it and, where a message told it, its final state.
+
+        A job that has not ended at the first look is passed to `check`. Raises TimeoutError at the deadline
+        (loop time), though not before one look.
+        """
+        loop = asyncio.get_running_loop()
+        heard = ""
+        if queue not in self._queues:
+            self._queues.add(queue)
+            channel = inbox_channel(self._scripts.key(queue), self._name)
+            self._scripts.client.subscribe(channel, lambda body: self._message(queue, body))
+        key = (queue, job_id)
+        while True:
+            message: asyncio.Future[str] = loop.create_future()
+            self._waiting.setdefault(key, set()).add(message)
+            try:
+                limit = None if deadline is None else max(deadline, loop.time() + _LOOK)
+                async with asyncio.timeout_at(limit):
+                    found = await self._look(queue, job_id)
+                if found.state in _ENDED:
+                    return found, heard
+                if check is not None:
+                    await check(found)
+                    check = None
+                left = _LOOK_AGAIN if deadline is None else min(_LOOK_AGAIN, deadline - loop.time())
+                if left <= 0:
+                    raise TimeoutError
+                await asyncio.wait((message,), timeout=left)
+                heard = message.result() if message.done() else ""
+            finally:
+                waiting = self._waiting[key]
+                waiting.discard(message)
+                if not waiting:
+                    del self._waiting[key]
+
+    async def _look(self, queue: str, job_id: str) -> Located:
+        try:
+            return await self._scripts.await_(queue, inbox=self._name, job_id=job_id)
+        except OutcomeLost as error:
+            # To be entered among those who await the job changes nothing for the caller.
+            raise ConnectionFailed(self._scripts.client.address.display, str(error)) from None
+
+    def wake_all(self) -> None:
+        """Make all who wait look again."""
+        for waiting in self._waiting.values():
+            for message in waiting:
+                if not message.done():
+                    message.set_result("")
+
+    def _message(self, queue: str, body: bytes) -> None:
+        state, _, job_id = body.decode().partition(" ")
+        for message in self._waiting.get((queue, job_id), ()):
+            if not message.done():
+                message.set_result(state)

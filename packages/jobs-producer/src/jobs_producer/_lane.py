@@ -1,0 +1,299 @@
+"""The way of jobs to one queue: whatever gathers while a flush is under way travels with the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import OrderedDict, deque
+from copy import copy
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import ConnectionFailed, DeclarationError, JobsError, OutcomeUnknown, Overloaded
+from jobs_core.queue import differences
+from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
+from jobs_producer._submission import Call, Submission
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable
+    from jobs_core.queue import Queue
+    from jobs_core.scripts import Scripts
+
+BUFFER_JOBS = 10_000
+BUFFER_BYTES = 16 * 1024 * 1024
+_PARALLEL = 2
+_SPLIT = 32
+
+
+class Item:
+    """One job on its way; `future` gives True (created) or False (its id was known)."""
+
+    __slots__ = ("deadline", "delay_ms", "future", "job_id", "record", "run_at_ms")
+
+    def __init__(
+        self,
+        job_id: str,
+        record: bytes,
+        *,
+        delay_ms: int,
+        run_at_ms: int,
+        future: asyncio.Future[bool],
+        deadline: float,
+    ) -> None:
+        """Hold what the script needs, and when the caller gives up (loop time)."""
+        self.job_id = job_id
+        self.delay_ms = delay_ms
+        self.run_at_ms = run_at_ms
+        self.record = record
+        self.future = future
+        self.deadline = deadline
+
+
+class Buffer:
+    """The bound on what a producer holds unsent, over all its queues; who waits for room gets it in turn."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.jobs = 0
+        self.bytes = 0
+        self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
+
+    def enter(self, size: int) -> bool:
+        """Take room for a job, or tell that there is none."""
+        if self._waiting or self._full:
+            return False
+        self.jobs += 1
+        self.bytes += size
+        return True
+
+    async def wait(self, queue: str, size: int, deadline: float) -> None:
+        """Wait for room and take it. Raises Overloaded at the deadline."""
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[room] = size
+        try:
+            async with asyncio.timeout_at(deadline):
+                await room
+        except BaseException as error:
+            self._waiting.pop(room, None)
+            if not room.cancelled():
+                # It was given room in the moment in which it went away.
+                self.leave(1, size)
+            if isinstance(error, TimeoutError):
+                raise Overloaded(queue, self.jobs) from None
+            raise
+
+    def leave(self, jobs: int, size: int) -> None:
+        """Count out jobs that were sent or given up, and let in who waits."""
+        self.jobs -= jobs
+        self.bytes -= size
+        while self._waiting and not self._full:
+            room, wanted = self._waiting.popitem(last=False)
+            if not room.done():
+                self.jobs += 1
+                self.bytes += wanted
+                room.set_result(None)
+
+    @property
+    def _full(self) -> bool:
+        return self.jobs >= BUFFER_JOBS or self.bytes >= BUFFER_BYTES
+
+
+class Lane:
+    """Unsent jobs of one queue and the (at most two) flushes under way; each has a session of its own."""
+
+    def __init__(self, scripts: Scripts, queue: str, buffer: Buffer, *, slack: float) -> None:
+        """Serve one queue. Callers whose deadlines are `slack` seconds apart do not share a call."""
+        self.declaration: Queue | None = None
+        self._scripts = scripts
+        self._queue = queue
+        self._buffer = buffer
+        self._slack = slack
+        self._declared = False
+        self._pending: deque[Item] = deque()
+        self._idle = [_Session() for _ in range(_PARALLEL)]
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is unsent or unanswered."""
+        return bool(self._flushes)
+
+    def declare(self, declaration: Queue) -> None:
+        """Say what code declares of the queue, which is written before the next job.
+
+        Raises DeclarationError where something else was declared before.
+        """
+        known = self.declaration
+        if known is None:
+            self.declaration = declaration
+            self._declared = False
+        elif known != declaration:
+            different = differences(known.declaration, declaration.declaration)
+            raise DeclarationError(
+                declaration.source,
+                f"queue {self._queue!r} is already declared in {known.source}, with {different}. "
+                f"Declare it once",
+            )
+
+    def declare_again(self) -> None:
+        """Write the declaration once more: the server may have lost it."""
+        self._declared = False
+
+    def add(self, item: Item) -> None:
+        """Take a job that has room in the buffer.
+
+        It leaves at the end of this turn of the loop, or with the flush after those under way.
+        """
+        self._pending.append(item)
+        if self._idle and (len(self._idle) == _PARALLEL or len(self._pending) >= _SPLIT):
+            self._start()
+
+    async def drain(self) -> None:
+        """Wait until all that was taken has been sent and answered."""
+        while self._flushes:
+            await asyncio.wait(self._flushes)
+
+    def _start(self) -> None:
+        session = self._idle.pop()
+        task = asyncio.get_running_loop().create_task(self._flush(session))
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+
+    async def _flush(self, session: _Session) -> None:
+        try:
+            while self._pending:
+                if self._idle and len(self._pending) >= _SPLIT:
+                    # Two halves on their way: the server works on one while this process makes the other.
+                    limit = min(MAX_ITEMS, -(-len(self._pending) // 2))
+                    self._start()
+                else:
+                    limit = MAX_ITEMS
+                batch = self._take(limit)
+                if batch:
+                    session = await self._send(session, batch)
+        except BaseException as error:
+            session = _Session()
+            if isinstance(error, asyncio.CancelledError):
+                # Whoever cancels this task must not leave those behind who wait for what it did not send.
+                self._give_up(len(self._pending), "the sending of jobs was cancelled")
+            raise
+        finally:
+            self._idle.append(session)
+            if self._pending:
+                self._start()
+
+    def _take(self, limit: int) -> list[Item]:
+        """Take the next jobs off, without those whose callers went away."""
+        pending = self._pending
+        batch: list[Item] = []
+        size = count = freed = 0
+        while pending and len(batch) < limit:
+            item = pending[0]
+            weight = len(item.record)
+            wanted = not item.future.done()
+            if wanted and batch and not self._fits(batch[0], item, size + weight):
+                break
+            pending.popleft()
+            count += 1
+            freed += weight
+            if wanted:
+                size += weight
+                batch.append(item)
+        self._buffer.leave(count, freed)
+        return batch
+
+    def _fits(self, first: Item, item: Item, size: int) -> bool:
+        return size <= MAX_BYTES and abs(item.deadline - first.deadline) <= self._slack
+
+    async def _send(self, session: _Session, batch: list[Item]) -> _Session:
+        """Send jobs and tell their callers; returns the session of the next call."""
+        jobs: list[Encodable] = []
+        for item in batch:
+            jobs += (item.job_id, item.delay_ms, item.run_at_ms, item.record)
+        scripts = self._scripts
+        address = scripts.client.address.display
+        call = Call(address, scripts.prefix, self._queue, session.name, session.next(), jobs, time.time())
+        deadline = min(item.deadline for item in batch)
+        try:
+            if not self._declared:
+                await self._declare(deadline)
+            verdict = await call.send(scripts, deadline)
+        except OutcomeLost as error:
+            # What was lost may be sent again, so its session is used for nothing else any more.
+            _unknown(batch, call, str(error))
+            self._expire(str(error))
+            return _Session()
+        except JobsError as error:
+            _fail(batch, error)
+        except BaseException as error:
+            _unknown(batch, call, f"{type(error).__name__} while sending")
+            raise
+        else:
+            for item, created in zip(batch, verdict, strict=True):
+                if not item.future.done():
+                    item.future.set_result(created == ord("1"))
+        return session
+
+    async def _declare(self, deadline: float) -> None:
+        declaration = self.declaration
+        try:
+            if declaration is not None:
+                await self._scripts.declare(
+                    self._queue,
+                    definition=declaration.definition_hash,
+                    fields=declaration.definition(),
+                    deadline=deadline,
+                )
+            entry = QueueEntry(
+                queue=self._queue,
+                profile=declaration.weight if declaration else "",
+                jobs=tuple(sorted(declaration.versions)) if declaration else (),
+                concurrency=declaration.concurrency if declaration else 0,
+            )
+            await announce_queue(self._scripts.client, self._scripts.prefix, entry, deadline=deadline)
+        except OutcomeLost as error:
+            # A declaration may be written twice, and no job was sent yet.
+            raise ConnectionFailed(self._scripts.client.address.display, str(error)) from None
+        self._declared = self.declaration is declaration
+
+    def _expire(self, reason: str) -> None:
+        """Give up those with hardly any time left: sent to a silent server, their outcome would be unknown."""
+        limit = asyncio.get_running_loop().time() + self._slack
+        self._give_up(sum(1 for _ in takewhile(lambda item: item.deadline <= limit, self._pending)), reason)
+
+    def _give_up(self, count: int, reason: str) -> None:
+        batch = [self._pending.popleft() for _ in range(count)]
+        self._buffer.leave(count, sum(len(item.record) for item in batch))
+        _fail(batch, ConnectionFailed(self._scripts.client.address.display, reason))
+
+
+class _Session:
+    """A caller-made name under which the server remembers the last call, and the number of that call."""
+
+    __slots__ = ("_seq", "name")
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(8)
+        self._seq = 0
+
+    def next(self) -> int:
+        self._seq += 1
+        return self._seq
+
+
+def _unknown(batch: list[Item], call: Call, reason: str) -> None:
+    for index, item in enumerate(batch):
+        submission = Submission(call, index)
+        _fail([item], OutcomeUnknown(item.job_id, call.queue, reason, submission=submission))
+
+
+def _fail(batch: list[Item], error: JobsError) -> None:
+    for item in batch:
+        if not item.future.done():
+            # One for each: whoever raises an error writes its traceback into it.
+            item.future.set_exception(copy(error))
+            # A caller that went away leaves nobody to read it.
+            item.future.exception()

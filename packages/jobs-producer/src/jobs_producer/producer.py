@@ -1,0 +1,322 @@
+"""The producer for asyncio programs: enqueue, and handles to await what was enqueued."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, TypeVar, Unpack, cast
+
+from jobs_core.boot import audit_server
+from jobs_core.connection import Client, ConnectionInfo, parse_address
+from jobs_core.durations import Duration, to_ms
+from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
+from jobs_core.ids import new_job_id
+from jobs_core.names import check_job_id, check_prefix, check_queue_name
+from jobs_core.options import DefaultJobOptions, JobOptions, check_options, resolve
+from jobs_core.payloads import JsonValue
+from jobs_core.queue import JobType, Queue, QueueOptions, differences
+from jobs_core.records import JobRecord, read_records
+from jobs_core.scripts import Scripts
+from jobs_core.settings import CommonSettings
+from jobs_core.wire import OWN_ID, Envelope, RecordHead, encode_envelope
+from jobs_producer._bulk import Bulk, BulkItem, Progress
+from jobs_producer._handle import JobHandle, Link
+from jobs_producer._inbox import Inbox
+from jobs_producer._lane import Buffer, Item, Lane
+from jobs_producer._submission import Resubmitter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+# Calls are given up by so large a part of the timeout before it ends, at most: callers whose deadlines are no
+# further apart share a call, and who gets room or a turn later than that would not make it.
+_SLACK = 0.05
+_RECORD_HEADS = 4096
+_log = logging.getLogger("jobs_producer")
+
+
+class Producer:
+    """Enqueues typed jobs. Concurrent calls share round trips; one connection serves all of them.
+
+    Belongs to the event loop it is connected on. Programs without one use `SyncProducer`.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/0",
+        *,
+        prefix: str = "jobs",
+        default_job_options: DefaultJobOptions | None = None,
+        enqueue_timeout: Duration = 5.0,
+    ) -> None:
+        """Prepare a producer; `enqueue_timeout` is how long a call tries.
+
+        Raises ConfigurationError or OptionError.
+        """
+        self._address = parse_address(url)
+        self._prefix = check_prefix(prefix)
+        self._defaults = cast("DefaultJobOptions", check_options(default_job_options or {}))
+        self._timeout = to_ms(enqueue_timeout, name="enqueue_timeout") / 1000
+        self._slack = self._timeout * _SLACK
+        self._heads: dict[str, RecordHead] = {}
+        self._queues: dict[str, QueueHandle] = {}
+        self._link = Link(self._address, self._timeout)
+        self._prepare()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Make a producer from REDIS_URL, JOBS_PREFIX and JOBS_DEFAULT_OPTIONS. Raises SettingsError."""
+        settings = CommonSettings.from_env(env)
+        return cls(
+            settings.redis_url, prefix=settings.prefix, default_job_options=settings.default_job_options
+        )
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Send what is unsent, and close."""
+        await self.close()
+
+    async def connect(self) -> None:
+        """Connect and audit the server; a producer that was closed connects again.
+
+        Raises ConnectionFailed, ServerRefused or ConfigurationError.
+        """
+        loop, link = asyncio.get_running_loop(), self._link
+        if link.loop is not None and not link.loop.is_closed():
+            link.here()
+            await self._client.connect(timeout=self._timeout)
+            return
+        if link.closed or link.loop is not None:
+            self._prepare()
+        client = self._client
+        link.loop, link.closed = loop, False
+        try:
+            deadline = loop.time() + self._timeout
+            await client.connect(timeout=self._timeout)
+            audit = await audit_server(client, deadline=deadline)
+            if audit.refusals:
+                raise audit.refusals[0]
+        except BaseException:
+            link.loop = None
+            self._prepare()
+            await client.close()
+            raise
+        for warning in audit.warnings:
+            _log.warning("%s: %s", self._address.display, warning)
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Wait for what is under way (at most `timeout` seconds), then close the connection."""
+        link = self._link
+        if link.loop is None or link.loop.is_closed():
+            link.loop, link.closed = None, True
+            return
+        link.here()
+        link.loop, link.closed = None, True
+        try:
+            async with asyncio.timeout(timeout):
+                await self._drain()
+        except TimeoutError:
+            _log.warning("closed with %d jobs unsent", self._buffer.jobs)
+        finally:
+            await self._client.close()
+            # Whoever still waits learns at once that nothing more will come.
+            self._inbox.wake_all()
+            await self._drain()
+
+    async def is_connected(self) -> bool:
+        """Tell whether the server answers now."""
+        try:
+            await self._client.call("PING", deadline=self._link.here().time() + 1.0)
+        except JobsError:
+            return False
+        return True
+
+    def connection_info(self) -> ConnectionInfo:
+        """Describe the connection; never with the password."""
+        return self._client.info()
+
+    async def enqueue(
+        self, job_type: JobType[P, R], payload: P, **options: Unpack[JobOptions]
+    ) -> JobHandle[R]:
+        """Add a job and return a handle on it.
+
+        Raises PayloadError, PayloadTooLarge or OptionError before anything is sent, Overloaded or
+        ConnectionFailed where nothing was applied, OutcomeUnknown where it may have been (see `resubmit`),
+        ServerFull where the server takes no writes.
+        """
+        item, policy = self._item(job_type, payload, options)
+        await self._add(job_type, item)
+        created = await item.future
+        typed = cast("JobType[object, R]", job_type)
+        return JobHandle(self._link, typed, item.job_id, created=created, policy=policy)
+
+    def enqueue_many(
+        self,
+        job_type: JobType[P, R],
+        items: Iterable[P | BulkItem[P]] | AsyncIterable[P | BulkItem[P]],
+        *,
+        progress: Progress | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Bulk[P]:
+        """Add very many jobs in constant memory: await it for a summary, or iterate over it for each outcome.
+
+        `progress(done, total)` is called now and then; total is None for an iterator. A payload that does not
+        fit rejects its item alone. Raises OptionError for a wrong option, BulkInterrupted where the server
+        goes away.
+        """
+        if "job_id" in options:
+            reason = "one id cannot name many jobs; give it by BulkItem(payload, {'job_id': …})"
+            raise OptionError("job_id", options["job_id"], reason)
+        resolve(job_type, options, self._defaults)
+        self._link.here()
+        self._lane(job_type.queue)
+
+        async def submit(payload: P, own: JobOptions) -> Item:
+            item, _ = self._item(job_type, payload, own)
+            await self._add(job_type, item)
+            return item
+
+        return Bulk(job_type.queue.name, items, submit, options, progress)
+
+    async def resubmit(self, error: OutcomeUnknown) -> bool:
+        """Send a call again whose outcome is unknown, and return whether the job was created by it.
+
+        Safe for 1 h. Raises OutcomeUnknown where it is still not known, OptionError for an older call and for
+        one of another server.
+        """
+        deadline = self._link.here().time() + self._timeout
+        return await self._resubmitter.send(error, deadline)
+
+    def handle(self, job_type: JobType[P, R], job_id: str) -> JobHandle[R]:
+        """Return a handle on a job enqueued elsewhere. Raises OptionError for what cannot be an id."""
+        return JobHandle(self._link, cast("JobType[object, R]", job_type), check_job_id(job_id))
+
+    async def status(self, queue: str, job_id: str) -> JobRecord:
+        """Return what is known of a job. Raises JobNotFound, ConnectionFailed or OptionError."""
+        deadline = self._link.here().time() + self._timeout
+        ids = [check_job_id(job_id)]
+        (record,) = await read_records(self._scripts, check_queue_name(queue), ids, deadline=deadline)
+        if record is None:
+            raise JobNotFound(queue, job_id)
+        return record
+
+    def queue(self, name: str, **options: Unpack[QueueOptions]) -> QueueHandle:
+        """Return a queue by name, for queues and jobs that no code declares; for one name always the same.
+
+        Raises OptionError for a wrong name or option, DeclarationError for options that differ from earlier
+        ones.
+        """
+        return self._named(name, options)
+
+    def _prepare(self) -> None:
+        """Make all that belongs to one connection."""
+        self._client = Client(self._address, name="jobs:producer")
+        self._scripts = Scripts(self._client, self._prefix)
+        self._inbox = Inbox(self._scripts)
+        self._buffer = Buffer()
+        self._lanes: dict[str, Lane] = {}
+        self._resubmitter = Resubmitter(self._scripts)
+        self._link.scripts, self._link.inbox = self._scripts, self._inbox
+        self._client.on_connect(self._declare_again)
+
+    def _declare_again(self) -> None:
+        # The server that is back may have lost what was declared.
+        for lane in self._lanes.values():
+            lane.declare_again()
+
+    async def _drain(self) -> None:
+        while busy := [lane for lane in self._lanes.values() if lane.busy]:
+            for lane in busy:
+                await lane.drain()
+
+    def _named(self, name: str, options: QueueOptions) -> QueueHandle:
+        known = self._queues.get(name)
+        if known is None:
+            known = self._queues[name] = QueueHandle(self, Queue(name, **options), options)
+        elif options and known.options != options:
+            declaration = Queue(name, **options)
+            if not known.options:
+                known.declaration, known.options = declaration, options
+            elif known.declaration != declaration:
+                different = differences(known.declaration.declaration, declaration.declaration)
+                raise DeclarationError(
+                    f"producer.queue({name!r})", f"it was made before with {different}. Declare it once"
+                )
+        return known
+
+    def _item(self, job_type: JobType[P, R], payload: P, options: JobOptions) -> tuple[Item, bytes]:
+        loop = self._link.here()
+        resolved = resolve(job_type, options, self._defaults)
+        data = job_type.encode(payload)
+        head = self._heads.get(job_type.wire_name)
+        if head is None:
+            if len(self._heads) >= _RECORD_HEADS:
+                self._heads.clear()
+            head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
+        envelope = encode_envelope(Envelope(resolved.policy, data, resolved.metadata, resolved.tags))
+        own = resolved.job_id is not None
+        record = head.pack(OWN_ID if own else 0, resolved.priority, envelope)
+        item = Item(
+            resolved.job_id or new_job_id(),
+            record,
+            delay_ms=resolved.delay_ms,
+            run_at_ms=resolved.run_at_ms,
+            future=loop.create_future(),
+            deadline=loop.time() + self._timeout,
+        )
+        return item, resolved.policy
+
+    async def _add(self, job_type: JobType[P, R], item: Item) -> None:
+        queue = job_type.queue
+        lane = self._lanes.get(queue.name)
+        if lane is None or lane.declaration is not queue:
+            lane = self._lane(queue)
+        size = len(item.record)
+        if not self._buffer.enter(size):
+            await self._buffer.wait(queue.name, size, item.deadline - self._slack)
+        lane.add(item)
+
+    def _lane(self, queue: Queue) -> Lane:
+        lane = self._lanes.get(queue.name)
+        if lane is None:
+            lane = Lane(self._scripts, queue.name, self._buffer, slack=self._slack)
+            self._lanes[queue.name] = lane
+        named = self._queues.get(queue.name)
+        if named is None or named.options or named.declaration is not queue:
+            lane.declare(queue)
+        return lane
+
+
+class QueueHandle:
+    """A queue by name: its jobs are named at the call and carry any JSON.
+
+    `options` are what was given to `Producer.queue`; without any, nothing is declared to the server.
+    """
+
+    def __init__(self, producer: Producer, declaration: Queue, options: QueueOptions) -> None:
+        """Made by `Producer.queue`."""
+        self.name = declaration.name
+        self.declaration = declaration
+        self.options = options
+        self._producer = producer
+
+    async def enqueue(
+        self, job_name: str, data: JsonValue = None, **options: Unpack[JobOptions]
+    ) -> JobHandle[JsonValue]:
+        """Add a job; errors as `Producer.enqueue`."""
+        return await self._producer.enqueue(self.declaration.dynamic_job(job_name), data, **options)
+
+    def handle(self, job_name: str, job_id: str) -> JobHandle[JsonValue]:
+        """Return a handle on a job enqueued elsewhere."""
+        return self._producer.handle(self.declaration.dynamic_job(job_name), job_id)

@@ -1,0 +1,185 @@
+"""The producer for programs without an event loop (Flask, Django, scripts): thread-safe, and safe over fork.
+
+It is the asyncio producer on a loop of its own in a background thread, so that calls of many threads share
+round trips as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sized
+from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
+
+from jobs_core.durations import Duration
+from jobs_core.errors import JobsError
+from jobs_core.options import DefaultJobOptions, JobOptions
+from jobs_core.settings import CommonSettings
+from jobs_producer._thread import Feed, ForkableProducer, Keeper
+from jobs_producer.producer import Producer, QueueHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from jobs_core.connection import ConnectionInfo
+    from jobs_core.errors import OutcomeUnknown
+    from jobs_core.payloads import JsonValue
+    from jobs_core.queue import JobType, QueueOptions
+    from jobs_core.records import JobRecord
+    from jobs_core.states import State
+    from jobs_producer._bulk import BulkItem, BulkSummary, Progress
+    from jobs_producer._handle import JobHandle
+
+P = TypeVar("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class SyncProducer:
+    """Enqueues typed jobs from any thread. Connects at the first call, and anew in a forked child."""
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/0",
+        *,
+        prefix: str = "jobs",
+        default_job_options: DefaultJobOptions | None = None,
+        enqueue_timeout: Duration = 5.0,
+    ) -> None:
+        """Prepare a producer as `Producer` does. Raises ConfigurationError or OptionError."""
+        self._producer = ForkableProducer(
+            url, prefix=prefix, default_job_options=default_job_options, enqueue_timeout=enqueue_timeout
+        )
+        self._keeper = Keeper(self._producer)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Make a producer from REDIS_URL, JOBS_PREFIX and JOBS_DEFAULT_OPTIONS. Raises SettingsError."""
+        settings = CommonSettings.from_env(env)
+        return cls(
+            settings.redis_url, prefix=settings.prefix, default_job_options=settings.default_job_options
+        )
+
+    def __enter__(self) -> Self:
+        """Connect."""
+        self._keeper.runner()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Send what is unsent (at most `timeout` seconds), close the connection and end the thread.
+
+        A later call connects again.
+        """
+        self._keeper.close(timeout)
+
+    def enqueue(self, job_type: JobType[P, R], payload: P, **options: Unpack[JobOptions]) -> SyncJobHandle[R]:
+        """Add a job and return a handle on it; errors as `Producer.enqueue`."""
+        return SyncJobHandle(self, self.run(lambda producer: producer.enqueue(job_type, payload, **options)))
+
+    def enqueue_many(
+        self,
+        job_type: JobType[P, R],
+        items: Iterable[P | BulkItem[P]],
+        *,
+        progress: Progress | None = None,
+        **options: Unpack[JobOptions],
+    ) -> BulkSummary:
+        """Add very many jobs in constant memory; errors as `Producer.enqueue_many`.
+
+        Items are read, and progress is told, in the thread that called.
+        """
+        feed: Feed[P | BulkItem[P]] = Feed(self._keeper.runner())
+
+        async def summary() -> BulkSummary:
+            tell = None if progress is None else feed.tell
+            return await self._producer.enqueue_many(job_type, feed, progress=tell, **options)
+
+        total = len(items) if isinstance(items, Sized) else None
+        return feed.serve(summary(), items, lambda done: progress and progress(done, total))
+
+    def resubmit(self, error: OutcomeUnknown) -> bool:
+        """Send a call again whose outcome is unknown, as `Producer.resubmit`."""
+        return self.run(lambda producer: producer.resubmit(error))
+
+    def handle(self, job_type: JobType[P, R], job_id: str) -> SyncJobHandle[R]:
+        """Return a handle on a job enqueued elsewhere, as `Producer.handle`."""
+        return SyncJobHandle(self, self._producer.handle(job_type, job_id))
+
+    def status(self, queue: str, job_id: str) -> JobRecord:
+        """Return what is known of a job, as `Producer.status`."""
+        return self.run(lambda producer: producer.status(queue, job_id))
+
+    def queue(self, name: str, **options: Unpack[QueueOptions]) -> SyncQueueHandle:
+        """Return a queue by name, as `Producer.queue`."""
+        return SyncQueueHandle(self, self._producer.queue(name, **options))
+
+    def is_connected(self) -> bool:
+        """Tell whether the server answers now."""
+        try:
+            return self.run(lambda producer: producer.is_connected())
+        except JobsError:
+            return False
+
+    def connection_info(self) -> ConnectionInfo:
+        """Describe the connection; never with the password."""
+        return self._producer.connection_info()
+
+    def run(self, work: Callable[[Producer], Coroutine[object, object, T]]) -> T:
+        """Run a coroutine function with the underlying producer in its thread, and return what it returns."""
+        return self._keeper.runner().call(work(self._producer))
+
+
+class SyncJobHandle(Generic[R]):
+    """A typed handle on one job, for programs without an event loop."""
+
+    def __init__(self, producer: SyncProducer, handle: JobHandle[R]) -> None:
+        """Made by the producer."""
+        self._producer = producer
+        self._handle = handle
+        self.id = handle.id
+        self.queue = handle.queue
+        self.name = handle.name
+        self.created = handle.created
+
+    def __repr__(self) -> str:
+        """Name the job."""
+        return f"Sync{self._handle!r}"
+
+    def status(self) -> JobRecord:
+        """Return what is known of the job, as `JobHandle.status`."""
+        return self._producer.run(lambda _: self._handle.status())
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the result; errors as `JobHandle.result`."""
+        return self._producer.run(lambda _: self._handle.result(timeout))
+
+    def done(self, timeout: float | None = None) -> State | None:
+        """Wait until the job ended, as `JobHandle.done`."""
+        return self._producer.run(lambda _: self._handle.done(timeout))
+
+
+class SyncQueueHandle:
+    """A queue by name, for programs without an event loop."""
+
+    def __init__(self, producer: SyncProducer, handle: QueueHandle) -> None:
+        """Made by the producer."""
+        self.name = handle.name
+        self._producer = producer
+        self._handle = handle
+
+    def enqueue(
+        self, job_name: str, data: JsonValue = None, **options: Unpack[JobOptions]
+    ) -> SyncJobHandle[JsonValue]:
+        """Add a job; errors as `Producer.enqueue`."""
+        handle = self._producer.run(lambda _: self._handle.enqueue(job_name, data, **options))
+        return SyncJobHandle(self._producer, handle)
+
+    def handle(self, job_name: str, job_id: str) -> SyncJobHandle[JsonValue]:
+        """Return a handle on a job enqueued elsewhere."""
+        return SyncJobHandle(self._producer, self._handle.handle(job_name, job_id))

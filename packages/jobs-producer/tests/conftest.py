@@ -1,0 +1,96 @@
+"""A connected producer, the scripts beside it, and what takes the place of a worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from tests.support.mail import Settler
+from tests.support.proxy import Proxy
+
+from jobs_core.connection import Client, parse_address
+from jobs_core.scripts import Scripts
+from jobs_producer import Producer, SyncProducer
+
+MakeProducer = Callable[..., Producer]
+
+
+@pytest.fixture
+async def make(redis_url: str, prefix: str) -> AsyncIterator[MakeProducer]:
+    """Make producers that are closed in the end."""
+    producers: list[Producer] = []
+
+    def make(url: str = redis_url, **options: float) -> Producer:
+        made = Producer(url, prefix=prefix, **options)  # pyright: ignore[reportArgumentType]
+        producers.append(made)
+        return made
+
+    yield make
+    for producer in producers:
+        await producer.close()
+
+
+@pytest.fixture
+async def producer(make: MakeProducer) -> Producer:
+    """Return a producer that is connected."""
+    producer = make()
+    await producer.connect()
+    return producer
+
+
+@pytest.fixture
+async def scripts(redis_url: str, prefix: str) -> AsyncIterator[Scripts]:
+    """Return the scripts on a connection of their own."""
+    client = Client(parse_address(redis_url))
+    await client.connect(timeout=5)
+    yield Scripts(client, prefix)
+    await client.close()
+
+
+@pytest.fixture
+def settler(scripts: Scripts) -> Settler:
+    """Return what ends the jobs of the queue `mail`."""
+    return Settler(scripts)
+
+
+@pytest.fixture
+async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
+    """Return a proxy before the server."""
+    async with Proxy(redis_url) as proxy:
+        yield proxy
+
+
+class Calls(list[list[str]]):
+    """The ids of each call of the enqueue script, and its bytes in `sizes`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Watch the calls that add jobs."""
+    calls = Calls()
+    enqueue = Scripts.enqueue
+
+    async def watched(self: Scripts, queue: str, **options: object) -> bytes:
+        jobs = options["jobs"]
+        assert isinstance(jobs, list)
+        calls.append(jobs[::4])
+        calls.sizes.append(sum(map(len, jobs[3::4])))
+        return await enqueue(self, queue, **options)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Scripts, "enqueue", watched)
+    return calls
+
+
+@pytest.fixture
+def sync(redis_url: str, prefix: str) -> SyncProducer:
+    """Return a producer for threads, not connected yet, that is not closed."""
+    return SyncProducer(redis_url, prefix=prefix)
+
+
+async def turns(count: int = 5) -> None:
+    """Let other tasks run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
