@@ -1,0 +1,105 @@
+"""`jobs list` and `jobs show`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from jobs_cli.arguments import Json, Queue, option
+from jobs_cli.output import cell, milliseconds, print_fields, print_json, print_table
+from jobs_cli.session import with_admin
+
+if TYPE_CHECKING:
+    from jobs_admin import JobDetail
+
+_REASON_LENGTH = 60
+
+
+def list_jobs(
+    queue: Queue,
+    /,
+    *,
+    state: Annotated[tuple[str, ...] | None, option("States, separated by commas; all without it.")] = None,
+    name: Annotated[str | None, option("Name of the job, or name@version.")] = None,
+    tag: Annotated[str | None, option("A tag that they have.")] = None,
+    limit: Annotated[int, option("At most so many (50), up to 500.")] = 50,
+    offset: Annotated[int, option("Pass over so many first.")] = 0,
+    cursor: Annotated[str | None, option("Go on where the page before ended.")] = None,
+    json: Json = False,
+) -> None:
+    """List jobs of a queue, state by state: ended ones newest first, others in the order of their turns."""
+    states = tuple(one for each in state or () for one in (part.strip() for part in each.split(",")) if one)
+    page = with_admin(
+        lambda admin: admin.jobs(
+            queue, states=states, name=name, tag=tag, limit=limit, offset=offset, cursor=cursor
+        )
+    )
+    if json:
+        print_json(page)
+        return
+    if page.jobs:
+        print_table(
+            ["id", "name", "state", "priority", "attempts", "created", "reason"],
+            [
+                [
+                    job.id,
+                    job.name,
+                    job.state,
+                    job.priority,
+                    f"{job.attempts_made}/{job.attempts}",
+                    job.created_at,
+                    (job.failed_reason or "")[:_REASON_LENGTH],
+                ]
+                for job in page.jobs
+            ],
+        )
+    else:
+        print("no jobs")
+    if page.cursor:
+        print(f"more with --cursor {page.cursor}", file=sys.stderr)
+
+
+def show(queue: Queue, job_id: str, /, *, json: Json = False) -> None:
+    """Show a job: payload, state, times, result or failure, and the attempts that failed."""
+    detail = with_admin(lambda admin: admin.job_detail(queue, job_id))
+    if json:
+        print_json(detail)
+    else:
+        _print_detail(detail)
+
+
+def _print_detail(job: JobDetail) -> None:
+    import msgspec
+
+    def as_json(value: object) -> str | None:
+        return None if value is None or value == {} else msgspec.json.encode(value).decode()
+
+    print_fields(
+        [
+            ("id", job.id),
+            ("queue", job.queue),
+            ("name", job.name),
+            ("state", job.state),
+            ("priority", job.priority),
+            ("attempts", f"{job.attempts_made} of {job.attempts}, {job.stalled} stalled"),
+            ("progress", as_json(job.progress)),
+            ("created", job.created_at),
+            ("run at", job.run_at),
+            ("started", job.processed_at),
+            ("finished", job.finished_at),
+            ("waited", milliseconds(job.wait_ms)),
+            ("ran", milliseconds(job.run_ms)),
+            ("tags", job.tags),
+            ("metadata", as_json(job.metadata)),
+            ("payload", as_json(job.payload)),
+            ("result", as_json(job.result)),
+            ("failed", job.failed_reason),
+        ]
+    )
+    for attempt in job.history:
+        print(
+            f"\nattempt {attempt.attempt} at {cell(attempt.started_at)} on {cell(attempt.worker)}, ", end=""
+        )
+        print(f"ran {milliseconds(attempt.run_ms)}: {cell(attempt.error_type)}: {cell(attempt.error)}")
+        for line in attempt.stack.splitlines():
+            print(f"    {cell(line)}")

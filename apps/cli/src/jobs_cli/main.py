@@ -1,0 +1,135 @@
+"""The `jobs` command: finds the subcommand, imports its module alone, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import cast
+
+# Group, then command: the function that runs it, and its summary. Nothing is imported to show them.
+_GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run": {
+        "dev": ("dev:dev", "Run server, worker and dashboard in one terminal, with reload."),
+        "worker": ("run:worker", "Run the jobs of queues, until it is told to stop."),
+        "dashboard": ("run:dashboard", "Serve the web pages and the REST API."),
+    },
+    "Enqueue": {
+        "enqueue": ("enqueue:enqueue", "Add a job, or many from a file."),
+    },
+    "Look": {
+        "queues": ("queues:queues", "List the queues with their counts."),
+        "stats": ("queues:stats", "Count one queue, or all."),
+        "metrics": ("queues:metrics", "Measure throughput, failures and waits of one queue, or all."),
+        "list": ("jobs:list_jobs", "List jobs of a queue."),
+        "show": ("jobs:show", "Show a job with its attempts."),
+        "workers list": ("workers:list_workers", "List the workers and what they serve."),
+        "doctor": ("doctor:doctor", "Say why jobs do not run, and how to mend it."),
+    },
+    "Change": {
+        "retry": ("changes:retry", "Put failed jobs back."),
+        "retry-failed": ("changes:retry_failed", "Put all failed jobs of a queue back."),
+        "promote": ("changes:promote", "Let delayed jobs run now."),
+        "remove": ("changes:remove", "Remove jobs that do not run."),
+        "pause": ("changes:pause", "Stop workers from taking jobs of a queue."),
+        "resume": ("changes:resume", "Let workers take jobs of a queue again."),
+        "drain": ("changes:drain", "Remove all waiting jobs of a queue."),
+        "clean": ("changes:clean", "Remove ended jobs of a queue."),
+    },
+}
+COMMANDS = {name: target for group in _GROUPS.values() for name, (target, _) in group.items()}
+_HELP = ("--help", "-h")
+
+
+def main() -> int:
+    """Run the command line of this process and return its exit code."""
+    # As `python -m` does, so that JOBS_FEATURES may name packages of the folder one stands in.
+    if not sys.flags.safe_path and (here := os.getcwd()) not in sys.path:  # noqa: PTH109 - pathlib costs time
+        sys.path.insert(0, here)
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has enough (`jobs list … | head`). What is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; only bugs raise."""
+    if not arguments or arguments[0] in _HELP:
+        print(_overview())
+        return 0
+    if arguments[0] in {"--version", "-V"}:
+        from importlib.metadata import version
+
+        print(f"jobs {version('jobs-cli')}")
+        return 0
+    name, rest = _split(arguments)
+    if name in COMMANDS:
+        return _command(name, rest)
+    below = {each for each in COMMANDS if each.startswith(f"{name} ")}
+    if below and (not rest or rest[0] in _HELP):
+        print(_overview(below))
+        return 0
+    from difflib import get_close_matches
+
+    wrong = f"{name} {rest[0]}" if below else name
+    near = get_close_matches(wrong, COMMANDS)
+    hint = f" Did you mean {' or '.join(f'`jobs {each}`' for each in near)}?" if near else ""
+    print(f"jobs: there is no command `{wrong}`.{hint} See `jobs --help`.", file=sys.stderr)
+    return 2
+
+
+def _split(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    pair = " ".join(arguments[:2])
+    return (pair, arguments[2:]) if pair in COMMANDS else (arguments[0], arguments[1:])
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    from cyclopts import App, CycloptsError
+
+    from jobs_cli.failures import report
+    from jobs_core.errors import JobsError
+
+    module, _, function = COMMANDS[name].partition(":")
+    app = App(
+        name=f"jobs {name}",
+        version_flags=(),
+        # Markdown would cost a quarter of a second to import.
+        help_format="plaintext",
+        help_formatter="plain",
+        result_action="return_value",
+    )
+    app["--help"].show = False
+    app.default(
+        cast("Callable[..., object]", getattr(import_module(f"jobs_cli.commands.{module}"), function))
+    )
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"jobs {name}: {error} See `jobs {name} --help`.", file=sys.stderr)
+        return 2
+    except JobsError as error:
+        return report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _overview(only: set[str] | None = None) -> str:
+    lines = ["Usage: jobs COMMAND [ARGS]", "", "Background jobs on Redis or Valkey.", ""]
+    for group, commands in _GROUPS.items():
+        shown = [
+            f"  {name:14}{summary}" for name, (_, summary) in commands.items() if only is None or name in only
+        ]
+        if shown:
+            lines += [f"{group}:", *shown, ""]
+    lines += [
+        "The server is REDIS_URL (redis://localhost:6379/0), the key prefix JOBS_PREFIX (jobs).",
+        "Shells have a builtin called jobs: type `env jobs …`, `.venv/bin/jobs …` or `jobsctl …`, all the same.",
+        "`jobs COMMAND --help` tells the options of a command; --version the version.",
+    ]
+    return "\n".join(lines)

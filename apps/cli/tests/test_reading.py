@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from jobs_cli.output import cell
+from jobs_core.registry import WorkerEntry
+
+if TYPE_CHECKING:
+    from conftest import Jobs
+
+
+def rows(ran: object) -> list[dict[str, object]]:
+    return cast("list[dict[str, object]]", ran)
+
+
+def test_queues_of_an_empty_server(jobs: Jobs) -> None:
+    assert jobs("queues", "--json").json == []
+    assert "no queues" in jobs("queues").out
+    assert jobs("workers", "list", "--json").json == []
+
+
+def test_queues_and_stats_hold_the_keys_of_the_record(jobs: Jobs) -> None:
+    jobs.add("mail", "1", "2")
+    jobs.finish("mail", "complete", "3")
+    (record,) = rows(jobs("queues", "--json").json)
+    assert record == jobs("stats", "mail", "--json").json == rows(jobs("stats", "--json").json)[0]
+    counts = ["waiting", "active", "delayed", "blocked", "unroutable"]
+    totals = ["completed", "failed", "cancelled", "expired", "stalled"]
+    kept = ["retained_completed", "retained_failed", "retained_cancelled", "retained_expired"]
+    assert list(record)[:17] == ["queue", *counts, *totals, *kept, "paused", "total"]
+    assert (record["queue"], record["paused"]) == ("mail", False)
+
+
+def test_tables_are_plain_where_there_is_no_terminal(jobs: Jobs) -> None:
+    jobs.add("mail", "1")
+    head, row = jobs("queues").out.splitlines()
+    assert head.split()[:3] == ["QUEUE", "WAITING", "ACTIVE"]
+    assert row.split()[:3] == ["mail", "1", "0"]
+    assert "waiting" in jobs("stats", "mail").out
+
+
+def test_metrics(jobs: Jobs) -> None:
+    jobs.finish("mail", "complete", "1")
+    one = cast("dict[str, object]", jobs("metrics", "mail", "--json").json)
+    assert (one["queue"], one["total_processed"], one["success_rate"]) == ("mail", 1, 1.0)
+    assert "queues" not in one
+    every = cast("dict[str, object]", jobs("metrics", "--json").json)
+    assert every["queue"] is None
+    assert rows(every["queues"]) == [one]
+    assert "100.00%" in jobs("metrics").out
+
+
+def test_a_declared_queue_is_zero_before_its_first_use(jobs: Jobs) -> None:
+    assert cast("dict[str, object]", jobs("stats", "email", "--json").json)["total"] == 0
+
+
+def test_an_unknown_queue_is_wrong_usage_with_the_nearest_names(jobs: Jobs) -> None:
+    jobs.add("mail", "1")
+    for arguments in (["stats", "emial"], ["list", "emial"], ["metrics", "emial"], ["pause", "emial"]):
+        ran = jobs(*arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert "'email'" in ran.err
+
+
+def test_list_pages_filters_and_states(jobs: Jobs) -> None:
+    jobs.add("mail", "1", "2", "3")
+    jobs.add("mail", "4", delay=60, tags=["vip"])
+    page = cast("dict[str, object]", jobs("list", "mail", "--limit", "2", "--json").json)
+    assert [job["id"] for job in rows(page["jobs"])] == ["1", "2"]
+    following = jobs("list", "mail", "--cursor", str(page["cursor"]), "--json").json
+    assert [job["id"] for job in rows(cast("dict[str, object]", following)["jobs"])] == ["3", "4"]
+    for arguments in (
+        ["--state", "delayed,failed"],
+        ["--state", "delayed"],
+        ["--tag", "vip"],
+        ["--offset", "3"],
+    ):
+        found = cast("dict[str, object]", jobs("list", "mail", *arguments, "--json").json)
+        assert [job["id"] for job in rows(found["jobs"])] == ["4"]
+    assert jobs("list", "mail", "--name", "other").out == "no jobs\n"
+    assert "--cursor" in jobs("list", "mail", "--limit", "1").err
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--limit", "0"], ["--limit", "501"], ["--state", "lost"], ["--cursor", "x"]]
+)
+def test_list_refuses_what_is_wrong(jobs: Jobs, wrong: list[str]) -> None:
+    jobs.add("mail", "1")
+    ran = jobs("list", "mail", *wrong)
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_show_has_the_job_and_its_attempts(jobs: Jobs) -> None:
+    jobs.finish("mail", "retry", "1")
+    job = cast("dict[str, object]", jobs("show", "mail", "1", "--json").json)
+    assert (job["id"], job["queue"], job["name"], job["state"]) == ("1", "mail", "send", "delayed")
+    assert (job["payload"], job["attempts_made"], job["attempts"]) == ({"to": "ada"}, 1, 3)
+    assert rows(job["history"])[0]["error"] == "no such mailbox"
+    text = jobs("show", "mail", "1").out
+    assert "ValueError: no such mailbox" in text
+    assert "    Traceback" in text
+
+
+def test_a_job_that_is_not_there_exits_with_3(jobs: Jobs) -> None:
+    jobs.add("mail", "1")
+    for arguments in (["show", "mail", "none"], ["retry", "mail", "none"], ["doctor", "mail", "none"]):
+        ran = jobs(*arguments)
+        assert (ran.code, ran.out) == (3, "")
+        assert "'none'" in ran.err
+
+
+def test_what_a_job_says_cannot_steer_the_terminal(jobs: Jobs) -> None:
+    jobs.finish("mail", "fail", "1")
+    assert "\x1b" not in jobs("list", "mail").out
+    assert cell("red \x1b[31m\nline") == "red  [31m line"
+
+
+def test_workers_list(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.add("mail", "1")
+    now = round(time.time() * 1000)
+    entry = WorkerEntry(
+        id="worker-1",
+        host="host",
+        pid=7,
+        version="0.1.0",
+        worker_type="light",
+        queues=("mail",),
+        slots=5,
+        running=2,
+        started_ms=now - 65_000,
+        seen_ms=now,
+    )
+    jobs.announce(entry)
+    (worker,) = rows(jobs("workers", "list", "--json").json)
+    assert (worker["id"], worker["queues"], worker["silent"]) == ("worker-1", ["mail"], False)
+    assert "1.1 min" in jobs("workers", "list").out
+
+
+def test_doctor_of_the_server_and_of_a_queue(jobs: Jobs) -> None:
+    ran = jobs("doctor")
+    assert ran.code == 0
+    assert "eviction: maxmemory-policy is noeviction" in ran.out
+    jobs.add("mail", "1")
+    jobs("pause", "mail", "--reason", "provider down")
+    findings = rows(jobs("doctor", "mail", "1", "--json").json)
+    assert [each["code"] for each in findings] == ["waiting", "paused", "no_worker"]
+    assert "-> jobsctl resume mail" in jobs("doctor", "mail").out
+
+
+def test_doctor_exits_with_1_for_what_makes_a_worker_refuse_to_start(jobs: Jobs) -> None:
+    jobs.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        ran = jobs("doctor")
+    finally:
+        jobs.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert ran.code == 1
+    assert "error    eviction" in ran.out

@@ -1,0 +1,1 @@
+"""Look at queues, jobs and workers over HTTP."""

@@ -1,0 +1,31 @@
+"""Inspect and control queues, jobs and workers."""
+
+from __future__ import annotations
+
+from jobs_admin._bulk import Progress
+from jobs_admin.admin import Admin
+from jobs_admin.errors import Unanswered
+from jobs_admin.records import (
+    Finding,
+    JobDetail,
+    MetricsRecord,
+    Outcome,
+    Page,
+    QueueRecord,
+    Severity,
+    WorkerRecord,
+)
+
+__all__ = [
+    "Admin",
+    "Finding",
+    "JobDetail",
+    "MetricsRecord",
+    "Outcome",
+    "Page",
+    "Progress",
+    "QueueRecord",
+    "Severity",
+    "Unanswered",
+    "WorkerRecord",
+]

@@ -1,0 +1,88 @@
+"""Changes of very many jobs, in bounded calls, that end although jobs keep coming."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from jobs_core.scripts import MAX_ITEMS
+
+if TYPE_CHECKING:
+    from jobs_admin._calls import Calls
+
+Progress = Callable[[int, int | None], None]
+"""Told after each call how many jobs were changed, of how many there were at the start."""
+
+_STEP = 500
+
+
+async def retry_failed(
+    calls: Calls, queue: str, *, limit: int | None, dry_run: bool, progress: Progress | None
+) -> int:
+    """Put back the jobs that have failed until now, oldest first."""
+    # What fails again while this goes on is left alone, or it would never end.
+    until = await calls.server_ms()
+    total = _capped(await calls.count(queue, "failed", until), limit)
+    done = 0
+    while not dry_run and done < total:
+        ids = await calls.oldest(queue, "failed", until, min(MAX_ITEMS, total - done))
+        if not ids:
+            break
+        done += (await calls.change(calls.scripts.retry(queue, ids=ids))).count("1")
+        _tell(progress, done, total)
+    return total if dry_run else done
+
+
+async def clean(
+    calls: Calls,
+    queue: str,
+    homes: Sequence[str],
+    *,
+    age_ms: int,
+    limit: int | None,
+    dry_run: bool,
+    progress: Progress | None,
+) -> int:
+    """Remove what ended at least `age_ms` ago, oldest first."""
+    until = await calls.server_ms() - age_ms
+    total = _capped(sum([await calls.count(queue, home, until) for home in homes]), limit)
+    done = 0
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    for home in () if dry_run else homes:
+        while done < total:
+            # The age grows with the time this takes, so that jobs which end meanwhile stay.
+            age = age_ms + round((loop.time() - started) * 1000)
+            step = min(_STEP, total - done)
+            removed = await calls.change(calls.scripts.clean(queue, home=home, age_ms=age, limit=step))
+            done += removed
+            _tell(progress, done, total)
+            if removed < step:
+                break
+    return total if dry_run else done
+
+
+async def drain(
+    calls: Calls, queue: str, homes: Sequence[str], total: int, *, dry_run: bool, progress: Progress | None
+) -> int:
+    """Remove as many jobs that wait as there were at the start."""
+    done = 0
+    for home in () if dry_run else homes:
+        while done < total:
+            step = min(_STEP, total - done)
+            removed, left = await calls.change(calls.scripts.drain(queue, home=home, limit=step))
+            done += removed
+            _tell(progress, done, total)
+            if not left:
+                break
+    return total if dry_run else done
+
+
+def _capped(count: int, limit: int | None) -> int:
+    return count if limit is None else min(count, limit)
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress(done, total)

@@ -1,0 +1,81 @@
+"""Verbs on jobs named by id: what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from jobs_admin.records import Outcome
+from jobs_core.errors import JobNotFound, JobsError, WrongState
+from jobs_core.scripts import MAX_ITEMS
+from jobs_core.states import State
+
+if TYPE_CHECKING:
+    from jobs_admin._calls import Calls
+    from jobs_core.scripts import Scripts
+
+_REMOVABLE = tuple(state for state in State if state is not State.ACTIVE)
+
+
+class Verb(Protocol):
+    """Changes at most 128 jobs and returns "1", "0" (not known) or the state it is in instead, of each."""
+
+    def __call__(
+        self, scripts: Scripts, queue: str, ids: Sequence[str]
+    ) -> Coroutine[object, object, list[str]]:
+        """Start the change."""
+        ...
+
+
+async def retry(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[str]:
+    """Put failed jobs back."""
+    return await scripts.retry(queue, ids=ids)
+
+
+async def remove(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[str]:
+    """Remove jobs that do not run."""
+    return await scripts.remove(queue, ids=ids)
+
+
+async def promote(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[str]:
+    """Let delayed jobs run now."""
+    found = await scripts.lookup(queue, ids=ids)
+    verdicts = ["1" if each.state == State.DELAYED else each.state or "0" for each in found]
+    delayed = [job_id for job_id, verdict in zip(ids, verdicts, strict=True) if verdict == "1"]
+    if delayed:
+        # One that came due in between is where it was to be brought.
+        await scripts.promote(queue, ids=delayed)
+    return verdicts
+
+
+_EXPECTED: dict[Verb, tuple[State, ...]] = {
+    retry: (State.FAILED,),
+    promote: (State.DELAYED,),
+    remove: _REMOVABLE,
+}
+
+
+async def apply(calls: Calls, verb: Verb, queue: str, ids: Sequence[str]) -> list[Outcome]:
+    """Apply a verb to jobs. With one id its error is raised, with several each outcome holds its own."""
+    outcomes: list[Outcome] = []
+    for start in range(0, len(ids), MAX_ITEMS):
+        chunk = ids[start : start + MAX_ITEMS]
+        verdicts = await calls.change(verb(calls.scripts, queue, chunk))
+        for job_id, verdict in zip(chunk, verdicts, strict=True):
+            error = _error(queue, job_id, verdict, _EXPECTED[verb])
+            if error is None:
+                outcomes.append(Outcome(job_id, done=True))
+            elif len(ids) == 1:
+                raise error
+            else:
+                outcomes.append(Outcome(job_id, done=False, code=error.code, message=error.message))
+    return outcomes
+
+
+def _error(queue: str, job_id: str, verdict: str, expected: Sequence[State]) -> JobsError | None:
+    if verdict == "1":
+        return None
+    if verdict == "0":
+        return JobNotFound(queue, job_id)
+    # Of a "finished" one nothing but its outcome is left.
+    return WrongState(queue, job_id, "removed" if verdict == "finished" else verdict, [*expected])

@@ -1,0 +1,312 @@
+"""Inspect and control queues, jobs and workers: what the dashboard and the command line stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_admin import _bulk, _doctor, _verdicts
+from jobs_admin._bulk import Progress
+from jobs_admin._calls import Calls
+from jobs_admin._listing import check_bounds, list_page, make_filter
+from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
+from jobs_admin.records import Finding, JobDetail, MetricsRecord, Outcome, Page, QueueRecord, WorkerRecord
+from jobs_core.boot import audit_server
+from jobs_core.connection import Client, ConnectionInfo, parse_address
+from jobs_core.durations import Duration, to_ms
+from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
+from jobs_core.names import check_prefix, check_queue_name, nearest
+from jobs_core.records import JobRecord, build_record
+from jobs_core.registry import list_queues, list_workers
+from jobs_core.scripts import Scripts
+from jobs_core.settings import CommonSettings
+from jobs_core.states import State
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from jobs_core.scripts import Located, Tally
+
+__all__ = ["Admin"]
+
+
+class Admin:
+    """Looks at queues and changes them. One connection; belongs to the event loop it is connected on.
+
+    Every call raises ConnectionFailed when the server does not answer within `timeout` seconds.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/0",
+        *,
+        prefix: str = "jobs",
+        timeout: Duration = 5.0,
+        declared: Sequence[str] = (),
+    ) -> None:
+        """Prepare an admin; `declared` names queues that exist though nobody used them yet.
+
+        Raises ConfigurationError or OptionError.
+        """
+        seconds = to_ms(timeout, name="timeout") / 1000
+        self._client = Client(parse_address(url), name="jobs:admin")
+        self._calls = Calls(Scripts(self._client, check_prefix(prefix)), seconds)
+        self._prefix = prefix
+        self._declared = frozenset(declared)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None, *, declared: Sequence[str] = ()) -> Self:
+        """Make an admin from REDIS_URL and JOBS_PREFIX. Raises SettingsError."""
+        settings = CommonSettings.from_env(env)
+        return cls(settings.redis_url, prefix=settings.prefix, declared=declared)
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        try:
+            await self.connect()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        await self.close()
+
+    async def connect(self, timeout: Duration | None = None) -> None:
+        """Connect, within `timeout` or else that of the calls.
+
+        Raises ConnectionFailed, or ConfigurationError where the server refuses the credentials.
+        """
+        limit = self._calls.timeout if timeout is None else to_ms(timeout, name="timeout") / 1000
+        await self._client.connect(timeout=limit)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def is_connected(self) -> bool:
+        """Tell whether the server answers now."""
+        try:
+            await self._client.call("PING", deadline=asyncio.get_running_loop().time() + 1.0)
+        except ConnectionFailed:
+            return False
+        return True
+
+    async def check_server(self) -> list[str]:
+        """Make sure that the server can be trusted; return what to warn of. Raises ServerRefused."""
+        audit = await self._calls.read(audit_server(self._client))
+        if audit.refusals:
+            raise audit.refusals[0]
+        return audit.warnings
+
+    def connection_info(self) -> ConnectionInfo:
+        """Describe the connection; never with the password."""
+        return self._client.info()
+
+    async def queues(self) -> list[QueueRecord]:
+        """Count every queue that somebody used, sorted by name."""
+        return [queue_record(name, tally) for name, tally in (await self._tallies()).items()]
+
+    async def stats(self, queue: str) -> QueueRecord:
+        """Count one queue. Raises UnknownQueue where nobody ever used it."""
+        return queue_record(queue, await self._tally(queue))
+
+    async def metrics(self, queue: str | None = None) -> MetricsRecord:
+        """Measure one queue, or all of them together and each. Raises UnknownQueue."""
+        if queue is not None:
+            return metrics_record(queue, [await self._tally(queue)])
+        tallies = await self._tallies()
+        each = tuple(metrics_record(name, [tally]) for name, tally in tallies.items())
+        return msgspec.structs.replace(metrics_record(None, [*tallies.values()]), queues=each)
+
+    async def workers(self) -> list[WorkerRecord]:
+        """List the workers that were heard of in the last 10 min, sorted by id."""
+        entries = await self._calls.read(list_workers(self._client, self._prefix))
+        return [worker_record(entry) for entry in entries]
+
+    async def pause(self, queue: str, *, reason: str = "", actor: str = "") -> bool:
+        """Stop workers from taking jobs of a queue; those that run go on.
+
+        Returns False if it was paused already. Raises UnknownQueue.
+        """
+        await self._known(queue)
+        return await self._calls.change(self._calls.scripts.pause(queue, actor=actor, reason=reason))
+
+    async def resume(self, queue: str) -> bool:
+        """Let workers take jobs of a queue again. Returns False if it was not paused. Raises UnknownQueue."""
+        await self._known(queue)
+        return await self._calls.change(self._calls.scripts.resume(queue))
+
+    async def job(self, queue: str, job_id: str) -> JobRecord:
+        """Return what is known of a job. Raises JobNotFound."""
+        record, _ = await self._find(queue, job_id)
+        return record
+
+    async def job_detail(self, queue: str, job_id: str) -> JobDetail:
+        """Return what is known of a job, with its attempts that failed. Raises JobNotFound."""
+        record, located = await self._find(queue, job_id)
+        return JobDetail(**msgspec.structs.asdict(record), history=tuple(failed_attempts(located)))
+
+    async def jobs(
+        self,
+        queue: str,
+        *,
+        states: Sequence[State | str] | State | str | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+        cursor: str | None = None,
+    ) -> Page:
+        """List jobs of a queue, state by state in the order given (all: active first, ended ones last).
+
+        Ended jobs come newest first, all others in the order of their turns. `limit` is at most 500. Go on
+        with the page's `cursor`, which stays valid while jobs come and go: only a job that moves meanwhile
+        may be missed or shown twice. With `name` (or `name@version`) or `tag` a page may be short before the
+        end.
+
+        Raises OptionError or UnknownQueue.
+        """
+        wanted = make_filter(states, name, tag)
+        check_bounds(limit, offset, cursor)
+        await self._known(queue)
+        scripts = self._calls.scripts
+        return await self._calls.read(
+            list_page(scripts, queue, wanted, limit=limit, offset=offset, cursor=cursor)
+        )
+
+    async def retry(self, queue: str, *ids: str) -> list[Outcome]:
+        """Put failed jobs back, with all their attempts before them again.
+
+        With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own.
+        """
+        return await _verdicts.apply(self._calls, _verdicts.retry, check_queue_name(queue), ids)
+
+    async def remove(self, queue: str, *ids: str) -> list[Outcome]:
+        """Remove jobs and all that is kept of them; one that runs is refused. Errors as `retry`."""
+        return await _verdicts.apply(self._calls, _verdicts.remove, check_queue_name(queue), ids)
+
+    async def promote(self, queue: str, *ids: str) -> list[Outcome]:
+        """Let delayed jobs run now. Errors as `retry`."""
+        return await _verdicts.apply(self._calls, _verdicts.promote, check_queue_name(queue), ids)
+
+    async def retry_failed(
+        self,
+        queue: str,
+        *,
+        limit: int | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Put back the jobs that have failed until now, oldest first, at most `limit`. Returns how many.
+
+        `progress(done, total)` is called after each step; `dry_run` only counts. Raises UnknownQueue.
+        """
+        await self._known(queue)
+        return await _bulk.retry_failed(
+            self._calls, queue, limit=_checked_limit(limit), dry_run=dry_run, progress=progress
+        )
+
+    async def clean(
+        self,
+        queue: str,
+        state: Sequence[State | str] | State | str = State.COMPLETED,
+        *,
+        older_than: Duration = 0,
+        limit: int | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Remove jobs that ended at least `older_than` ago, oldest first, at most `limit`. Returns how many.
+
+        Totals stay. `progress` and `dry_run` as for `retry_failed`. Raises UnknownQueue, and OptionError for
+        a state that jobs leave again.
+        """
+        age_ms = to_ms(older_than, name="older_than")
+        homes = make_filter(state, None, None).states
+        for home in homes:
+            if not home.final:
+                finals = ", ".join(each for each in State if each.final)
+                raise OptionError("state", home.value, f"only ended jobs can be cleaned: {finals}")
+        await self._known(queue)
+        return await _bulk.clean(
+            self._calls,
+            queue,
+            homes,
+            age_ms=age_ms,
+            limit=_checked_limit(limit),
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+    async def drain(
+        self,
+        queue: str,
+        *,
+        delayed: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Remove the jobs that wait, with `delayed` also those not yet due; never one that runs.
+
+        Returns how many: at most what there was at the start. `progress` and `dry_run` as for `retry_failed`.
+        Raises UnknownQueue.
+        """
+        homes = ("waiting", "delayed") if delayed else ("waiting",)
+        sizes = (await self._tally(queue)).sizes
+        total = sum(sizes[home] for home in homes)
+        return await _bulk.drain(self._calls, queue, homes, total, dry_run=dry_run, progress=progress)
+
+    async def doctor(self, queue: str | None = None, job_id: str | None = None) -> list[Finding]:
+        """Examine the server, or why the jobs of a queue, or one job, do not run. Raises JobNotFound."""
+        if queue is None:
+            return await _doctor.examine_server(self._calls, self._prefix)
+        check_queue_name(queue)
+        if job_id is None:
+            return await _doctor.examine_queue(self._calls, self._prefix, queue, self._declared)
+        record, located = await self._find(queue, job_id)
+        return await _doctor.examine_job(self._calls, self._prefix, record, located)
+
+    async def _names(self) -> list[str]:
+        entries = await self._calls.read(list_queues(self._client, self._prefix))
+        return [entry.queue for entry in entries]
+
+    async def _tallies(self) -> dict[str, Tally]:
+        names = await self._names()
+        tallies = await self._calls.read_all([self._calls.scripts.tally(name) for name in names])
+        return dict(zip(names, tallies, strict=True))
+
+    async def _tally(self, queue: str) -> Tally:
+        tally = await self._calls.read(self._calls.scripts.tally(check_queue_name(queue)))
+        if not tally.used:
+            await self._known(queue)
+        return tally
+
+    async def _known(self, queue: str) -> None:
+        """Raise UnknownQueue for a queue that nobody used: a mistyped name would be changed in vain."""
+        check_queue_name(queue)
+        if queue in self._declared or await self._calls.exists(queue):
+            return
+        names = await self._names()
+        if queue not in names:
+            raise UnknownQueue(queue, nearest(queue, {*names, *self._declared}))
+
+    async def _find(self, queue: str, job_id: str) -> tuple[JobRecord, Located]:
+        (located,) = await self._calls.read(self._calls.scripts.lookup(check_queue_name(queue), ids=[job_id]))
+        record = await self._calls.read(build_record(self._calls.scripts, queue, job_id, located))
+        if record is None:
+            raise JobNotFound(queue, job_id)
+        return record, located
+
+
+def _checked_limit(limit: int | None) -> int | None:
+    if limit is not None and limit < 0:
+        raise OptionError("limit", limit, "it must be 0 or more")
+    return limit

@@ -1,0 +1,126 @@
+"""What the admin tells of queues, jobs and workers: the same keys in Python, `--json` and REST."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from jobs_core.records import AttemptRecord, JobRecord
+
+__all__ = [
+    "Finding",
+    "JobDetail",
+    "MetricsRecord",
+    "Outcome",
+    "Page",
+    "QueueRecord",
+    "Severity",
+    "WorkerRecord",
+]
+
+Severity = Literal["error", "warning", "info", "ok"]
+
+
+class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue in numbers.
+
+    `completed` to `stalled` are totals since the queue was made, which removal does not lower; `retained_*`
+    is what is kept now. `total` is what has not ended: waiting, active, delayed and blocked. The last three
+    say since when it is paused, by whom and why.
+    """
+
+    queue: str
+    waiting: int = 0
+    active: int = 0
+    delayed: int = 0
+    blocked: int = 0
+    unroutable: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    stalled: int = 0
+    retained_completed: int = 0
+    retained_failed: int = 0
+    retained_cancelled: int = 0
+    retained_expired: int = 0
+    paused: bool = False
+    total: int = 0
+    paused_at: datetime | None = None
+    paused_by: str = ""
+    pause_reason: str = ""
+
+
+class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a queue does, or all of them (`queue` is None, and `queues` has each).
+
+    `total_processed` counts jobs that completed or failed for good, `success_rate` is the share of them that
+    completed (None before the first), the averages are over all attempts. `oldest_waiting_ms` is the longest
+    wait seen at the head of each priority (None: nothing waits).
+    """
+
+    queue: str | None
+    total_added: int
+    total_processed: int
+    total_failed: int
+    total_retried: int
+    total_stalled: int
+    success_rate: float | None
+    avg_processing_ms: float | None
+    avg_wait_ms: float | None
+    current_concurrency: int
+    oldest_waiting_ms: int | None
+    queues: tuple[MetricsRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class JobDetail(JobRecord, frozen=True, kw_only=True):
+    """A job with its attempts that failed, oldest first, the one that ended it included."""
+
+    history: tuple[AttemptRecord, ...] = ()
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Jobs of a listing. `cursor` is where to go on, None at its end; a page may be short before that."""
+
+    jobs: tuple[JobRecord, ...]
+    cursor: str | None = None
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as it last described itself; `silent` when nothing was heard of it for 30 s."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    worker_type: str
+    queues: tuple[str, ...]
+    jobs: tuple[str, ...]
+    slots: int
+    running: int
+    processes: int
+    state: str
+    silent: bool
+    http: str
+    started_at: datetime
+    seen_at: datetime
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one of several jobs: `done`, or an error's code and message."""
+
+    id: str
+    done: bool
+    code: str = ""
+    message: str = ""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that the doctor saw and its mend. `error` alone makes a worker refuse to start."""
+
+    code: str
+    severity: Severity
+    text: str
+    mend: str = ""

@@ -1,0 +1,154 @@
+import pytest
+from tests.support.seeding import Seeder
+
+from jobs_admin import Admin
+from jobs_core.errors import JobNotFound, OptionError, UnknownQueue, WrongState
+from jobs_core.states import State
+
+
+async def test_retry_puts_a_failed_job_back(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", "1")
+    (outcome,) = await admin.retry("mail", "1")
+    assert outcome.done
+    job = await admin.job("mail", "1")
+    assert (job.state, job.attempts_made) == (State.WAITING, 0)
+
+
+async def test_retry_of_one_job_raises_its_error(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
+    with pytest.raises(WrongState) as caught:
+        await admin.retry("mail", "1")
+    assert (caught.value.state, caught.value.expected) == ("waiting", ["failed"])
+    with pytest.raises(JobNotFound):
+        await admin.retry("mail", "none")
+
+
+async def test_retry_of_several_tells_what_became_of_each(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", "1")
+    await mail.add("2")
+    outcomes = await admin.retry("mail", "1", "2", "none")
+    assert [(each.id, each.done, each.code) for each in outcomes] == [
+        ("1", True, ""),
+        ("2", False, "wrong_state"),
+        ("none", False, "job_not_found"),
+    ]
+    assert "failed" in outcomes[1].message
+
+
+async def test_remove_takes_jobs_out_of_every_home_but_active(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", "failed")
+    await mail.finish("complete", "completed")
+    await mail.finish("complete", "result", keep=0)
+    await mail.add("active")
+    await mail.claim()
+    await mail.add("waiting")
+    await mail.add("delayed", delay=60)
+    gone = ["failed", "completed", "result", "waiting", "delayed"]
+    outcomes = await admin.remove("mail", *gone, "active")
+    assert [each.done for each in outcomes] == [True] * 5 + [False]
+    assert outcomes[5].code == "wrong_state"
+    record = await admin.stats("mail")
+    assert (record.total, record.active, record.retained_failed, record.retained_completed) == (1, 1, 0, 0)
+    for job_id in gone:
+        with pytest.raises(JobNotFound):
+            await admin.job("mail", job_id)
+    with pytest.raises(WrongState):
+        await admin.remove("mail", "active")
+
+
+async def test_promote_lets_delayed_jobs_run_now(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1", "2", delay=60)
+    await mail.add("3")
+    outcomes = await admin.promote("mail", "1", "3")
+    assert [each.done for each in outcomes] == [True, False]
+    assert (await admin.job("mail", "1")).state == State.WAITING
+    assert (await admin.job("mail", "2")).state == State.DELAYED
+    with pytest.raises(WrongState):
+        await admin.promote("mail", "3")
+    with pytest.raises(JobNotFound):
+        await admin.promote("mail", "none")
+
+
+async def test_more_ids_than_one_call_takes(admin: Admin, mail: Seeder) -> None:
+    names = [f"{number:03}" for number in range(300)]
+    await mail.add(*names)
+    assert all(each.done for each in await admin.remove("mail", *names))
+    assert (await admin.stats("mail")).waiting == 0
+
+
+async def test_retry_failed_puts_all_back_and_counts(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", *(f"{number}" for number in range(100)))
+    await mail.finish("fail", *(f"x{number}" for number in range(100)))
+    told: list[tuple[int, int | None]] = []
+    assert await admin.retry_failed("mail", dry_run=True) == 200
+    assert (
+        await admin.retry_failed("mail", limit=150, progress=lambda done, total: told.append((done, total)))
+        == 150
+    )
+    assert told == [(128, 150), (150, 150)]
+    assert (await admin.stats("mail")).waiting == 150
+    assert await admin.retry_failed("mail") == 50
+    assert await admin.retry_failed("mail") == 0
+
+
+async def test_retry_failed_ends_though_jobs_fail_again(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", *(f"{number:03}" for number in range(100)))
+    await mail.finish("fail", *(f"x{number:03}" for number in range(100)))
+    until = await admin._calls.server_ms()
+    assert await admin._calls.count("mail", "failed", until) == 200
+    assert await admin._calls.count("mail", "failed", until - 60_000) == 0
+    assert await admin.retry_failed("mail") == 200
+
+
+async def test_clean_removes_what_is_old_enough(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("complete", "old", "young")
+    await mail.scripts.client.call("ZADD", mail.scripts.key("mail") + "completed", 1, "old")
+    await mail.finish("fail", "failed")
+    assert await admin.clean("mail", older_than=3600, dry_run=True) == 1
+    assert await admin.clean("mail", older_than=3600) == 1
+    assert [job.id for job in (await admin.jobs("mail")).jobs] == ["failed", "young"]
+    assert await admin.clean("mail", ["completed", "failed"]) == 2
+
+
+async def test_clean_goes_on_beyond_one_call_and_stops_at_its_limit(admin: Admin, mail: Seeder) -> None:
+    for start in range(0, 800, 100):
+        await mail.finish("complete", *(f"{number}" for number in range(start, start + 100)))
+    told: list[tuple[int, int | None]] = []
+    assert (
+        await admin.clean("mail", limit=700, progress=lambda done, total: told.append((done, total))) == 700
+    )
+    assert told == [(500, 700), (700, 700)]
+    assert (await admin.stats("mail")).retained_completed == 100
+
+
+async def test_clean_refuses_states_that_jobs_leave_again(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
+    with pytest.raises(OptionError, match="only ended jobs"):
+        await admin.clean("mail", "waiting")
+    with pytest.raises(OptionError):
+        await admin.clean("mail", limit=-1)
+    with pytest.raises(UnknownQueue):
+        await admin.clean("mial")
+
+
+async def test_drain_removes_waiting_jobs_and_never_active_ones(admin: Admin, mail: Seeder) -> None:
+    await mail.add("active")
+    await mail.claim()
+    for start in range(0, 600, 100):
+        await mail.add(*(f"{number}" for number in range(start, start + 100)))
+    await mail.add("later", delay=60)
+    assert await admin.drain("mail", dry_run=True) == 600
+    assert await admin.drain("mail") == 600
+    record = await admin.stats("mail")
+    assert (record.waiting, record.active, record.delayed) == (0, 1, 1)
+    assert await admin.drain("mail", delayed=True) == 1
+    assert (await admin.stats("mail")).total == 1
+
+
+async def test_drain_leaves_nothing_behind(admin: Admin, mail: Seeder) -> None:
+    await mail.add("big", data="x" * 100_000)
+    await mail.add("small")
+    assert await admin.drain("mail") == 2
+    scripts = mail.scripts
+    assert await scripts.client.call("HLEN", scripts.key("mail") + "rec") == 0
+    assert await scripts.client.call("EXISTS", scripts.key("mail") + "big:big") == 0
