@@ -1,0 +1,182 @@
+"""What a handler is given besides its payload."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self, TypeVar, cast
+
+import structlog
+
+from jobs_core.wire import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from jobs_core.options import MetaValue
+
+T = TypeVar("T")
+
+
+class Shared:
+    """Things that jobs of one worker child share (clients, pools): entered at first use, closed when the child ends."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._stack = AsyncExitStack()
+        self._made: dict[object, object] = {}
+        self._locks: dict[object, asyncio.Lock] = {}
+
+    async def get(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        """Return the one instance that the factory makes."""
+        if factory not in self._made:
+            lock = self._locks.setdefault(factory, asyncio.Lock())
+            async with lock:
+                if factory not in self._made:
+                    self._made[factory] = await self._stack.enter_async_context(factory())
+        return cast("T", self._made[factory])
+
+    async def close(self) -> None:
+        """Close all of them, the last one first."""
+        self._made.clear()
+        await self._stack.aclose()
+
+
+class JobContext:
+    """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes."""
+
+    __slots__ = (
+        "_log",
+        "_report",
+        "_shared",
+        "attempt",
+        "attempts",
+        "cancelled",
+        "created_at_ms",
+        "deadline",
+        "fence",
+        "job_id",
+        "metadata",
+        "name",
+        "progress_log",
+        "queue",
+        "tags",
+    )
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        queue: str,
+        name: str,
+        attempt: int,
+        attempts: int,
+        fence: int,
+        metadata: Mapping[str, MetaValue],
+        tags: tuple[str, ...],
+        created_at_ms: float,
+        report: Callable[[JobContext, Progress], None],
+        shared: Shared | None,
+    ) -> None:
+        """Made by the worker."""
+        self.job_id = job_id
+        self.queue = queue
+        self.name = name
+        self.attempt = attempt
+        self.attempts = attempts
+        self.fence = fence
+        self.metadata = metadata
+        self.tags = tags
+        self.created_at_ms = created_at_ms
+        self.cancelled = False
+        self.deadline: float | None = None
+        self.progress_log: list[Progress] = []
+        self._report = report
+        self._shared = shared
+        self._log: structlog.stdlib.BoundLogger | None = None
+
+    @classmethod
+    def for_test(
+        cls,
+        queue: str = "test",
+        name: str = "test",
+        *,
+        job_id: str = "test",
+        attempt: int = 1,
+        attempts: int = 3,
+    ) -> Self:
+        """Make a context for calling a handler directly; `progress_log` collects its progress."""
+
+        def report(ctx: JobContext, progress: Progress) -> None:
+            ctx.progress_log.append(progress)
+
+        return cls(
+            job_id=job_id,
+            queue=queue,
+            name=name,
+            attempt=attempt,
+            attempts=attempts,
+            fence=1,
+            metadata={},
+            tags=(),
+            created_at_ms=time.time() * 1000,
+            report=report,
+            shared=Shared(),
+        )
+
+    async def __aenter__(self) -> Self:
+        """For tests: leaving closes what the handler shared."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what the handler shared."""
+        if self._shared is not None:
+            await self._shared.close()
+
+    @property
+    def created_at(self) -> datetime:
+        """When the server took the job, UTC."""
+        return datetime.fromtimestamp(self.created_at_ms / 1000, UTC)
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger bound to the job: queue, job id, name, attempt."""
+        if self._log is None:
+            self._log = cast("structlog.stdlib.BoundLogger", structlog.get_logger("jobs.handler")).bind(
+                queue=self.queue, job_id=self.job_id, job=self.name, attempt=self.attempt
+            )
+        return self._log
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the job's timeout; None where it has none."""
+        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
+
+    def progress(
+        self,
+        percent: float | None = None,
+        *,
+        current: int | None = None,
+        total: int | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Report how far the job is: `percent` from 0 to 100, or `current` of `total`. Never blocks; the newest report wins."""
+        if percent is None and current is not None and total:
+            percent = round(100 * current / total, 2)
+        if percent is not None:
+            percent = min(max(float(percent), 0.0), 100.0)
+        if message is not None:
+            message = message[:1000].encode("utf-8", "backslashreplace").decode()
+        self._report(self, Progress(percent, current, total, message))
+
+    async def shared(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        """Return what `factory` makes, one for each worker child, closed when the child ends. Only for handlers on the loop."""
+        if self._shared is None:
+            message = "ctx.shared works in handlers that run on the worker's loop; make the resource in the handler itself"
+            raise RuntimeError(message)
+        return await self._shared.get(factory)

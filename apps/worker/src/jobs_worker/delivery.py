@@ -1,0 +1,298 @@
+"""One delivery of one job, and how its end is told to the server."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_core.errors import PayloadError
+from jobs_core.payloads import JsonValue
+from jobs_core.backoff import Fixed
+from jobs_core.options import Policy, Retention, decode_policy, encode_policy
+from jobs_core.wire import (
+    AttemptInfo,
+    Envelope,
+    ErrorInfo,
+    FinishInfo,
+    encode_finish,
+    pack_history_entry,
+    parse_state,
+)
+from jobs_worker.outcomes import Fail, Retry
+from jobs_worker.process_pool import ProcessDied
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable
+    from jobs_core.queue import JobType
+    from jobs_core.scripts import Claimed
+    from jobs_core.wire import Header, JobStateEntry
+    from jobs_worker.routes import Route
+
+MESSAGE_CAP = 2000
+STACK_CAP = 8000
+
+_encode_json = msgspec.json.Encoder().encode
+_decode_json = msgspec.json.Decoder(JsonValue).decode
+_NO_ENTRY = parse_state(None)
+# What stands for an envelope that was not, or cannot be, looked into: failed for good and kept.
+_BLANK = Envelope(encode_policy(Policy(1, Fixed(0), 0, Retention(), Retention(), 0)), b"null")
+
+
+class Delivery:
+    """A claimed job until it is settled. `owner` is the lane's incarnation that claimed it."""
+
+    __slots__ = (
+        "abandoned",
+        "begun",
+        "entry",
+        "envelope",
+        "fence",
+        "header",
+        "id",
+        "owner",
+        "policy",
+        "route",
+    )
+
+    def __init__(
+        self, claimed: Claimed, header: Header, envelope: Envelope, route: Route | None, owner: str
+    ) -> None:
+        """Take what a claim gave."""
+        self.id = claimed.id
+        self.fence = claimed.fence
+        self.header = header
+        self.entry: JobStateEntry = parse_state(claimed.state) if claimed.state else _NO_ENTRY
+        self.envelope = envelope
+        self.policy: Policy = decode_policy(envelope.policy)
+        self.route = route
+        self.owner = owner
+        self.begun = False
+        self.abandoned = False
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self.entry.attempts + 1
+
+    @property
+    def wait_us(self) -> int:
+        """How long the job was ready before it was claimed."""
+        due_ms = self.entry.ready_ms or self.header.due_ms
+        return max(self.fence - (due_ms * 1000 or self.header.stamp_us), 0)
+
+
+class Settlement:
+    """What the server is told of a delivery; settlements alike in `key` travel as one group."""
+
+    __slots__ = ("arg", "delivery", "error", "info", "key", "run_us", "wait_us")
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        key: tuple[str, str, Retention, int],
+        arg: int,
+        info: bytes,
+        run_us: int,
+        wait_us: int,
+        error: ErrorInfo | None = None,
+    ) -> None:
+        """`key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms."""
+        self.error = error
+        self.delivery = delivery
+        self.key = key
+        self.arg = arg
+        self.info = info
+        self.run_us = run_us
+        self.wait_us = wait_us
+
+    @property
+    def verb(self) -> str:
+        """complete, fail, retry, release or unroutable."""
+        return self.key[0]
+
+    def items(self) -> tuple[Encodable, ...]:
+        """Return what the script takes of it."""
+        return (self.delivery.id, self.delivery.fence, self.arg, self.info)
+
+
+def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> Settlement:
+    """Settle a delivery whose handler returned. Raises PayloadError or PayloadTooLarge for a result that does not fit its type."""
+    key = _complete_key(delivery.header.name, delivery.envelope.policy)
+    info = b""
+    if key[3] or key[2].count:
+        job = delivery.route.job if delivery.route is not None else None
+        if isinstance(result, msgspec.Raw):
+            # It comes from a process of ours, which checked it against the type.
+            encoded = bytes(result)
+        else:
+            encoded = _encode_json(result) if job is None else job.encode_result(result)
+        info = _finish_info(delivery, "completed", run_us, worker, encoded, None)
+    return Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
+
+
+@lru_cache(maxsize=4096)
+def _complete_key(name: str, policy: bytes) -> tuple[str, str, Retention, int]:
+    """Return one and the same key for all that completes alike, so that a batch is grouped by identity."""
+    decoded = decode_policy(policy)
+    return ("complete", name, decoded.keep_completed, decoded.result_ttl_ms)
+
+
+class BadPayload(Exception):
+    """The payload does not fit the type that its handler takes, and never will."""
+
+
+class JobTimeout(Exception):
+    """The attempt ran longer than the job allows."""
+
+    def __init__(self, timeout_ms: int) -> None:
+        """Say how long that is."""
+        super().__init__(f"ran longer than its timeout of {timeout_ms / 1000:g} s")
+
+
+def decode_payload(job: JobType[object, object] | None, data: bytes) -> object:
+    """Return the payload as its handler takes it; without a job type any JSON. Raises BadPayload."""
+    try:
+        return _decode_json(data) if job is None else job.decode(data)
+    except (PayloadError, msgspec.MsgspecError) as error:
+        raise BadPayload(str(error)) from error
+
+
+def ended_with(delivery: Delivery, error: BaseException, run_us: int, worker: str) -> Settlement:
+    """Settle a delivery whose handler raised: retry where the error and the budget allow, else fail for good."""
+    return failed_or_retried(
+        delivery,
+        describe(error),
+        run_us,
+        worker,
+        after_ms=error.after_ms if isinstance(error, Retry) else None,
+        final=is_final(error),
+    )
+
+
+def is_final(error: BaseException) -> bool:
+    """Tell whether an error allows no further attempt, whatever the budget."""
+    return isinstance(error, (Fail, BadPayload))
+
+
+def failed_or_retried(
+    delivery: Delivery,
+    error: ErrorInfo,
+    run_us: int,
+    worker: str,
+    *,
+    after_ms: int | None = None,
+    final: bool = False,
+) -> Settlement:
+    """Settle a failed attempt: `final` allows no retry, `after_ms` overrides the backoff."""
+    policy = delivery.policy
+    if not final and delivery.attempt < policy.attempts:
+        delay = policy.backoff.delay_ms(delivery.attempt, random.random) if after_ms is None else after_ms
+        entry = AttemptInfo(delivery.attempt, delivery.fence // 1000, run_us, worker, error)
+        return Settlement(
+            delivery,
+            ("retry", delivery.header.name, policy.keep_failed, 0),
+            delay,
+            pack_history_entry(entry),
+            run_us,
+            delivery.wait_us,
+            error,
+        )
+    info = _finish_info(delivery, "failed", run_us, worker, None, error)
+    # What failed for good is told for as long as a result would be, also where the job itself is removed.
+    ttl = 0 if policy.keep_failed.count else policy.result_ttl_ms
+    return Settlement(
+        delivery,
+        ("fail", delivery.header.name, policy.keep_failed, ttl),
+        delivery.header.flags,
+        info,
+        run_us,
+        delivery.wait_us,
+        error,
+    )
+
+
+def unopened(claimed: Claimed, header: Header, owner: str) -> Delivery:
+    """Make a delivery of a job that is settled without a look into its envelope."""
+    return Delivery(claimed, header, _BLANK, None, owner)
+
+
+def unreadable(delivery: Delivery, error: Exception, worker: str) -> Settlement:
+    """Fail a job for good whose envelope is none."""
+    message = f"the record of this job cannot be read: {error}"
+    return failed_or_retried(delivery, ErrorInfo("payload", message), 0, worker, final=True)
+
+
+def released(delivery: Delivery) -> Settlement:
+    """Give a delivery back unstarted; that is free."""
+    return Settlement(
+        delivery, ("release", delivery.header.name, delivery.policy.keep_failed, 0), 0, b"", 0, 0
+    )
+
+
+def unroutable(delivery: Delivery) -> Settlement:
+    """Park a delivery that no handler here can run."""
+    return Settlement(
+        delivery, ("unroutable", delivery.header.name, delivery.policy.keep_failed, 0), 0, b"", 0, 0
+    )
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Return type, message and stack of an error, each capped."""
+    stack = "" if isinstance(error, Fail) else _clean("".join(traceback.format_exception(error)))
+    return ErrorInfo(type=_kind(error), message=_told(error)[:MESSAGE_CAP], stack=stack[-STACK_CAP:])
+
+
+def _kind(error: BaseException) -> str:
+    match error:
+        case Fail() | Retry():
+            return ""
+        case BadPayload():
+            return "payload"
+        case JobTimeout():
+            return "timeout"
+        case ProcessDied():
+            return "crash"
+        case _:
+            return type(error).__name__
+
+
+def _told(error: BaseException) -> str:
+    try:
+        return _clean(str(error) or repr(error))
+    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"(its text cannot be shown: {type(broken).__name__})"
+
+
+def _clean(text: str) -> str:
+    """Make text storable: names of files may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _finish_info(
+    delivery: Delivery, state: str, run_us: int, worker: str, result: bytes | None, error: ErrorInfo | None
+) -> bytes:
+    header, entry = delivery.header, delivery.entry
+    return encode_finish(
+        FinishInfo(
+            state=state,
+            name=header.name,
+            priority=header.priority,
+            created_ms=header.stamp_us // 1000,
+            run_at_ms=entry.ready_ms or header.due_ms,
+            started_ms=delivery.fence // 1000,
+            wait_us=delivery.wait_us,
+            run_us=run_us,
+            attempts_made=delivery.attempt,
+            attempts=delivery.policy.attempts,
+            stalled=entry.crashes,
+            worker=worker,
+            result=result,
+            error=error,
+            metadata=delivery.envelope.metadata,
+            tags=delivery.envelope.tags,
+        )
+    )

@@ -1,0 +1,58 @@
+"""The program of a lease keeper: renews what it is told to on standard input, and ends when that closes.
+
+Then the application is gone, and what it ran is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import msgspec
+
+from jobs_core.connection import Client, parse_address
+from jobs_core.scripts import Scripts
+from jobs_worker import logs
+from jobs_worker.keeper import KeeperConfig, Lease
+from jobs_worker.leases import LeaseKeeper
+
+
+async def _keep() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    config = msgspec.json.decode(await reader.readline(), type=KeeperConfig)
+    logs.configure(config.log_level, config.log_format)
+    client = Client(parse_address(config.redis_url), name=f"jobs:keeper:{os.getpid()}")
+    await client.connect()
+    # The application finds out by its next call that an owner is gone; the keeper only stops renewing.
+    leases = LeaseKeeper(Scripts(client, config.prefix), lambda _queue, _owner: None)
+    beating = asyncio.create_task(leases.run())
+    decode = msgspec.json.Decoder(Lease).decode
+    try:
+        while line := await reader.readline():
+            lease = decode(line)
+            if lease.alive:
+                leases.add(lease.queue, lease.owner)
+            else:
+                leases.remove(lease.queue, lease.owner)
+        for queue, owner in leases.owners():
+            await leases.release(queue, owner, charge_all=True)
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await client.close()
+
+
+def main() -> None:
+    """Run a keeper."""
+    # The application decides when it ends, and the keeper after it, not the Ctrl-C that the terminal sends to both.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asyncio.run(_keep())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Renews the leases of owners from outside the process that runs their jobs, and reaps owners of others whose lease ran out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import JobsError, ServerError
+from jobs_worker import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable
+
+    from jobs_core.scripts import GivenBack, Scripts
+
+LEASE_MS = 20_000
+BEAT_EVERY = 5.0
+_TRIM_EVERY = 6
+_log = logs.get("jobs.worker")
+
+
+class LeaseKeeper:
+    """The leases of some owners. `on_gone(queue, owner)` is told of those that the server holds for dead."""
+
+    def __init__(self, scripts: Scripts, on_gone: Callable[[str, str], None]) -> None:
+        """Begin with none."""
+        self._scripts = scripts
+        self._on_gone = on_gone
+        self._owners: dict[str, set[str]] = {}
+        self._beats = 0
+
+    def watch(self, queues: Iterable[str]) -> None:
+        """Keep the lease clock of these queues going and reap in them, also while no owner here serves them."""
+        for queue in queues:
+            self._owners.setdefault(queue, set())
+
+    def add(self, queue: str, owner: str) -> None:
+        """Renew the lease of an owner from now on."""
+        self._owners.setdefault(queue, set()).add(owner)
+
+    def remove(self, queue: str, owner: str) -> None:
+        """Let the lease of an owner be."""
+        self._owners.get(queue, set()).discard(owner)
+
+    def owners(self) -> list[tuple[str, str]]:
+        """Return (queue, owner) of all leases."""
+        return [(queue, owner) for queue, owners in self._owners.items() for owner in owners]
+
+    async def run(self, on_beat: Callable[[], None] | None = None) -> None:
+        """Beat every 5 s for ever; `on_beat` is called after each round that reached the server."""
+        while True:
+            started = asyncio.get_running_loop().time()
+            if await self.beat() and on_beat is not None:
+                on_beat()
+            spent = asyncio.get_running_loop().time() - started
+            await asyncio.sleep(max(BEAT_EVERY - spent, 0.5))
+
+    async def beat(self) -> bool:
+        """Renew all leases, once. Returns whether the server answered for all queues."""
+        deadline = asyncio.get_running_loop().time() + BEAT_EVERY - 1
+        results = await asyncio.gather(*(self._beat(queue, deadline) for queue in list(self._owners)))
+        self._beats += 1
+        return all(results)
+
+    async def _beat(self, queue: str, deadline: float) -> bool:
+        owners = sorted(self._owners[queue])
+        try:
+            beat = await self._scripts.beat(queue, lease_ms=LEASE_MS, owners=owners, deadline=deadline)
+            for owner in beat.gone:
+                self.remove(queue, owner)
+                self._on_gone(queue, owner)
+            for owner in beat.silent:
+                await self.reap(queue, owner)
+            if self._beats % _TRIM_EVERY == 0:
+                await self._scripts.trim(queue)
+        except (JobsError, OutcomeLost) as error:
+            _log.warning("beat_failed", queue=queue, error=str(error))
+            return False
+        return True
+
+    async def reap(self, queue: str, owner: str) -> None:
+        """Return the jobs of a silent owner, each charged a crash; several may try, and one does."""
+
+        async def one() -> GivenBack:
+            return await self._scripts.reap(queue, owner=owner)
+
+        try:
+            await self._give_back(queue, one, cause="lease ran out")
+        except ServerError as error:
+            if "OWNER_ALIVE" not in error.reply:
+                raise
+
+    async def release(
+        self, queue: str, owner: str, *, charge_all: bool = False, culprits: Collection[str] = ()
+    ) -> None:
+        """Return the jobs of an owner that is proven dead; those charged spend one crash."""
+        self.remove(queue, owner)
+
+        async def one() -> GivenBack:
+            return await self._scripts.release(
+                queue, owner=owner, charge_all=charge_all, culprits=list(culprits)
+            )
+
+        await self._give_back(
+            queue, one, cause="its process died", charged=None if charge_all else frozenset(culprits)
+        )
+
+    async def _give_back(
+        self,
+        queue: str,
+        call: Callable[[], Awaitable[GivenBack]],
+        *,
+        cause: str,
+        charged: Collection[str] | None = None,
+    ) -> None:
+        """Call until nothing is left, and tell of each job what became of it; `charged` None means all."""
+        left = 1
+        while left:
+            given = await call()
+            left = given.left
+            for job_id in given.ids:
+                event = "stalled" if charged is None or job_id in charged else "released"
+                _log.info(event, queue=queue, job_id=job_id, cause=cause)
+            for job_id in given.poisoned:
+                _log.info("failed", queue=queue, job_id=job_id, error_type="poison", cause=cause)

@@ -1,0 +1,63 @@
+"""Structured logs: one line a transition, JSON or for the console, the same keys in both."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, cast
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor
+
+
+def configure(level: str, form: str) -> None:
+    """Send structlog and the standard library's logging to standard error in one form (`json` or `console`)."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if form == "console":
+        final: Processor = cast("Processor", structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    else:
+        shared.append(structlog.processors.format_exc_info)
+        final = _json
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, final],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def _json(_: object, __: str, event: EventDict) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a logger of the worker."""
+    return cast("structlog.stdlib.BoundLogger", structlog.get_logger(name))
+
+
+def enabled(level: int) -> bool:
+    """Whether lines of a level are written: asked once, because a line costs more than a job."""
+    return logging.getLogger("jobs.worker").isEnabledFor(level)

@@ -1,0 +1,126 @@
+"""The program of an executor process: takes one job after the other from its socket, runs the handler, answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.wire import Progress, encode_progress
+from jobs_worker import logs
+from jobs_worker.context import JobContext
+from jobs_worker.delivery import decode_payload, describe, is_final
+from jobs_worker.lineage import die_with_parent
+from jobs_worker.outcomes import Retry
+from jobs_worker.process_pool import JobOrder, JobReply
+from jobs_worker.processors import ProcessorSpec, specs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_PROGRESS_EVERY = 0.1
+_decode_order = msgspec.msgpack.Decoder(JobOrder).decode
+_encode = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class _Channel:
+    """Frames over the socket; handlers may report progress from threads of their own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lock = threading.Lock()
+        self._told = 0.0
+
+    def receive(self) -> JobOrder | None:
+        head = self._exactly(4)
+        body = self._exactly(int.from_bytes(head, "big")) if head else b""
+        return _decode_order(body) if body else None
+
+    def send(self, reply: JobReply) -> None:
+        packed = _encode(reply)
+        with self._lock:
+            self._sock.sendall(len(packed).to_bytes(4, "big") + packed)
+
+    def progress(self, _: JobContext, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._told >= _PROGRESS_EVERY or progress.percent in (0.0, 100.0):
+            self._told = now
+            self.send(JobReply("progress", encode_progress(progress)))
+
+    def _exactly(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size:
+            part = self._sock.recv(min(size, 1 << 20))
+            if not part:
+                return b""
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+def main() -> None:
+    """Serve until the worker closes the socket."""
+    # A job's process ends with its worker, or when it is told so, never by the Ctrl-C that the terminal sends to all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(int(os.environ.pop("JOBS_EXECUTOR_PARENT")))
+    sys.path[:] = json.loads(os.environ.pop("JOBS_EXECUTOR_PATH"))
+    logs.configure(os.environ.get("LOG_LEVEL", "info"), os.environ.get("LOG_FORMAT", "json"))
+    channel = _Channel(socket.socket(fileno=int(os.environ.pop("JOBS_EXECUTOR_FD"))))
+    handlers: dict[tuple[str, str], ProcessorSpec] = {}
+    while (order := channel.receive()) is not None:
+        channel.send(_run(order, handlers, channel))
+
+
+def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channel: _Channel) -> JobReply:
+    try:
+        spec = _handler(order, handlers)
+        payload = decode_payload(spec.job, order.payload)
+        ctx = JobContext(
+            job_id=order.job_id,
+            queue=order.queue,
+            name=order.job_name,
+            attempt=order.attempt,
+            attempts=order.attempts,
+            fence=order.fence,
+            metadata=order.metadata,
+            tags=order.tags,
+            created_at_ms=order.created_at_ms,
+            report=channel.progress,
+            shared=None,
+        )
+        ctx.deadline = time.monotonic() + order.timeout_s if order.timeout_s else None
+        returned = spec.handler(payload, ctx)
+        result = (
+            asyncio.run(cast("Coroutine[object, object, object]", returned)) if spec.is_async else returned
+        )
+        return JobReply(
+            "result", spec.job.encode_result(result) if spec.job is not None else _encode_json(result)
+        )
+    except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
+        told = describe(error)
+        kind = "fail" if is_final(error) else "retry" if isinstance(error, Retry) else "error"
+        after = error.after_ms if isinstance(error, Retry) else 0
+        return JobReply(kind, b"", told.type, told.message, told.stack, after)
+
+
+def _handler(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec]) -> ProcessorSpec:
+    key = (order.queue, order.wire_name)
+    if key not in handlers:
+        for spec in specs_of(import_module(order.module)):
+            handlers[spec.queue.name, spec.job.wire_name if spec.job is not None else "*"] = spec
+    return handlers[key]
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)

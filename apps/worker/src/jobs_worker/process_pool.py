@@ -1,0 +1,192 @@
+"""Warm processes that run one job each at a time: a crash ends one job, and a job that must stop is stopped for good."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_core.wire import Progress, decode_progress
+from jobs_worker import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_JOBS = 200
+_TERM_GRACE = 2.0
+_log = logs.get("jobs.worker")
+
+
+class JobOrder(msgspec.Struct, array_like=True, frozen=True):
+    """What a process is told to run. `module` and `wire_name` name the handler; nothing of it comes from the job's data."""
+
+    module: str
+    queue: str
+    wire_name: str
+    job_name: str
+    job_id: str
+    payload: bytes
+    attempt: int
+    attempts: int
+    fence: int
+    created_at_ms: float
+    metadata: dict[str, str | int | float | bool | None]
+    tags: tuple[str, ...]
+    timeout_s: float
+
+
+class JobReply(msgspec.Struct, array_like=True, frozen=True):
+    """What a process answers. `kind` is ready, progress, result, fail, retry or error; `data` is progress or result."""
+
+    kind: str
+    data: bytes = b""
+    error_type: str = ""
+    message: str = ""
+    stack: str = ""
+    after_ms: int = 0
+
+
+class ProcessDied(Exception):
+    """The process ended in the middle of a job; `code` is its exit code, negative for a signal."""
+
+    def __init__(self, code: int | None) -> None:
+        """Say how it ended."""
+        self.code = code
+        how = (
+            f"by signal {signal.Signals(-code).name}"
+            if code is not None and code < 0
+            else f"with exit code {code}"
+        )
+        super().__init__(f"the process of this job ended {how}")
+
+
+_decode_reply = msgspec.msgpack.Decoder(JobReply).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Worker:
+    """One process and the stream to it."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.process = process
+        self.reader = reader
+        self.writer = writer
+        self.jobs = 0
+
+    @classmethod
+    async def start(cls, log_level: str, log_format: str) -> _Worker:
+        ours, theirs = socket.socketpair()
+        try:
+            env = {
+                **os.environ,
+                "JOBS_EXECUTOR_FD": str(theirs.fileno()),
+                "JOBS_EXECUTOR_PARENT": str(os.getpid()),
+                # Handlers are imported there as they were here, also from paths that the program added itself.
+                "JOBS_EXECUTOR_PATH": json.dumps(sys.path),
+                "LOG_LEVEL": log_level,
+                "LOG_FORMAT": log_format,
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "jobs_worker.process_main",
+                env=env,
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        finally:
+            theirs.close()
+        ours.setblocking(False)  # noqa: FBT003 - the name of the standard library
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return cls(process, reader, writer)
+
+    def send(self, order: JobOrder) -> None:
+        packed = _encode(order)
+        self.writer.write(len(packed).to_bytes(4, "big") + packed)
+
+    async def receive(self) -> JobReply:
+        try:
+            size = int.from_bytes(await self.reader.readexactly(4), "big")
+            return _decode_reply(await self.reader.readexactly(size))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise ProcessDied(await self.process.wait()) from None
+
+    async def stop(self, *, grace: float) -> None:
+        """Terminate, then kill: when this returns, nothing of the job runs any more."""
+        self.writer.close()
+        if self.process.returncode is None:
+            try:
+                self.process.terminate()
+                async with asyncio.timeout(grace):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+            except ProcessLookupError:
+                await self.process.wait()
+
+
+class ProcessPool:
+    """At most as many processes as jobs run at once; a process is replaced after 200 jobs, a crash or a kill."""
+
+    def __init__(self, *, log_level: str, log_format: str) -> None:
+        """Start nothing yet."""
+        self._log = (log_level, log_format)
+        self._free: list[_Worker] = []
+        self._busy: set[_Worker] = set()
+        self._closed = False
+
+    async def run(self, order: JobOrder, on_progress: Callable[[Progress], None]) -> JobReply:
+        """Run a job and return how it ended.
+
+        Raises ProcessDied when the process ended, TimeoutError past the order's timeout. After an error or a cancellation the
+        process is dead before this returns.
+        """
+        worker = await self._take()
+        self._busy.add(worker)
+        healthy = False
+        try:
+            worker.send(order)
+            async with asyncio.timeout(order.timeout_s or None):
+                while True:
+                    reply = await worker.receive()
+                    if reply.kind != "progress":
+                        break
+                    on_progress(decode_progress(reply.data))
+            worker.jobs += 1
+            healthy = True
+            return reply
+        finally:
+            self._busy.discard(worker)
+            if healthy and worker.jobs < MAX_JOBS and not self._closed:
+                self._free.append(worker)
+            else:
+                await asyncio.shield(worker.stop(grace=_TERM_GRACE))
+
+    def pids(self) -> list[int]:
+        """Return the pids of the processes that run a job."""
+        return [worker.process.pid for worker in self._busy]
+
+    async def close(self) -> None:
+        """Stop all processes."""
+        self._closed = True
+        await asyncio.gather(
+            *(worker.stop(grace=0.5) for worker in [*self._free, *self._busy]), return_exceptions=True
+        )
+        self._free.clear()
+
+    async def _take(self) -> _Worker:
+        while self._free:
+            worker = self._free.pop()
+            if worker.process.returncode is None:
+                return worker
+            worker.writer.close()
+        return await _Worker.start(*self._log)

@@ -1,0 +1,1 @@
+"""Send e-mail over SMTP."""

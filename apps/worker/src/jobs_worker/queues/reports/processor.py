@@ -1,0 +1,82 @@
+"""Export one report: ask a source, write the answer as a file."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import BinaryIO, Final
+
+from jobs_core.queues.reports.queue import EXPORT, ExportReport, Format, ReportResult
+from jobs_worker import Fail, JobContext, processor
+from jobs_worker.files import FilePathError, job_path, store
+from jobs_worker.queues.reports.csv_file import write_csv
+from jobs_worker.queues.reports.pdf_file import write_pdf
+from jobs_worker.queues.reports.sources import BATCH, Query, Rows, answer
+from jobs_worker.queues.reports.xlsx_file import write_xlsx
+
+TIME_LIMIT: Final = 60.0
+
+# What the database may take of a job's own timeout: the rest is for the file, and for saying what was wrong.
+_SHARE = 0.9
+_WRITERS: Final[Mapping[Format, Callable[[BinaryIO, Rows, str], None]]] = {
+    "csv": write_csv,
+    "xlsx": write_xlsx,
+    "pdf": write_pdf,
+}
+
+
+@processor(EXPORT, concurrency=2, requires=("REPORT_SOURCES",))
+def export(payload: ExportReport, ctx: JobContext) -> ReportResult:
+    """Write the rows of one query; fail for good where trying again cannot help."""
+    began = time.monotonic()
+    path = _output(payload, ctx)
+    seconds = TIME_LIMIT if ctx.remaining is None else ctx.remaining * _SHARE
+    query = Query(payload.source, payload.query, payload.parameters, seconds)
+    files = store()
+    try:
+        with answer(query, stopped=lambda: ctx.cancelled) as found, files.open(path, "wb") as file:
+            counted = _Counted(found.rows, payload.max_rows, ctx)
+            _WRITERS[payload.format](file, Rows(found.columns, iter(counted)), payload.title)
+    except FilePathError as error:
+        raise Fail(str(error)) from error
+    ctx.progress(100, current=counted.rows, total=counted.rows, message="rows written")
+    return ReportResult(
+        file=path,
+        rows=counted.rows,
+        truncated=counted.truncated,
+        columns=found.columns,
+        format=payload.format,
+        bytes=files.size(path),
+        duration_ms=round((time.monotonic() - began) * 1000),
+    )
+
+
+class _Counted:
+    """Passes rows on up to a limit, and reports how many."""
+
+    def __init__(self, rows: Iterator[Sequence[object]], limit: int, ctx: JobContext) -> None:
+        self.rows = 0
+        self.truncated = False
+        self._source = rows
+        self._limit = limit
+        self._ctx = ctx
+
+    def __iter__(self) -> Iterator[Sequence[object]]:
+        for row in self._source:
+            if self.rows == self._limit:
+                self.truncated = True
+                return
+            yield row
+            self.rows += 1
+            if self.rows % BATCH == 0:
+                # Of how many is known at the end alone.
+                self._ctx.progress(current=self.rows, message="rows written")
+
+
+def _output(payload: ExportReport, ctx: JobContext) -> str:
+    suffix = f".{payload.format}"
+    if payload.output is None:
+        return job_path("reports", ctx.job_id, suffix)
+    given = PurePosixPath(payload.output).suffix.lower()
+    if given and given != suffix:
+        raise Fail(f"output ends in {given}, but the format is {payload.format}")
+    return payload.output

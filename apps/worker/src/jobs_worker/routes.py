@@ -1,0 +1,192 @@
+"""Which handler runs which job: built once at the start from the declarations and the processors of the served queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from jobs_core.discovery import Catalog, imported, load_features, processor_modules
+from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
+from jobs_core.queue import JobType, Queue
+from jobs_worker import logs
+from jobs_worker.processors import ProcessorSpec, specs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from jobs_worker.processors import Handler
+
+RunsIn = Literal["async", "thread", "process"]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One handler as a lane runs it. `job` None is the processor of a whole queue; `module` is where a process finds it again."""
+
+    queue: Queue
+    job: JobType[object, object] | None
+    handler: Handler
+    runs_in: RunsIn
+    is_async: bool
+    concurrency: int | None
+    module: str
+    source: str
+
+    @property
+    def wire_name(self) -> str:
+        """name@version, or `*`."""
+        return self.job.wire_name if self.job is not None else "*"
+
+
+class QueueRoutes(msgspec.Struct, frozen=True):
+    """The routes of one queue. `missing` names the jobs that are not served and the variables they need."""
+
+    queue: Queue
+    named: dict[str, Route]
+    fallback: Route | None
+    missing: dict[str, list[str]]
+
+    def find(self, wire_name: str) -> Route | None:
+        """Return the route of a job name@version."""
+        return self.named.get(wire_name, self.fallback if wire_name not in self.missing else None)
+
+
+def build_routes(specs: Iterable[ProcessorSpec], queues: Iterable[Queue]) -> dict[str, QueueRoutes]:
+    """Match processors with the queues that are served.
+
+    Raises DeclarationError for a processor of an undeclared queue or job, and for two processors of one job.
+    """
+    served = {queue.name: queue for queue in queues}
+    chosen: dict[tuple[str, str], Route] = {}
+    missing: dict[str, dict[str, list[str]]] = {name: {} for name in served}
+    for spec in specs:
+        queue = served.get(spec.queue.name)
+        if queue is None:
+            continue
+        if spec.queue != queue:
+            raise DeclarationError(
+                spec.source,
+                f"queue {queue.name!r} of this processor is declared differently in {queue.source}; "
+                "declare it once",
+            )
+        route = _route(spec)
+        known = chosen.setdefault((queue.name, route.wire_name), route)
+        if known.handler is not route.handler:
+            what = f"job {queue.name}/{route.wire_name}" if spec.job else f"queue {queue.name!r} as a whole"
+            raise DeclarationError(spec.source, f"{what} already has a processor, in {known.source}")
+        if unset := spec.missing():
+            missing[queue.name][route.wire_name] = unset
+    return {name: _of_queue(queue, chosen, missing[name]) for name, queue in served.items()}
+
+
+def _of_queue(
+    queue: Queue, chosen: Mapping[tuple[str, str], Route], missing: dict[str, list[str]]
+) -> QueueRoutes:
+    named = {
+        wire_name: route
+        for (of, wire_name), route in chosen.items()
+        if of == queue.name and wire_name not in missing
+    }
+    return QueueRoutes(queue, named, named.pop("*", None), missing)
+
+
+def load_routes(
+    features: Sequence[str] | None,
+    processors: Sequence[str] | None,
+    *,
+    weights: Collection[str],
+    only: Sequence[str] | None,
+) -> dict[str, QueueRoutes]:
+    """Discover the queues of the weight classes (narrowed to `only`) and import their processors, and no others.
+
+    Raises DeclarationError, UnknownQueue, or ConfigurationError where nothing is left to serve.
+    """
+    catalog = load_features(features)
+    served = select_queues(catalog, weights=weights, only=only)
+    specs: list[ProcessorSpec] = []
+    for module_name, _ in processor_modules(processors, catalog, [queue.name for queue in served]):
+        specs += specs_of(imported(module_name))
+    declared = set(catalog.queues)
+    for spec in specs:
+        if spec.queue.name not in declared:
+            raise DeclarationError(
+                spec.source,
+                f"this is a processor of queue {spec.queue.name!r}, which no queue.py of JOBS_FEATURES declares",
+            )
+        if spec.job is not None and spec.job.wire_name not in catalog.queue(spec.queue.name).versions:
+            raise DeclarationError(
+                spec.source,
+                f"this is a processor of job {spec.queue.name}/{spec.job.wire_name}, which is not declared with its queue",
+            )
+    return build_routes(specs, _with_processors(served, specs))
+
+
+def _with_processors(served: Sequence[Queue], specs: Sequence[ProcessorSpec]) -> list[Queue]:
+    """Leave out the queues that no processor was found for: jobs taken from them would only be parked."""
+    handled = {spec.queue.name for spec in specs}
+    kept = [queue for queue in served if queue.name in handled]
+    left_out = [queue.name for queue in served if queue.name not in handled]
+    mend = "JOBS_FEATURES names packages with queues, JOBS_PROCESSORS those with processors; set both"
+    if not kept:
+        raise ConfigurationError(f"no processor was found for any of the queues {', '.join(left_out)}: {mend}")
+    for name in left_out:
+        logs.get("jobs.worker").warning("no_processor", queue=name, hint=mend)
+    return kept
+
+
+def select_queues(catalog: Catalog, *, weights: Collection[str], only: Sequence[str] | None) -> list[Queue]:
+    """Return the declared queues of the weight classes, narrowed to the named ones."""
+    if only is not None:
+        for name in only:
+            queue = catalog.queues.get(name)
+            if queue is None:
+                allowed = f"queues that code declares: {', '.join(sorted(catalog.queues))}"
+                raise SettingsError("WORKER_QUEUES", name, allowed)
+            if queue.weight not in weights:
+                message = f"WORKER_QUEUES names {name!r}, a {queue.weight} queue, but WORKER_TYPE is {','.join(sorted(weights))}"
+                raise ConfigurationError(message)
+    chosen = [
+        queue
+        for queue in catalog.queues.values()
+        if queue.weight in weights and (only is None or queue.name in only)
+    ]
+    if not chosen:
+        message = f"no declared queue is of weight class {' or '.join(sorted(weights))}: this worker would have nothing to do"
+        raise ConfigurationError(message)
+    return chosen
+
+
+def _route(spec: ProcessorSpec) -> Route:
+    chosen = spec.executor or spec.queue.executor
+    if chosen == "process":
+        runs_in: RunsIn = "process"
+    elif chosen == "auto":
+        runs_in = "async" if spec.is_async else "thread"
+    elif chosen == "async" and not spec.is_async:
+        raise DeclarationError(
+            spec.source,
+            f"queue {spec.queue.name!r} runs its handlers on the loop, but this one is no `async def`",
+        )
+    elif chosen == "thread" and spec.is_async:
+        raise DeclarationError(
+            spec.source,
+            f"queue {spec.queue.name!r} runs its handlers in threads, but this one is an `async def`",
+        )
+    else:
+        runs_in = chosen
+    module = spec.handler.__module__
+    if runs_in == "process" and (module == "__main__" or "." in spec.handler.__qualname__):
+        raise DeclarationError(
+            spec.source,
+            "a handler that runs in a process must stand at the top of a module that the process can import, "
+            "neither in the program itself nor inside a function",
+        )
+    return Route(
+        queue=spec.queue,
+        job=spec.job,
+        handler=spec.handler,
+        runs_in=runs_in,
+        is_async=spec.is_async,
+        concurrency=spec.concurrency,
+        module=module,
+        source=spec.source,
+    )

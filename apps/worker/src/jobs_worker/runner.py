@@ -1,0 +1,209 @@
+"""Runs one delivery where its handler belongs (loop, thread, process) and turns how it ended into a settlement."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.records import job_name
+from jobs_core.wire import ErrorInfo
+from jobs_worker.context import JobContext
+from jobs_worker.delivery import (
+    Delivery,
+    JobTimeout,
+    Settlement,
+    completed,
+    decode_payload,
+    ended_with,
+    failed_or_retried,
+)
+from jobs_worker.outcomes import Fail, Retry
+from jobs_worker.process_pool import JobOrder, JobReply
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import ThreadPoolExecutor
+
+    from jobs_core.options import MetaValue
+    from jobs_core.wire import Progress
+    from jobs_worker.context import Shared
+    from jobs_worker.page import Page
+    from jobs_worker.process_pool import ProcessPool
+    from jobs_worker.routes import Route
+
+    AsyncHandler = Callable[[object, JobContext], Awaitable[object]]
+
+_no_metadata: dict[str, MetaValue] = {}
+
+
+class Runner:
+    """Runs deliveries of one queue. `report` takes progress on the loop."""
+
+    def __init__(
+        self,
+        *,
+        queue: str,
+        worker: str,
+        report: Callable[[Delivery, Progress], None],
+        shared: Shared,
+        threads: ThreadPoolExecutor,
+        processes: ProcessPool,
+        page: Page | None,
+    ) -> None:
+        """Bind to what all lanes of a child share."""
+        self._queue = queue
+        self._worker = worker
+        self._report = report
+        self._shared = shared
+        self._threads = threads
+        self._processes = processes
+        self._page = page
+
+    async def run(self, delivery: Delivery, end: Callable[[Delivery, Settlement | None], None]) -> None:
+        """Run the handler and tell `end` the settlement, or None for a delivery that the worker abandoned."""
+        delivery.begun = True
+        route: Route = delivery.route  # pyright: ignore[reportAssignmentType] - what has no route is not run
+        if self._page is not None:
+            self._page.running(self._queue, delivery.id)
+        settlement: Settlement | None = None
+        started = perf_counter()
+        try:
+            if route.runs_in == "process":
+                settlement = await self._in_process(delivery, started)
+            else:
+                payload = decode_payload(route.job, delivery.envelope.payload)
+                if route.runs_in == "thread":
+                    result = await self._in_thread(delivery, payload)
+                elif delivery.policy.timeout_ms:
+                    result = await self._in_time(delivery, payload)
+                else:
+                    handler: AsyncHandler = route.handler  # pyright: ignore[reportAssignmentType] - the route says it is async
+                    result = await handler(payload, self._context(delivery))
+                settlement = completed(delivery, result, int((perf_counter() - started) * 1e6), self._worker)
+        except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
+            # A handler that cancels itself, or exits, failed; a cancellation by the worker is the end of an abandoned delivery.
+            if not delivery.abandoned:
+                run_us = int((perf_counter() - started) * 1e6)
+                settlement = ended_with(delivery, error, run_us, self._worker)
+        finally:
+            end(delivery, settlement)
+
+    async def _in_time(self, delivery: Delivery, payload: object) -> object:
+        ctx = self._context(delivery)
+        handler = cast("AsyncHandler", cast("Route", delivery.route).handler)
+        timeout_ms = delivery.policy.timeout_ms
+        ctx.deadline = monotonic() + timeout_ms / 1000
+        limit = asyncio.timeout(timeout_ms / 1000)
+        try:
+            async with limit:
+                return await handler(payload, ctx)
+        except TimeoutError:
+            if limit.expired():
+                raise JobTimeout(timeout_ms) from None
+            raise
+
+    async def _in_thread(self, delivery: Delivery, payload: object) -> object:
+        """Run in a thread. What runs past its timeout is told by `ctx.cancelled`, but cannot be stopped: its slot stays taken."""
+        loop = asyncio.get_running_loop()
+        ctx = self._context(delivery, loop)
+        timeout_ms = delivery.policy.timeout_ms
+        overdue = False
+
+        def expire() -> None:
+            nonlocal overdue
+            overdue = ctx.cancelled = True
+
+        timer = None
+        if timeout_ms:
+            ctx.deadline = monotonic() + timeout_ms / 1000
+            timer = loop.call_later(timeout_ms / 1000, expire)
+        context = copy_context()
+        handler = cast("Route", delivery.route).handler
+
+        def call() -> tuple[object, BaseException | None]:
+            # Some exceptions (StopIteration) cannot be handed over by a future, so none is.
+            try:
+                return context.run(handler, payload, ctx), None
+            except BaseException as error:  # noqa: BLE001 - it is raised again on the loop
+                return None, error
+
+        work = loop.run_in_executor(self._threads, call)
+        try:
+            result, error = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            ctx.cancelled = True
+            await asyncio.wait((work,))
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if overdue and not isinstance(error, (Fail, Retry)):
+            raise JobTimeout(timeout_ms) from error
+        if error is not None:
+            raise error
+        return result
+
+    async def _in_process(self, delivery: Delivery, started: float) -> Settlement:
+        route, header, envelope = cast("Route", delivery.route), delivery.header, delivery.envelope
+        order = JobOrder(
+            module=route.module,
+            queue=self._queue,
+            wire_name=route.wire_name,
+            job_name=job_name(header.name),
+            job_id=delivery.id,
+            payload=envelope.payload,
+            attempt=delivery.attempt,
+            attempts=delivery.policy.attempts,
+            fence=delivery.fence,
+            created_at_ms=header.stamp_us / 1000,
+            metadata=envelope.metadata or _no_metadata,
+            tags=envelope.tags or (),
+            timeout_s=delivery.policy.timeout_ms / 1000,
+        )
+        try:
+            reply = await self._processes.run(order, lambda progress: self._report(delivery, progress))
+        except TimeoutError:
+            raise JobTimeout(delivery.policy.timeout_ms) from None
+        return self._settled(delivery, reply, int((perf_counter() - started) * 1e6))
+
+    def _settled(self, delivery: Delivery, reply: JobReply, run_us: int) -> Settlement:
+        if reply.kind == "result":
+            return completed(delivery, msgspec.Raw(reply.data), run_us, self._worker)
+        error = ErrorInfo(type=reply.error_type, message=reply.message, stack=reply.stack)
+        return failed_or_retried(
+            delivery,
+            error,
+            run_us,
+            self._worker,
+            after_ms=reply.after_ms if reply.kind == "retry" else None,
+            final=reply.kind == "fail",
+        )
+
+    def _context(
+        self, delivery: Delivery, thread_loop: asyncio.AbstractEventLoop | None = None
+    ) -> JobContext:
+        header, envelope = delivery.header, delivery.envelope
+
+        def report(_: JobContext, progress: Progress) -> None:
+            if thread_loop is None:
+                self._report(delivery, progress)
+            else:
+                thread_loop.call_soon_threadsafe(self._report, delivery, progress)
+
+        return JobContext(
+            job_id=delivery.id,
+            queue=self._queue,
+            name=job_name(header.name),
+            attempt=delivery.attempt,
+            attempts=delivery.policy.attempts,
+            fence=delivery.fence,
+            metadata=envelope.metadata or _no_metadata,
+            tags=envelope.tags or (),
+            created_at_ms=header.stamp_us / 1000,
+            report=report,
+            shared=None if thread_loop is not None else self._shared,
+        )

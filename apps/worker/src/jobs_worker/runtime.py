@@ -1,0 +1,204 @@
+"""What runs jobs inside one process: the lanes of its queues and what they share. A child has one, and so has an embedded `Worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import JobsError
+from jobs_worker import logs, loops
+from jobs_worker.context import Shared
+from jobs_worker.lane import Lane, SlotBudget
+from jobs_worker.process_pool import ProcessPool
+from jobs_worker.runner import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jobs_core.scripts import Scripts
+    from jobs_core.wire import Progress
+    from jobs_worker.delivery import Delivery
+    from jobs_worker.page import Page
+    from jobs_worker.routes import QueueRoutes
+
+HEAVY_SLOTS = 3
+_TICK = 0.25
+_RELEASE_WITHIN = 5.0
+_RELEASE_AWAY = 0.5
+_log = logs.get("jobs.worker")
+
+
+class RuntimeStats(msgspec.Struct, frozen=True):
+    """What a runtime did: `avg_ms` is the average run time of ended attempts."""
+
+    active: int
+    completed: int
+    failed: int
+    retried: int
+    lost: int
+    avg_ms: float
+    uptime_s: float
+    lag_ms: float
+
+
+class Runtime:
+    """The lanes of some queues in this process."""
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        routes: Mapping[str, QueueRoutes],
+        *,
+        on_owner: Callable[[str, str, bool], None],
+        concurrency: int | None = None,
+        page: Page | None = None,
+        log_level: str = "info",
+        log_format: str = "json",
+    ) -> None:
+        """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue."""
+        self.worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.lag_ms = 0.0
+        self._scripts = scripts
+        self._page = page
+        self._shared = Shared()
+        self._processes = ProcessPool(log_level=log_level, log_format=log_format)
+        self._started = time.monotonic()
+        slots = {name: concurrency or each.queue.concurrency for name, each in routes.items()}
+        self._threads = ThreadPoolExecutor(
+            max_workers=max(1, min(sum(slots.values()), 512)), thread_name_prefix="jobs"
+        )
+        heavy = [name for name, each in routes.items() if each.queue.weight == "heavy"]
+        budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
+        self.lanes = {
+            name: Lane(
+                scripts,
+                each,
+                slots=slots[name],
+                child=self.worker,
+                make_runner=self._runner_for(name),
+                on_owner=on_owner,
+                budget=budget if name in heavy else None,
+            )
+            for name, each in routes.items()
+        }
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to claim."""
+        for lane in self.lanes.values():
+            lane.start()
+        # After a reconnect the first thing is a claim: what was published meanwhile is gone.
+        self._scripts.client.on_connect(self._claim_all)
+        self._loops = [
+            loops.spawn("glance", self._glance),
+            loops.spawn("tick", self._tick),
+        ]
+
+    def quiet(self) -> None:
+        """Claim no more; what runs goes on."""
+        for lane in self.lanes.values():
+            lane.quiet()
+
+    def resume(self) -> None:
+        """Claim again."""
+        for lane in self.lanes.values():
+            lane.resume()
+
+    async def drain(self, timeout: float | None) -> bool:
+        """Claim no more and wait for what runs. Returns whether all ended within `timeout` seconds."""
+        self.quiet()
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(lane.drained() for lane in self.lanes.values()))
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self, *, abandon: bool = False) -> None:
+        """Give up the leases and let go of everything; `abandon` stops the handlers that still run, and their jobs wait again."""
+        if abandon:
+            await asyncio.gather(*(lane.abandon() for lane in self.lanes.values()))
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._processes.close()
+        try:
+            async with asyncio.timeout(_RELEASE_WITHIN if self._scripts.client.is_connected else _RELEASE_AWAY):
+                await asyncio.gather(*(lane.release() for lane in self.lanes.values()))
+        except (TimeoutError, JobsError, OutcomeLost) as error:
+            # The leases end by themselves; the jobs of an unreachable server wait a little longer.
+            _log.warning("release_failed", error=str(error) or "the server does not answer")
+        await asyncio.gather(*(lane.close() for lane in self.lanes.values()))
+        try:
+            await self._shared.close()
+        except Exception as error:  # noqa: BLE001 - what handlers shared may fail to close
+            _log.warning("shared_close_failed", error=str(error))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def stats(self) -> RuntimeStats:
+        """Return what was done so far."""
+        lanes = [lane.stats for lane in self.lanes.values()]
+        ended = sum(each.completed + each.failed + each.retried for each in lanes)
+        return RuntimeStats(
+            active=sum(len(lane.running) for lane in self.lanes.values()),
+            completed=sum(each.completed for each in lanes),
+            failed=sum(each.failed for each in lanes),
+            retried=sum(each.retried for each in lanes),
+            lost=sum(each.lost for each in lanes),
+            avg_ms=sum(each.run_us for each in lanes) / ended / 1000 if ended else 0.0,
+            uptime_s=time.monotonic() - self._started,
+            lag_ms=self.lag_ms,
+        )
+
+    def _runner_for(self, queue: str) -> Callable[[Callable[[Delivery, Progress], None]], Runner]:
+        def make(report: Callable[[Delivery, Progress], None]) -> Runner:
+            return Runner(
+                queue=queue,
+                worker=self.worker,
+                report=report,
+                shared=self._shared,
+                threads=self._threads,
+                processes=self._processes,
+                page=self._page,
+            )
+
+        return make
+
+    def _claim_all(self) -> None:
+        for lane in self.lanes.values():
+            lane.kick(hungry=True)
+
+    async def _glance(self) -> None:
+        """The backstop of wake-ups: idle lanes look, the less often the more owners are idle, and claim where something waits."""
+        while True:
+            idle = [name for name, lane in self.lanes.items() if lane.idle]
+            pause = 1.0
+            if idle:
+                try:
+                    seen = await self._scripts.glance(idle)
+                except (JobsError, OutcomeLost) as error:
+                    _log.warning("glance_failed", error=str(error))
+                    seen = {}
+                for name, glance in seen.items():
+                    self.lanes[name].glanced(glance)
+                most = max((glance.idle for glance in seen.values()), default=0)
+                pause = min(max(most / 10, 1.0), 3.0)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._page is not None:
+                self._page.tick()
+            before = loop.time()
+            await asyncio.sleep(_TICK)
+            self.lag_ms = max((loop.time() - before - _TICK) * 1000, 0.0)
