@@ -1,0 +1,58 @@
+"""Handlers that run in executor processes, which import them from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from jobs_core import Fixed, Queue
+from jobs_worker import Fail, JobContext, Retry, processor
+
+CRUNCH = Queue("crunch", concurrency=1, executor="process", default_job_options={"backoff": Fixed(0.01)})
+PID = CRUNCH.job("pid", payload=int, result=int)
+WORK = CRUNCH.job("work", payload=str, result=str, attempts=2)
+WRONG = CRUNCH.job("wrong", payload=str, result=int, attempts=2)
+
+
+@processor(PID)
+async def pid(payload: int, ctx: JobContext) -> int:
+    return os.getpid()
+
+
+@processor(WORK)
+def work(payload: str, ctx: JobContext) -> str:
+    what, _, argument = payload.partition(" ")
+    match what:
+        case "progress":
+            ctx.progress(current=1, total=4, message="one of four")
+            _wait_for(argument)
+        case "raise":
+            raise ValueError(f"no such picture: {argument}")
+        case "fail":
+            raise Fail(argument)
+        case "later" if ctx.attempt == 1:
+            raise Retry(after=float(argument), reason="busy")
+        case "die" if ctx.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            raise SystemExit(argument)
+        case "hang":
+            with open(argument, "a", encoding="utf-8") as file:  # noqa: PTH123 - one write, whoever else writes
+                file.write(f"{os.getpid()}\n")
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                time.sleep(0.01)
+        case _:
+            pass
+    return f"{what} {ctx.attempt}/{ctx.attempts} {ctx.metadata.get('by')} {ctx.queue}/{ctx.name}"
+
+
+@processor(WRONG)
+def wrong(payload: str, ctx: JobContext) -> int:
+    return payload  # pyright: ignore[reportReturnType] - what does not fit is the point
+
+
+def _wait_for(path: str) -> None:
+    while not os.path.exists(path):  # noqa: PTH110 - a path from a payload
+        time.sleep(0.005)

@@ -1,0 +1,117 @@
+"""Two hundred idle workers on one queue: a job wakes about one of them, and frozen ones hold up nothing."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from statistics import quantiles
+
+import pytest
+
+from jobs_core import Queue
+from jobs_core.connection import Client, parse_address
+from jobs_core.keys import wake_channel
+from jobs_core.queue import JobType
+from jobs_core.scripts import Claim, Scripts
+from jobs_producer import Producer
+from jobs_worker import JobContext, processor
+from jobs_worker.declared import declare
+from jobs_worker.processors import marks_of
+from jobs_worker.routes import build_routes
+from jobs_worker.runtime import Runtime
+from tests.support.waiting import until
+
+WORKERS = 200
+JOBS = 300
+# So many idle workers look every 3 s, give or take a fifth.
+BACKSTOP = 3.6
+
+
+class CountingScripts(Scripts):
+    """Counts the claims of all workers that share it."""
+
+    claims = 0
+
+    async def claim(self, queue: str, **arguments: object) -> Claim:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.claims += 1
+        return await super().claim(queue, **arguments)  # pyright: ignore[reportArgumentType]
+
+
+class Fleet:
+    """Workers that share a process and a connection; each has an owner, a channel and a glance of its own."""
+
+    def __init__(self, scripts: CountingScripts, producer: Producer, job: JobType[float, None]) -> None:
+        self.scripts = scripts
+        self.producer = producer
+        self.job = job
+        self.workers: list[Runtime] = []
+        self.waits: list[float] = []
+
+    async def start(self) -> None:
+        @processor(self.job)
+        async def note(payload: float, ctx: JobContext) -> None:
+            self.waits.append(time.perf_counter() - payload)
+
+        queue = self.job.queue
+        routes = build_routes(marks_of(note), [queue])
+        await declare(self.scripts, routes)
+        for _ in range(WORKERS):
+            worker = Runtime(self.scripts, routes, on_owner=lambda *_: None)
+            self.workers.append(worker)
+            await worker.start()
+        await until(self.all_idle)
+
+    async def all_idle(self) -> bool:
+        return (await self.scripts.glance([self.job.queue.name]))[self.job.queue.name].idle == len(self.workers)
+
+    async def freeze(self, count: int) -> None:
+        """Have the workers that would be woken first hear and see nothing more."""
+        queue = self.job.queue.name
+        key = self.scripts.key(queue)
+        idle = await self.scripts.client.call("ZRANGE", f"{key}idle", 0, count, "REV") if count else []
+        assert isinstance(idle, list)
+        for worker in self.workers:
+            lane = worker.lanes[queue]
+            if lane.owner.encode() in idle:
+                self.scripts.client.subscribe(wake_channel(key, lane.owner), lambda _: None)
+                for loop in worker._loops:
+                    loop.cancel()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(worker.close() for worker in self.workers))
+
+
+@asynccontextmanager
+async def fleet(url: str, prefix: str, concurrency: int) -> AsyncIterator[Fleet]:
+    client = Client(parse_address(url))
+    await client.connect(timeout=5)
+    job = Queue("crowd", concurrency=concurrency).job("note", payload=float)
+    async with Producer(url, prefix=prefix) as producer:
+        made = Fleet(CountingScripts(client, prefix), producer, job)
+        await made.start()
+        yield made
+        await made.close()
+    await client.close()
+
+
+@pytest.mark.parametrize("concurrency", [1, 10])
+@pytest.mark.parametrize("frozen", [0, 20])
+async def test_job_wakes_about_one_worker(
+    redis_url: str, prefix: str, frozen: int, concurrency: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with fleet(redis_url, prefix, concurrency) as crowd:
+        await crowd.freeze(frozen)
+        before = crowd.scripts.claims
+        for number in range(JOBS):
+            await crowd.producer.enqueue(crowd.job, time.perf_counter())
+            await until(lambda: len(crowd.waits) > number, within=BACKSTOP + 5)  # noqa: B023 - awaited here
+        claims = (crowd.scripts.claims - before) / JOBS
+        cuts = [round(cut * 1000, 2) for cut in quantiles(crowd.waits, n=100)]
+        with capsys.disabled():
+            print(  # noqa: T201 - figures to be read
+                f"\n{WORKERS} idle workers of {concurrency} slots, {frozen} frozen: {claims:.2f} claims a job, "
+                f"picked up in p50 {cuts[49]} ms, p99 {cuts[98]} ms, at most {max(crowd.waits) * 1000:.1f} ms"
+            )
+        # A worker of one slot claims again with each job that it settles, in the same trip.
+        assert claims <= (2.1 if concurrency == 1 else 1.5)
+        assert max(crowd.waits) < BACKSTOP
