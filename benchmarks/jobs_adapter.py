@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import mmap
 import os
-import struct
 import sys
 import time
 from importlib.metadata import version
@@ -47,11 +45,15 @@ class Spec(msgspec.Struct, frozen=True):
 
 def payloads(spec: Spec) -> Iterator[BenchPayload]:
     """Yield payloads of the asked size as compact JSON, each another one."""
-    sample = BenchPayload(id=10_000_000, t=1_700_000_000.123456, user="user-10000000", action="send_email", body="")
+    sample = BenchPayload(
+        id=10_000_000, t=1_700_000_000.123456, user="user-10000000", action="send_email", body=""
+    )
     body = "x" * max(spec.payload_bytes - len(msgspec.json.encode(sample)), 0)
     number = 10_000_000
     while True:
-        yield BenchPayload(id=number, t=1_700_000_000.123456, user=f"user-{number}", action="send_email", body=body)
+        yield BenchPayload(
+            id=number, t=1_700_000_000.123456, user=f"user-{number}", action="send_email", body=body
+        )
         number += 1
 
 
@@ -111,7 +113,7 @@ def work(spec: Spec) -> None:
         LOG_LEVEL="warning",
         PYTHONPATH=str(HERE),
     )
-    os.execv(sys.executable, [sys.executable, "-m", "jobs_worker"])
+    os.execv(sys.executable, [sys.executable, "-m", "jobs_worker"])  # noqa: S606 - becoming the worker is the point
 
 
 def main() -> None:
@@ -119,7 +121,11 @@ def main() -> None:
     spec = msgspec.json.decode(sys.argv[1], type=Spec)
     if spec.op == "info":
         names = ("jobs-core", "redis", "hiredis", "uvloop", "msgspec")
-        print(json.dumps({"versions": {"python": sys.version.split()[0], **{name: version(name) for name in names}}}))
+        print(
+            json.dumps(
+                {"versions": {"python": sys.version.split()[0], **{name: version(name) for name in names}}}
+            )
+        )
     elif spec.op == "work":
         work(spec)
     else:
@@ -129,6 +135,7 @@ def main() -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE))
     from bench_queues.noop.queue import NOOP, BenchPayload
+
     from jobs_producer import Producer
 
     main()

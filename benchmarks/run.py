@@ -29,7 +29,7 @@ from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bench_queues.noop.queue import NOOP, BenchPayload  # noqa: E402 - the path is set above
+from bench_queues.noop.queue import NOOP, BenchPayload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +48,9 @@ class Cell(msgspec.Struct, frozen=True):
 
 def payload(number: int) -> BenchPayload:
     """Return about 200 bytes of JSON."""
-    return BenchPayload(id=10_000_000 + number, t=time.time(), user=f"user-{number}", action="send_email", body=BODY)
+    return BenchPayload(
+        id=10_000_000 + number, t=time.time(), user=f"user-{number}", action="send_email", body=BODY
+    )
 
 
 class Meter:
@@ -70,7 +72,11 @@ class Meter:
         began, cpu, calls = await self.read()
         told = await work()
         ended, cpu_after, calls_after = await self.read()
-        return Cell((told if told is not None else ended - began) / jobs, (cpu_after - cpu) / jobs, (calls_after - calls) / jobs)
+        return Cell(
+            (told if told is not None else ended - began) / jobs,
+            (cpu_after - cpu) / jobs,
+            (calls_after - calls) / jobs,
+        )
 
 
 async def in_flight(count: int, call: Callable[[int], Awaitable[object]]) -> None:
@@ -97,10 +103,15 @@ async def drain(url: str, jobs: int, folder: Path) -> float:
         "PYTHONPATH": str(Path(__file__).parent),
         "BENCH_RECORD_DIR": str(folder),
     }
-    process = subprocess.Popen([sys.executable, "-m", "jobs_worker"], env=env)  # noqa: ASYNC220, S603 - our own interpreter
+    # The files are local and tiny, and nothing else runs on this loop meanwhile.
+    process = subprocess.Popen([sys.executable, "-m", "jobs_worker"], env=env)  # noqa: ASYNC220 - our own interpreter
     try:
         while True:
-            counts = [struct.unpack("<ddd", file.read_bytes()) for file in folder.glob("*.cnt") if file.stat().st_size]
+            counts = [
+                struct.unpack("<ddd", file.read_bytes())
+                for file in folder.glob("*.cnt")
+                if file.stat().st_size
+            ]
             if sum(count for count, _, _ in counts) >= jobs:
                 return max(last for _, _, last in counts) - min(first for _, first, _ in counts)
             if process.poll() is not None:
@@ -186,15 +197,22 @@ async def measure(jobs: int, repetitions: int, binary: str | None) -> None:
     print(f"{'':28}{'jobs/s':>10}{'x yardstick':>13}{'server CPU us':>15}{'commands':>10}")
     for name, found in cells.items():
         seconds, cpu, commands = (
-            statistics.median(getattr(cell, field) for cell in found) for field in ("seconds", "server_cpu", "commands")
+            statistics.median(getattr(cell, field) for cell in found)
+            for field in ("seconds", "server_cpu", "commands")
         )
-        print(f"{name:28}{1 / seconds:>10,.0f}{statistics.median(ratios[name]):>13.2f}{cpu * 1e6:>15.1f}{commands:>10.2f}")
-    print(f"\npick-up by an idle worker: p50 {statistics.median(latencies):.2f} ms, p99 {latencies[int(len(latencies) * 0.99)]:.2f} ms")
+        print(
+            f"{name:28}{1 / seconds:>10,.0f}{statistics.median(ratios[name]):>13.2f}{cpu * 1e6:>15.1f}{commands:>10.2f}"
+        )
+    print(
+        f"\npick-up by an idle worker: p50 {statistics.median(latencies):.2f} ms, p99 {latencies[int(len(latencies) * 0.99)]:.2f} ms"
+    )
 
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=30_000)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--server", help="a server binary, instead of the one that is found")

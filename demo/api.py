@@ -63,6 +63,11 @@ class _Item(msgspec.Struct):
     problem: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Count(msgspec.Struct):
+    queue: str
+    completed: int
+
+
 class _Records(msgspec.Struct):
     jobs: list[Record]
 
@@ -98,6 +103,15 @@ async def statuses(
                 raise DemoFailed(f"GET /jobs/{queue} answered {response.status}: {_text(body)}")
         found.update((record.id, record) for record in msgspec.json.decode(body, type=_Records).jobs)
     return found
+
+
+async def dashboard_counts(dashboard: str) -> Mapping[str, int]:
+    """Return how many jobs the dashboard says each queue has completed. Raises DemoFailed."""
+    async with aiohttp.ClientSession() as session, session.get(f"{dashboard}/api/queues") as response:
+        body = await response.read()
+        if response.status != 200:
+            raise DemoFailed(f"GET {dashboard}/api/queues answered {response.status}: {_text(body)}")
+    return {count.queue: count.completed for count in msgspec.json.decode(body, type=list[_Count])}
 
 
 def _batches(work: Sequence[Work]) -> Sequence[Sequence[Work]]:

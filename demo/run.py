@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -62,8 +62,9 @@ async def run(choices: Choices, console: Console) -> int:
             if left_out := len(sources) - len(stage.photographs):
                 console.print(f"{left_out} of {len(sources)} files could not be opened as pictures.")
             tracker = await perform(programs, stage, choices, console)
+            counts = await api.dashboard_counts(stage.dashboard)
             async with asyncio.TaskGroup() as group:
-                checking = group.create_task(asyncio.to_thread(_check, stage, choices, tracker))
+                checking = group.create_task(asyncio.to_thread(_check, stage, choices, tracker, counts))
                 if not choices.keep:
                     # All outputs are on the disk, so the programs may go meanwhile.
                     group.create_task(programs.stop())
@@ -110,10 +111,9 @@ async def perform(programs: Programs, stage: Stage, choices: Choices, console: C
 
 async def stay_up(programs: Programs, stage: Stage, console: Console) -> None:
     """Print where everything is and wait for Ctrl-C. Raises DemoFailed when a program ends on its own."""
-    console.print(f"\nDashboard, signed in:  {stage.sign_in}", soft_wrap=True)
-    console.print(f"  or with the header:  Authorization: Bearer {stage.token}", soft_wrap=True)
-    console.print(f"API:                   {stage.api}", soft_wrap=True)
-    console.print(f"Files until the end:   {programs.directory}", soft_wrap=True)
+    console.print(f"Dashboard:            {stage.dashboard}/", soft_wrap=True)
+    console.print(f"API:                  {stage.api}/", soft_wrap=True)
+    console.print(f"Files until the end:  {programs.directory}", soft_wrap=True)
     console.print("Ctrl-C ends it all.")
     try:
         while True:
@@ -133,11 +133,11 @@ async def _run_until_signal(choices: Choices, console: Console) -> int:
     return await run(choices, console)
 
 
-def _check(stage: Stage, choices: Choices, tracker: Tracker) -> Sequence[Check]:
+def _check(stage: Stage, choices: Choices, tracker: Tracker, counts: Mapping[str, int]) -> Sequence[Check]:
     # Imported late: the libraries that read the outputs would hold up the start by a second.
-    from demo.verdict import check_all  # noqa: PLC0415
+    from demo.verdict import check_all, check_counts  # noqa: PLC0415
 
-    return check_all(stage, choices.mails, choices.webhooks, tracker)
+    return (*check_all(stage, choices.mails, choices.webhooks, tracker), check_counts(counts, tracker))
 
 
 def _save_logs(programs: Programs) -> None:

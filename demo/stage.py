@@ -23,7 +23,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     api: str
     dashboard: str
-    token: str
     workers: Mapping[str, str]
     bookings: str
     mails: Path
@@ -34,11 +33,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     photographs: Sequence[Photograph]
     source: str = _SOURCE
 
-    @property
-    def sign_in(self) -> str:
-        """Return the address that signs a browser in to the dashboard."""
-        return f"{self.dashboard}/login?token={self.token}"
-
 
 async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) -> Stage:
     """Start all programs and prepare the data meanwhile. Raises DemoFailed."""
@@ -46,7 +40,7 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
     files = directory / "files"
     files.mkdir()
     smtp_port, hook_port, api_port, dashboard_port, *worker_ports = free_ports(7)
-    token, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(32)
+    secret = secrets.token_urlsafe(32)
     mails, hooks, database = (
         directory / "mails.jsonl",
         directory / "webhooks.jsonl",
@@ -100,7 +94,7 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
             programs.start(
                 "dashboard",
                 ["jobs", "dashboard"],
-                {**common, "DASHBOARD_PORT": str(dashboard_port), "DASHBOARD_TOKEN": token},
+                {**common, "DASHBOARD_PORT": str(dashboard_port)},
             ),
             f"{dashboard}/healthz",
         ),
@@ -110,7 +104,6 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
     return Stage(
         api=api,
         dashboard=dashboard,
-        token=token,
         workers=workers,
         bookings=f"http://127.0.0.1:{hook_port}/bookings",
         mails=mails,

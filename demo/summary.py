@@ -91,9 +91,8 @@ def _checks(checks: Sequence[Check]) -> Table:
     table.add_column("verdict")
     for check in checks:
         verdict = "[green]all there, all right[/green]" if check.passed else "[red]not as it should be[/red]"
-        if check.explained:
-            verdict += f"; {check.explained} twice: worker killed"
-        table.add_row(check.name, f"{check.right:,} of {check.expected:,}", f"{check.repeated:,}", verdict)
+        twice = f"{check.repeated:,} (worker killed)" if check.explained else f"{check.repeated:,}"
+        table.add_row(check.name, f"{check.right:,} of {check.expected:,}", twice, verdict)
     return table
 
 

@@ -1,6 +1,6 @@
 """Hold everything that came out against everything that went in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from demo import dataset, verification, workload
 from demo.check import Check
@@ -53,6 +53,23 @@ def check_jobs(tracker: Tracker, expected: int) -> Check:
         expected=expected,
         right=len(completed),
         missing=(*lost, *([f"{unsent} never sent"] if unsent else [])),
+        wrong=tuple(wrong),
+    )
+
+
+def check_counts(counts: Mapping[str, int], tracker: Tracker) -> Check:
+    """See that the dashboard counts in each queue what the records of its jobs say."""
+    expected = {
+        queue: sum(record.state == "completed" for record in records)
+        for queue, records in tracker.by_queue().items()
+    }
+    wrong = [
+        f"{queue} {counts.get(queue, 0):,}" for queue, many in expected.items() if counts.get(queue) != many
+    ]
+    return Check(
+        name="dashboard's counts",
+        expected=sum(expected.values()),
+        right=sum(counts.get(queue, 0) for queue in expected),
         wrong=tuple(wrong),
     )
 

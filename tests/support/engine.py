@@ -79,6 +79,7 @@ class Engine:
         register: bool = True,
         max_bytes: int = 512 * 1024,
         limits: str = "",
+        after: str = "",
     ) -> Claim:
         """Take jobs as a worker child does; by default it has as many free slots as it wants jobs."""
         session = f"{owner}:claim"
@@ -93,6 +94,7 @@ class Engine:
             free=want if free is None else free,
             max_bytes=max_bytes,
             limits=limits,
+            after=after,
         )
 
     async def take(self, want: int = 100, *, owner: str = "w1") -> list[str]:

@@ -2,14 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from jobs_core.server import EmbeddedServer
 
 
 @contextmanager
-def frozen(server: EmbeddedServer) -> Iterator[None]:
+def frozen(server: EmbeddedServer) -> Generator[None]:
     """Freeze the server: it keeps its connections and answers nobody."""
     os.kill(server.pid, signal.SIGSTOP)
     try:

@@ -37,6 +37,14 @@ SEND = MAIL.job("send", payload=Send, result=Receipt)
 NOTE = MAIL.job("note", payload=Send)
 
 
+class Calls(list[list[str]]):
+    """The ids in each call that adds jobs, and the bytes of its records in `sizes`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+
 class Settler:
     """Takes jobs of a queue and ends them, one call at a time, with what is frozen on them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -54,7 +54,7 @@ async def running(
     *handlers: Callable[..., object],
     queues: tuple[Queue, ...] = (),
     concurrency: int | None = None,
-) -> AsyncIterator[InProcess]:
+) -> AsyncGenerator[InProcess]:
     """Run handlers (decorated functions) until the end of the block; what still runs then is abandoned."""
     specs = [spec for handler in handlers for spec in marks_of(handler)]
     served = {spec.queue.name: spec.queue for spec in specs} | {queue.name: queue for queue in queues}
@@ -90,8 +90,9 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        if isinstance(record.msg, dict):
-            self._lines.append({**cast("dict[str, object]", record.msg), "level": record.levelname.lower()})
+        said: object = record.msg
+        if isinstance(said, dict):
+            self._lines.append({**cast("dict[str, object]", said), "level": record.levelname.lower()})
 
     def of(self, event: str, **fields: object) -> list[dict[str, object]]:
         """Return the lines of an event that have these fields."""
@@ -103,7 +104,7 @@ class Lines(logging.Handler):
 
 
 @contextmanager
-def captured_lines(level: str) -> Iterator[Lines]:
+def captured_lines(level: str) -> Generator[Lines]:
     """Configure the logs as a worker does, and collect what is written."""
     root = logging.getLogger()
     handlers, before = root.handlers[:], root.level

@@ -197,3 +197,29 @@ def test_a_program_that_is_not_installed_says_what_to_install(
     ran = jobs(command)
     assert ran.code == 2
     assert f"jobs-cli[{command}]" in ran.err
+
+
+@pytest.mark.parametrize(
+    "program", [[PROGRAM], [PROGRAM.with_name("jobsctl")], [sys.executable, "-P", "-m", "jobs_cli"]]
+)
+def test_the_command_has_names_that_no_shell_takes(program: list[str | Path]) -> None:
+    done = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.startswith("Usage: jobs")
+    assert "`jobsctl …`" in done.stdout
+
+
+@pytest.mark.parametrize(("safe", "told"), [("", "shop/queue.py"), ("1", "no such Python package")])
+def test_packages_of_the_current_folder_are_found(tmp_path: Path, safe: str, told: str) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/queue.py").write_text("raise RuntimeError('imported')")
+    done = subprocess.run(
+        [PROGRAM, "enqueue", "orders", "pack"],
+        cwd=tmp_path,
+        env={**os.environ, "JOBS_FEATURES": "shop", "PYTHONSAFEPATH": safe},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 2
+    assert told in done.stderr

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.workers import write_package
 
 Write = Callable[[dict[str, str]], Path]

@@ -93,7 +93,7 @@ def test_processor_of_a_whole_queue_takes_any_json() -> None:
 
 def test_unannotated_and_object_fit_every_type() -> None:
     @processor(SEND)
-    async def bare(payload, ctx):  # noqa: ANN001, ANN202 # pyright: ignore[reportArgumentType, reportCallIssue]
+    async def bare(payload, ctx):  # noqa: ANN001, ANN202 # pyright: ignore[reportUnknownParameterType, reportMissingParameterType]
         return Receipt(sent=True)
 
     @processor(SEND)

@@ -4,13 +4,18 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.support import process_handlers as handlers
+from tests.support.runtime import InProcess, Lines, captured_lines, running
+from tests.support.waiting import until
+from tests.support.workers import alive
 
 from jobs_core import (
     HEAVY,
@@ -33,9 +38,6 @@ from jobs_core.scripts import Claim
 from jobs_core.wire import Progress
 from jobs_producer import JobHandle
 from jobs_worker import Fail, JobContext, Retry, lane, process_pool, processor
-from tests.support import process_handlers as handlers
-from tests.support.runtime import InProcess, Lines, captured_lines, running
-from tests.support.waiting import until
 
 Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 NOW = Fixed(0)
@@ -97,7 +99,7 @@ async def test_sync_handler_runs_in_a_thread(run: Run) -> None:
 
 async def test_context_tells_of_the_delivery(run: Run) -> None:
     queue = Queue("told")
-    job = queue.job("tell", payload=str, result=dict)
+    job = queue.job("tell", payload=str, result=dict[str, object])
     seen: list[JobContext] = []
 
     @processor(job)
@@ -187,7 +189,7 @@ async def test_retry_waits_as_its_backoff_says(
         assert "in always" in attempts[0].stack
         started = [each.started_at.timestamp() * 1000 for each in attempts]
         started.append(cast("float", record.processed_at and record.processed_at.timestamp() * 1000))
-        waited = [after - before for before, after in zip(started, started[1:], strict=False)]
+        waited = [after - before for before, after in pairwise(started)]
         # A retry is due to the millisecond, and an idle worker is woken for it long before the next glance.
         assert all(delay - 1 <= gap < delay + 800 for gap, delay in zip(waited, delays, strict=True)), waited
 
@@ -473,7 +475,7 @@ async def test_timeout_kills_the_process(run: Run, tmp_path: Path, monkeypatch: 
         handle = await worker.producer.enqueue(handlers.WORK, f"hang {noted}", attempts=1, timeout=0.2)
         assert await failure(handle, 20) == "timeout: ran longer than its timeout of 0.2 s"
         # Nothing of it runs any more when that is known.
-        assert not Path(f"/proc/{noted.read_text().strip()}").exists()
+        assert not alive(int(noted.read_text()))
 
 
 async def test_process_is_replaced_after_so_many_jobs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -529,7 +531,7 @@ async def test_shared_thing_is_made_once_and_closed_with_the_child(run: Run) -> 
     closed: list[object] = []
 
     @asynccontextmanager
-    async def pool() -> AsyncIterator[object]:
+    async def pool() -> AsyncGenerator[object]:
         await asyncio.sleep(0)
         opened.append(thing := object())
         yield thing
@@ -904,7 +906,9 @@ async def test_owner_that_is_gone_has_its_handlers_cancelled(run: Run, lines: Li
         await until(lambda: len(fences) == 2)
         assert cancelled == fences[:1]
         assert worker.lane("leased").owner != owner
-        await until(lambda: worker.leases == {("leased", owner): False, ("leased", worker.lane("leased").owner): True})
+        await until(
+            lambda: worker.leases == {("leased", owner): False, ("leased", worker.lane("leased").owner): True}
+        )
         gate.set()
         assert await handle.result(5) == fences[1] > fences[0]
         stats = worker.runtime.stats()
@@ -946,7 +950,10 @@ async def test_stale_delivery_settles_nothing(run: Run, lines: Lines) -> None:
 @pytest.mark.parametrize("call", ["claim", "settle"])
 @pytest.mark.parametrize("applied", [True, False])
 async def test_call_whose_outcome_is_lost_loses_no_job(
-    run: Run, monkeypatch: pytest.MonkeyPatch, call: str, applied: bool  # noqa: FBT001
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    applied: bool,  # noqa: FBT001
 ) -> None:
     monkeypatch.setattr(lane, "_ERROR_PAUSE", 0.01)
     queue = Queue("shaky", concurrency=20)
@@ -1069,7 +1076,13 @@ async def test_lines_are_bound_to_the_job(run: Run, lines: Lines) -> None:
     assert [line["level"] for line in lines.of("active", **told)] == ["debug"]
     assert [line["level"] for line in lines.of("completed", **told)] == ["debug"]
     assert len(lines.of("halfway", job_id=jobs[0].id, queue="logged", job="good", number=7)) == 1
-    told = {"queue": "logged", "job_id": jobs[1].id, "job": "bad@1", "error_type": "ValueError", "error": "no"}
+    told = {
+        "queue": "logged",
+        "job_id": jobs[1].id,
+        "job": "bad@1",
+        "error_type": "ValueError",
+        "error": "no",
+    }
     assert [line["level"] for line in lines.of("retry", attempt=1, delay_ms=0, **told)] == ["info"]
     assert [line["level"] for line in lines.of("failed", attempt=2, **told)] == ["info"]
     assert [line["attempt"] for line in lines.of("about to fail", job_id=jobs[1].id)] == [1, 2]

@@ -1,25 +1,23 @@
 """Real workers and what befalls them: signals, kills, blocked loops, a server that goes away, wrong settings."""
 
-import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import pytest
+from tests.support.shop import Ledger, shop
+from tests.support.waiting import until
+from tests.support.workers import WorkerProcess, alive, kill_group, write_package
 
-from jobs_core import ResultTimeout, State
+from jobs_core import State
 from jobs_core.connection import Client, parse_address
 from jobs_core.payloads import JsonValue
 from jobs_core.scripts import Located, Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import JobHandle, Producer
-from tests.support.shop import Ledger, shop
-from tests.support.waiting import until, wait_until
-from tests.support.workers import WorkerProcess, alive, kill_group, write_package
 
 QUEUES = {
     "calm": "profile=LIGHT, concurrency=10, stalled_interval=0.1",
@@ -80,7 +78,7 @@ class Sender:
 
 
 @pytest.fixture
-async def sender(redis_url: str, prefix: str, ledger: Ledger) -> "AsyncIterator[Sender]":
+async def sender(redis_url: str, prefix: str, ledger: Ledger) -> AsyncIterator[Sender]:
     client = Client(parse_address(redis_url))
     await client.connect(timeout=5)
     async with Producer(redis_url, prefix=prefix) as producer:
@@ -92,17 +90,18 @@ async def sender(redis_url: str, prefix: str, ledger: Ledger) -> "AsyncIterator[
 
 
 def test_type_and_queues_say_what_is_served(start: Starter) -> None:
+    counted = start("big", WORKER_TYPE="heavy", WORKER_CONCURRENCY="3", WORKER_PROCESSES="2")
     workers = {
         start(WORKER_TYPE="light,medium"): {"calm", "short", "long", "lazy", "frail", "tough", "middling"},
         start("calm", "big"): {"calm", "big"},
-        start("big", WORKER_TYPE="heavy", WORKER_CONCURRENCY="3", WORKER_PROCESSES="2"): {"big"},
+        counted: {"big"},
     }
     for worker, queues in workers.items():
         served = worker.line("ready")["queues"]
         assert isinstance(served, dict)
         assert set(served) - {"dead-letter"} == queues
     # WORKER_CONCURRENCY counts per child and queue; what that makes in all is printed.
-    line = worker.line("ready")
+    line = counted.line("ready")
     assert (line["queues"], line["slots_of_worker"]) == ({"big": 3}, 6)
 
 
@@ -217,7 +216,7 @@ async def test_stop_lets_active_jobs_finish(start: Starter, sender: Sender) -> N
     assert worker.get("/readyz") == (200, {"status": "ready"})
     jobs = [await sender.send("calm", "sleep", 1.0) for _ in range(2)]
     await sender.started(jobs[0])
-    await until(lambda: status_of(worker)["active"] == 1, what="statistics of the child")
+    await until(lambda: active_in(worker) == [1], what="statistics of the child")
     worker.terminate()
     worker.line("stopping")
     assert worker.get("/readyz")[0] == 503
@@ -227,13 +226,12 @@ async def test_stop_lets_active_jobs_finish(start: Starter, sender: Sender) -> N
     assert (await jobs[1].status()).state is State.WAITING
 
 
-def status_of(worker: WorkerProcess) -> dict[str, JsonValue]:
-    """Return what a child last said of itself."""
+def active_in(worker: WorkerProcess) -> list[JsonValue]:
+    """Return how many jobs each child said that it runs."""
     code, body = worker.get("/status")
-    assert code == 200
-    assert body["connected"] is True
-    (child,) = body["children"]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType, reportOptionalIterable]
-    return child["stats"] or {"active": None}  # pyright: ignore
+    assert (code, body["connected"]) == (200, True)
+    children = cast("list[dict[str, dict[str, JsonValue] | None]]", body["children"])
+    return [stats["active"] for child in children if (stats := child["stats"])]
 
 
 async def test_jobs_that_outlive_the_grace_are_given_back_uncharged(start: Starter, sender: Sender) -> None:

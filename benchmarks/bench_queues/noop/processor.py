@@ -39,7 +39,9 @@ class Recorder:
             self._map = mmap.mmap(file.fileno(), 24)
         self._first = now
         if os.environ.get("BENCH_LATENCY"):
-            self._latencies = os.open(folder / f"{os.getpid()}.lat", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._latencies = os.open(
+                folder / f"{os.getpid()}.lat", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+            )
 
 
 _recorder = Recorder()

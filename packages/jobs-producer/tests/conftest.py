@@ -1,10 +1,10 @@
 """A connected producer, the scripts beside it, and what takes the place of a worker."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
-from tests.support.mail import Settler
+from tests.support.mail import Calls, Settler
 from tests.support.proxy import Proxy
 
 from jobs_core.connection import Client, parse_address
@@ -59,14 +59,6 @@ async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-class Calls(list[list[str]]):
-    """The ids of each call of the enqueue script, and its bytes in `sizes`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes: list[int] = []
-
-
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Watch the calls that add jobs."""
@@ -74,8 +66,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     enqueue = Scripts.enqueue
 
     async def watched(self: Scripts, queue: str, **options: object) -> bytes:
-        jobs = options["jobs"]
-        assert isinstance(jobs, list)
+        jobs = cast("list[str]", options["jobs"])
         calls.append(jobs[::4])
         calls.sizes.append(sum(map(len, jobs[3::4])))
         return await enqueue(self, queue, **options)  # pyright: ignore[reportArgumentType]
@@ -88,9 +79,3 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 def sync(redis_url: str, prefix: str) -> SyncProducer:
     """Return a producer for threads, not connected yet, that is not closed."""
     return SyncProducer(redis_url, prefix=prefix)
-
-
-async def turns(count: int = 5) -> None:
-    """Let other tasks run."""
-    for _ in range(count):
-        await asyncio.sleep(0)

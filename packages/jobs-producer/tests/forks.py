@@ -83,8 +83,7 @@ def under_threads() -> int:
     done: list[int] = []
 
     def worker() -> None:
-        for _ in range(20):
-            done.append(_send(2))
+        done.extend(_send(2) for _ in range(20))
 
     threads = [threading.Thread(target=worker) for _ in range(8)]
     for thread in threads:

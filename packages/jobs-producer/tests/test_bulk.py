@@ -3,12 +3,12 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.support.mail import SEND, Send
+from tests.support.mail import SEND, Calls, Send
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
@@ -26,6 +26,7 @@ from jobs_core.server import EmbeddedServer
 from jobs_core.wire import decode_envelope, parse_header
 from jobs_producer import BulkInterrupted, BulkItem, BulkSummary, ItemOutcome, Producer, SyncProducer
 
+Make = Callable[..., Producer]
 LOAD = Path(__file__).parent / "bulk_load.py"
 
 
@@ -81,7 +82,7 @@ async def test_items_keep_their_order(producer: Producer, scripts: Scripts) -> N
     assert await addressees(scripts) == [f"u{index}" for index in range(3000)]
 
 
-async def test_calls_are_full(producer: Producer, calls: list[list[str]]) -> None:
+async def test_calls_are_full(producer: Producer, calls: Calls) -> None:
     await producer.enqueue_many(SEND, sends(5000))
     assert len(calls) <= 60
     assert max(map(len, calls)) == 128
@@ -90,7 +91,9 @@ async def test_calls_are_full(producer: Producer, calls: list[list[str]]) -> Non
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 1023, 1024, 1025, 3000])
 async def test_progress_grows_to_the_total(producer: Producer, number: int) -> None:
     told: list[tuple[int, int | None]] = []
-    summary = await producer.enqueue_many(SEND, list(sends(number)), progress=lambda *each: told.append(each))
+    summary = await producer.enqueue_many(
+        SEND, list(sends(number)), progress=lambda done, total: told.append((done, total))
+    )
     assert summary.total == summary.created == number
     counts = [done for done, _ in told]
     assert counts == sorted(set(counts))
@@ -99,7 +102,7 @@ async def test_progress_grows_to_the_total(producer: Producer, number: int) -> N
 
 async def test_the_total_of_an_iterator_is_not_known(producer: Producer) -> None:
     told: list[tuple[int, int | None]] = []
-    await producer.enqueue_many(SEND, sends(200), progress=lambda *each: told.append(each))
+    await producer.enqueue_many(SEND, sends(200), progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (200, None)
 
 
@@ -135,7 +138,7 @@ async def test_rejected_items_leave_other_tasks_their_turn(producer: Producer) -
 
 
 async def test_what_is_wrong_with_the_whole_call_raises_at_once(
-    producer: Producer, calls: list[list[str]], make: type[Producer]
+    producer: Producer, calls: Calls, make: Make
 ) -> None:
     with pytest.raises(OptionError, match="one id cannot name many jobs"):
         producer.enqueue_many(SEND, sends(3), job_id="x")
@@ -167,7 +170,7 @@ async def test_leaving_the_loop_early_sends_what_was_taken(producer: Producer, s
     assert await count(scripts) == 1024
 
 
-async def test_a_server_that_goes_away_interrupts(make: type[Producer], prefix: str) -> None:
+async def test_a_server_that_goes_away_interrupts(make: Make, prefix: str) -> None:
     with EmbeddedServer() as server:
         producer = make(server.url, enqueue_timeout=0.3)
         await producer.connect()
@@ -179,9 +182,13 @@ async def test_a_server_that_goes_away_interrupts(make: type[Producer], prefix: 
                 yield item
 
         outcomes: list[ItemOutcome] = []
-        with pytest.raises(BulkInterrupted) as caught:
+
+        async def iterate() -> None:
             async for outcome in producer.enqueue_many(SEND, items()):
-                outcomes.append(outcome)
+                outcomes.append(outcome)  # noqa: PERF401 - a list of them all would be lost with the error
+
+        with pytest.raises(BulkInterrupted) as caught:
+            await iterate()
         error = caught.value
         assert error.done == len(outcomes)
         assert 1900 <= error.done <= 4100
@@ -195,7 +202,7 @@ async def test_a_server_that_goes_away_interrupts(make: type[Producer], prefix: 
 
 
 async def test_an_interrupted_bulk_is_completed_without_loss_or_repeat(
-    make: type[Producer], scripts: Scripts, proxy: Proxy
+    make: Make, scripts: Scripts, proxy: Proxy
 ) -> None:
     producer = make(proxy.url, enqueue_timeout=0.4)
     await producer.connect()

@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 import pytest
 from tests.support.freezing import frozen
-from tests.support.mail import MAIL, NOTE, SEND, Send, Settler
+from tests.support.mail import MAIL, NOTE, SEND, Calls, Send, Settler
 
 from jobs_core.errors import (
     ConnectionFailed,
@@ -18,9 +18,9 @@ from jobs_core.errors import (
     PayloadTooLarge,
     ServerFull,
 )
-from jobs_core.options import JobOptions
+from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.payloads import MAX_BYTES
-from jobs_core.queue import Queue
+from jobs_core.queue import JobType, Queue
 from jobs_core.registry import list_queues
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
@@ -70,7 +70,7 @@ async def test_an_own_id_is_taken_once(producer: Producer, scripts: Scripts) -> 
     assert (await second.status()).payload == {"to": "ada", "body": "", "weight": None}
 
 
-async def test_an_own_id_is_taken_once_in_one_call(producer: Producer, calls: list[list[str]]) -> None:
+async def test_an_own_id_is_taken_once_in_one_call(producer: Producer, calls: Calls) -> None:
     handles = await asyncio.gather(
         *(producer.enqueue(SEND, Send(to=name), job_id="one") for name in ("a", "b", "c"))
     )
@@ -78,11 +78,10 @@ async def test_an_own_id_is_taken_once_in_one_call(producer: Producer, calls: li
     assert calls == [["one", "one", "one"]]
 
 
-@pytest.mark.parametrize("job", [SEND, NOTE])
+@pytest.mark.parametrize("job_type", [SEND, NOTE], ids=["its result is kept", "nothing is kept"])
 async def test_an_own_id_is_known_after_its_job_is_gone(
-    producer: Producer, scripts: Scripts, settler: Settler, job: type[None]
+    producer: Producer, scripts: Scripts, settler: Settler, job_type: JobType[Send, object]
 ) -> None:
-    job_type = SEND if job is SEND else NOTE  # results of NOTE are not kept
     await producer.enqueue(job_type, Send(to="ada"), job_id="order-17")
     assert await settler.complete() == ["order-17"]
     again = await producer.enqueue(job_type, Send(to="ada"), job_id="order-17")
@@ -158,28 +157,20 @@ async def test_hostile_text_comes_back_as_it_went(producer: Producer, scripts: S
     assert len(await waiting(scripts)) == 2 + len(printable)
 
 
-@pytest.mark.parametrize("level", ["service", "queue", "job", "call"])
-async def test_the_nearest_of_the_four_levels_wins(
-    redis_url: str, prefix: str, scripts: Scripts, level: str
-) -> None:
-    levels = ["service", "queue", "job", "call"]
-    set_at = {
-        each: {"attempts": number, "priority": number, "tags": [each], "metadata": {"at": each}}
-        for number, each in enumerate(levels, 1)
-        if levels.index(each) <= levels.index(level)
-    }
-    queue = Queue("mail", default_job_options=set_at.get("queue", {}))  # pyright: ignore[reportArgumentType]
-    job = queue.job("send", Send, **set_at.get("job", {}))  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownVariableType]
-    async with Producer(redis_url, prefix=prefix, default_job_options=set_at.get("service")) as producer:  # pyright: ignore[reportArgumentType]
-        handle = await producer.enqueue(job, Send(to="a"), **set_at.get("call", {}))  # pyright: ignore
-        record = await handle.status()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    number = levels.index(level) + 1
-    assert (record.attempts, record.priority, record.tags, record.metadata) == (  # pyright: ignore[reportUnknownMemberType]
-        number,
-        Priority(number).name.lower(),
-        (level,),
-        {"at": level},
-    )
+@pytest.mark.parametrize("level", [0, 1, 2, 3], ids=["service", "queue", "job", "call"])
+async def test_the_nearest_of_the_four_levels_wins(redis_url: str, prefix: str, level: int) -> None:
+    none: DefaultJobOptions = {}
+    levels: list[DefaultJobOptions] = [
+        {"attempts": number, "priority": number, "tags": [str(number)], "metadata": {"at": number}}
+        for number in (1, 2, 3, 4)
+    ]
+    service, queue, job, call = (each if number <= level else none for number, each in enumerate(levels))
+    job_type = Queue("mail", default_job_options=queue).job("send", Send, **job)
+    async with Producer(redis_url, prefix=prefix, default_job_options=service) as producer:
+        record = await (await producer.enqueue(job_type, Send(to="a"), **call)).status()
+    number = level + 1
+    assert (record.attempts, record.priority) == (number, Priority(number).name.lower())
+    assert (record.tags, record.metadata) == ((str(number),), {"at": number})
 
 
 async def test_concurrent_calls_share_round_trips(producer: Producer, scripts: Scripts) -> None:
@@ -193,20 +184,17 @@ async def test_concurrent_calls_share_round_trips(producer: Producer, scripts: S
     assert len({handle.id for handle in handles}) == 1000
 
 
-async def test_a_call_holds_at_most_128_jobs(producer: Producer, calls: list[list[str]]) -> None:
+async def test_a_call_holds_at_most_128_jobs(producer: Producer, calls: Calls) -> None:
     await asyncio.gather(*(producer.enqueue(SEND, each) for each in receipts(1000)))
     assert max(map(len, calls)) == 128
     assert sum(map(len, calls)) == 1000
 
 
-async def test_a_call_holds_at_most_512_kib(producer: Producer, calls: list[list[str]]) -> None:
+async def test_a_call_holds_at_most_512_kib(producer: Producer, calls: Calls) -> None:
     sizes = [50_000] * 30 + [700_000, 10, 700_000] + [10] * 5
     handles = await asyncio.gather(*(producer.enqueue(SEND, Send("a", "x" * size)) for size in sizes))
-    assert all(
-        size <= 512 * 1024 or len(ids) == 1
-        for ids, size in zip(calls, calls.sizes, strict=True)  # pyright: ignore
-    )
-    assert sorted(map(len, calls), reverse=True)[0] == 10
+    assert all(size <= 512 * 1024 or len(ids) == 1 for ids, size in zip(calls, calls.sizes, strict=True))
+    assert max(map(len, calls)) == 10
     assert [job_id for ids in calls for job_id in ids] == [handle.id for handle in handles]
     large = cast("dict[str, str]", (await handles[30].status()).payload)
     assert len(large["body"]) == 700_000
@@ -257,7 +245,7 @@ WRONG_OPTIONS: list[JobOptions] = [
 
 @pytest.mark.parametrize("options", WRONG_OPTIONS, ids=str)
 async def test_a_wrong_option_raises_before_anything_is_sent(
-    producer: Producer, calls: list[list[str]], options: JobOptions
+    producer: Producer, calls: Calls, options: JobOptions
 ) -> None:
     with pytest.raises(OptionError):
         await producer.enqueue(SEND, Send(to="a"), **options)
@@ -277,7 +265,7 @@ async def test_a_wrong_option_raises_before_anything_is_sent(
     ids=["type", "nan", "infinity", "surrogate", "dict", "none"],
 )
 async def test_a_wrong_payload_raises_before_anything_is_sent(
-    producer: Producer, calls: list[list[str]], payload: Send, path: str
+    producer: Producer, calls: Calls, payload: Send, path: str
 ) -> None:
     with pytest.raises(PayloadError) as caught:
         await producer.enqueue(SEND, payload)
@@ -286,7 +274,7 @@ async def test_a_wrong_payload_raises_before_anything_is_sent(
 
 
 async def test_a_payload_over_the_cap_is_refused_and_one_at_the_cap_is_taken(
-    producer: Producer, calls: list[list[str]]
+    producer: Producer, calls: Calls
 ) -> None:
     overhead = len(msgspec.json.encode(Send(to="")))
     with pytest.raises(PayloadTooLarge) as caught:

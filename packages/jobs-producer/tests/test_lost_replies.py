@@ -3,21 +3,23 @@ import gc
 import pickle
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.support.mail import SEND, Send, Settler
+from tests.support.mail import SEND, Calls, Send, Settler
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
 from jobs_core.errors import ConfigurationError, ConnectionFailed, OptionError, OutcomeUnknown, ServerRefused
+from jobs_core.options import JobOptions
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import JobHandle, Producer
 from jobs_producer._submission import Submission
 
-Make = type[Producer]
+Make = Callable[..., Producer]
 
 
 async def waiting(scripts: Scripts) -> list[str]:
@@ -133,7 +135,7 @@ async def test_a_call_that_arrives_late_is_applied_once(
 
 
 async def test_jobs_of_one_call_are_sent_again_together(
-    distant: Producer, proxy: Proxy, scripts: Scripts, calls: list[list[str]]
+    distant: Producer, proxy: Proxy, scripts: Scripts, calls: Calls
 ) -> None:
     errors = await lost(distant, proxy, *(Send(to=f"u{index}") for index in range(100)))
     submissions = [cast("Submission", error.submission) for error in errors]
@@ -285,7 +287,7 @@ async def restarted(server: EmbeddedServer, producer: Producer, number: int) -> 
     async def caller(numbers: list[int]) -> None:
         nonlocal done
         for index in numbers:
-            own = {"job_id": f"own-{index}"} if index % 10 == 0 else {}
+            own: JobOptions = {"job_id": f"own-{index}"} if index % 10 == 0 else {}
             handles.append(
                 cast("JobHandle[object]", await producer.enqueue(SEND, Send(to=f"u{index}"), **own))
             )

@@ -117,10 +117,14 @@ async def test_bulk_waits_for_room_too(patient: Producer, server: EmbeddedServer
     with frozen(server):
         calls = asyncio.create_task(outcomes(patient, 2 * small, Send(to="a")))
         await until(lambda: patient._buffer.jobs == small)
-        bulk = asyncio.ensure_future(patient.enqueue_many(SEND, (Send(to="b") for _ in range(3000))))
+
+        async def add_many() -> int:
+            return (await patient.enqueue_many(SEND, (Send(to="b") for _ in range(3000)))).created
+
+        bulk = asyncio.create_task(add_many())
         await asyncio.sleep(0)
     await calls
-    assert (await bulk).created == 3000
+    assert await bulk == 3000
 
 
 async def test_room_is_given_in_turn() -> None:
@@ -183,14 +187,16 @@ async def test_close_sends_what_is_unsent(redis_url: str, prefix: str, producer:
 async def test_close_gives_up_at_its_timeout(redis_url: str, prefix: str, server: EmbeddedServer) -> None:
     producer = Producer(redis_url, prefix=prefix)
     await producer.connect()
-    await producer.enqueue(SEND, Send(to="first"))
-    waiter = asyncio.create_task(producer.handle(SEND, "first").done())
+    handle = await producer.enqueue(SEND, Send(to="first"))
+    waiter = asyncio.create_task(producer.handle(SEND, handle.id).done())
     with frozen(server):
         tasks = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(BUFFER_JOBS + 500)]
         await until(lambda: producer._buffer.jobs == BUFFER_JOBS)
         before = asyncio.all_tasks()
         await producer.close(0.05)
-        found = await asyncio.gather(*tasks, waiter, return_exceptions=True)
+        found = [*await asyncio.gather(*tasks, return_exceptions=True)]
+        with pytest.raises(ConnectionFailed, match="closed"):
+            await waiter
     assert {type(each) for each in found} == {OutcomeUnknown, ConnectionFailed}
     assert asyncio.all_tasks() <= before - set(tasks)
 
@@ -242,7 +248,7 @@ def test_a_loop_that_ended_without_close_is_left_behind(redis_url: str, prefix: 
         asyncio.run(enqueue())
         asyncio.run(enqueue())
         asyncio.run(producer.close())
-        del producer
+        producer._prepare()
         gc.collect()
 
 

@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -29,7 +29,7 @@ from jobs_core.server import EmbeddedServer
 from jobs_core.states import State
 from jobs_producer import JobHandle, Producer
 
-Make = type[Producer]
+Make = Callable[..., Producer]
 
 
 async def awaited(scripts: Scripts, number: int = 1) -> None:
@@ -42,10 +42,9 @@ async def _awaited(scripts: Scripts, number: int) -> bool:
 
 
 @pytest.fixture
-async def soon(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make whoever waits rely on messages alone."""
     monkeypatch.setattr("jobs_producer._inbox._LOOK_AGAIN", 1000.0)
-    yield
 
 
 async def test_a_result_comes_typed(producer: Producer, settler: Settler) -> None:
@@ -84,10 +83,13 @@ async def test_a_result_that_does_not_fit_is_an_error(producer: Producer, settle
         await handle.result(timeout=5)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-async def test_a_job_that_failed_says_why(producer: Producer, settler: Settler, kept: bool) -> None:
-    options = {"remove_on_fail": not kept}
-    handle = await producer.enqueue(SEND, Send(to="a"), **options)
+@pytest.mark.parametrize("removed", [True, 0, False, 5])
+async def test_a_job_that_failed_says_why(
+    producer: Producer,
+    settler: Settler,
+    removed: bool | int,  # noqa: FBT001
+) -> None:
+    handle = await producer.enqueue(SEND, Send(to="a"), remove_on_fail=removed)
     waiter = asyncio.create_task(handle.result(timeout=5))
     await awaited(settler.scripts)
     await settler.fail()

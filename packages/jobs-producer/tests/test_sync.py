@@ -5,14 +5,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
 import pytest
 from tests.support.freezing import frozen
-from tests.support.mail import NOTE, SEND, Receipt, Send, Settler
+from tests.support.mail import NOTE, SEND, Calls, Receipt, Send, Settler
+from tests.support.waiting import wait_until
 
 from jobs_core.connection import Client, parse_address
 from jobs_core.errors import (
@@ -103,7 +104,7 @@ def test_nothing_connects_before_the_first_call(sync: SyncProducer) -> None:
     sync.close()
 
 
-def test_twenty_threads_share_round_trips(opened: SyncProducer, calls: list[list[str]]) -> None:
+def test_twenty_threads_share_round_trips(opened: SyncProducer, calls: Calls) -> None:
     ready = threading.Barrier(20)
 
     def caller(number: int) -> list[str]:
@@ -198,11 +199,7 @@ def test_close_wakes_who_waits(sync: SyncProducer) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiter = pool.submit(handle.result)
 
-        async def awaited(inner: Producer) -> None:
-            while not inner._inbox._waiting:
-                await asyncio.sleep(0.01)
-
-        sync.run(awaited)
+        wait_until(lambda: sync._producer._inbox._waiting)
         sync.close()
         with pytest.raises(ConnectionFailed, match="closed"):
             waiter.result(10)
@@ -212,8 +209,7 @@ def test_close_gives_up_at_its_timeout(sync: SyncProducer, server: EmbeddedServe
     sync.enqueue(SEND, Send(to="a"))
     with ThreadPoolExecutor(1) as pool, frozen(server):
         call = pool.submit(sync.enqueue, SEND, Send(to="b"))
-        while not sync._producer._lanes["mail"].busy:
-            time.sleep(0.01)
+        wait_until(lambda: sync._producer._lanes["mail"].busy)
         sync.close(0.05)
         with pytest.raises(OutcomeUnknown):
             call.result(10)
@@ -288,6 +284,3 @@ def test_one_producer_serves_all_processes(redis_url: str, prefix: str, scenario
     noise = [line for line in done.stderr.splitlines() if "append-only" not in line]
     assert (done.returncode, noise) == (0, [])
     assert int(done.stdout) == count(redis_url, prefix)
-
-
-Use = Callable[[], object]

@@ -129,7 +129,7 @@ def _overview(only: set[str] | None = None) -> str:
             lines += [f"{group}:", *shown, ""]
     lines += [
         "The server is REDIS_URL (redis://localhost:6379/0), the key prefix JOBS_PREFIX (jobs).",
-        "Shells have a builtin called jobs: type `env jobs …`, `.venv/bin/jobs …` or `jobsctl …`, all the same.",
+        "Shells have a builtin called jobs: type `env jobs …`, `.venv/bin/jobs …` or `jobsctl …`.",
         "`jobs COMMAND --help` tells the options of a command; --version the version.",
     ]
     return "\n".join(lines)

@@ -50,6 +50,7 @@ class Child:
         self._page = page
         self._writer = writer
         self._stop = asyncio.Event()
+        self._alone = False
         self._beaten = time.monotonic()
         self._owners: set[tuple[str, str]] = set()
         self._runtime: Runtime | None = None
@@ -83,7 +84,9 @@ class Child:
             ]
             await self._stop.wait()
             drained = await runtime.drain(config.grace)
-            await runtime.close(abandon=not drained)
+            # What a handler's thread still does ends with this process, so its supervisor gives the jobs back after that.
+            supervised = not self._writer.is_closing() and not self._alone
+            await runtime.close(abandon=not drained, release=drained or not supervised)
             return EXIT_OK if drained else EXIT_GRACE_EXCEEDED
         finally:
             for task in helpers:
@@ -117,6 +120,7 @@ class Child:
                     self._runtime.lanes[message.queue].owner_gone(message.owner)
             elif isinstance(message, control.Stop):
                 self.stop()
+        self._alone = True
         # The supervisor is gone: finish within the grace and go, nobody would watch over what is started now.
         self.stop()
 
@@ -179,7 +183,7 @@ def _watch_loop(page: Page, loop: asyncio.AbstractEventLoop) -> None:
     """Note from a thread which job keeps the loop from ticking, for as long as the interpreter lets threads run at all."""
     while True:
         time.sleep(0.25)
-        if page.silence() > 0.75:  # noqa: PLR2004 - three missed ticks
+        if page.silence() > 0.75:
             task = asyncio.current_task(loop)
             name = task.get_name() if task is not None else ""
             queue, separator, job_id = name.partition("\0")

@@ -8,13 +8,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
-import structlog
-
 from jobs_core.wire import Progress
+from jobs_worker import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+
+    import structlog
 
     from jobs_core.options import MetaValue
 
@@ -147,7 +148,7 @@ class JobContext:
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger bound to the job: queue, job id, name, attempt."""
         if self._log is None:
-            self._log = cast("structlog.stdlib.BoundLogger", structlog.get_logger("jobs.handler")).bind(
+            self._log = logs.get("jobs.handler").bind(
                 queue=self.queue, job_id=self.job_id, job=self.name, attempt=self.attempt
             )
         return self._log

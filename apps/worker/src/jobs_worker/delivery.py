@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jobs_core.errors import PayloadError
-from jobs_core.payloads import JsonValue
 from jobs_core.backoff import Fixed
+from jobs_core.errors import PayloadError
 from jobs_core.options import Policy, Retention, decode_policy, encode_policy
+from jobs_core.payloads import JsonValue
 from jobs_core.wire import (
     AttemptInfo,
     Envelope,
@@ -90,7 +90,7 @@ class Settlement:
 
     __slots__ = ("arg", "delivery", "error", "info", "key", "run_us", "wait_us")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one for each job, so by position
         self,
         delivery: Delivery,
         key: tuple[str, str, Retention, int],
@@ -125,13 +125,15 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
     info = b""
     if key[3] or key[2].count:
         job = delivery.route.job if delivery.route is not None else None
-        if isinstance(result, msgspec.Raw):
-            # It comes from a process of ours, which checked it against the type.
-            encoded = bytes(result)
-        else:
-            encoded = _encode_json(result) if job is None else job.encode_result(result)
-        info = _finish_info(delivery, "completed", run_us, worker, encoded, None)
+        info = _finish_info(delivery, "completed", run_us, worker, _encode(job, result), None)
     return Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
+
+
+def _encode(job: JobType[object, object] | None, result: object) -> bytes:
+    if isinstance(result, msgspec.Raw):
+        # It comes from a process of ours, which checked it against the type.
+        return bytes(result)
+    return _encode_json(result) if job is None else job.encode_result(result)
 
 
 @lru_cache(maxsize=4096)
@@ -272,7 +274,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _finish_info(
+def _finish_info(  # noqa: PLR0917 - one for each job, so by position
     delivery: Delivery, state: str, run_us: int, worker: str, result: bytes | None, error: ErrorInfo | None
 ) -> bytes:
     header, entry = delivery.header, delivery.entry

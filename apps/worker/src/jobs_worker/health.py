@@ -61,7 +61,7 @@ _REASONS = {
 
 
 def _answer(request: list[str], routes: dict[str, Callable[[], Answer]]) -> Answer:
-    if len(request) != 3:  # noqa: PLR2004 - method, target, version
+    if len(request) != 3:
         return Answer(400, {"error": "not an HTTP request"})
     method, target, _ = request
     route = routes.get(target.partition("?")[0])

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import struct
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -23,6 +23,7 @@ from jobs_core.scripts import MAX_BYTES, MAX_ITEMS, Claimed, Group
 from jobs_core.wire import BIG, Header, decode_envelope, encode_progress, parse_header
 from jobs_worker import logs
 from jobs_worker.delivery import Delivery, Settlement, released, unopened, unreadable, unroutable
+from jobs_worker.limits import NameLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -108,10 +109,8 @@ class Lane:
         self._budget = budget
         if budget is not None:
             budget.lanes.append(self)
-        self._limits = {
-            name: route.concurrency for name, route in routes.named.items() if route.concurrency is not None
-        }
-        self._of_name: Counter[str] = Counter()
+        limits = {name: route.concurrency for name, route in routes.named.items() if route.concurrency}
+        self._limits = NameLimits(limits) if limits else None
         self._incarnation = 0
         self._registered = False
         self.owner = ""
@@ -158,7 +157,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether the lane has free slots and waits to be woken."""
-        return not self._quiet and not self._hungry and self.free > 0
+        return not self._quiet and self.free > 0 and not (self._hungry and self._want())
 
     @property
     def running(self) -> list[Delivery]:
@@ -258,7 +257,7 @@ class Lane:
         )
 
     def _has_work(self) -> bool:
-        return bool(self._finished) or (self._hungry and not self._quiet and self.free > 0)
+        return bool(self._finished) or (self._hungry and self._want() > 0)
 
     async def _pump(self, pump: _Pump) -> None:
         while True:
@@ -280,7 +279,7 @@ class Lane:
                     await self._settle(pump, settlements)
                 elif want:
                     await self._claim(pump, want)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged with its traceback
                 # The boundary of a loop: whatever went wrong in one round, the lane goes on.
                 _log.exception("lane_failed", queue=self.queue)
                 await asyncio.sleep(_ERROR_PAUSE)
@@ -294,7 +293,8 @@ class Lane:
     def _want(self) -> int:
         if self._quiet or not self._hungry:
             return 0
-        return max(min(self.free, self._share), 0)
+        want = max(min(self.free, self._share), 0)
+        return want if self._limits is None else self._limits.want(want, self._wakes, self._loop.time())
 
     def _take_finished(self) -> list[Settlement]:
         taken: list[Settlement] = []
@@ -322,10 +322,12 @@ class Lane:
         elif owner == self.owner:
             # Else the owner was declared dead while this claim was under way, and what it took was given back.
             got = len(claim.jobs)
-            self._hungry = (
-                got >= want or self._wakes != wakes or (claim.left > 0 and got > 0 and not self._limits)
-            )
+            filled = got >= want
             self._claimed(claim, owner, sent)
+            if self._limits is None:
+                self._hungry = filled or self._wakes != wakes or (claim.left > 0 and got > 0)
+            else:
+                self._hungry = self._look_on(self._limits, claim, filled=filled) or self._wakes != wakes
         if self._budget is not None:
             self._budget.freed(self)
 
@@ -333,7 +335,10 @@ class Lane:
         """Claim; None when the owner is gone. A call whose outcome is unknown is sent again, for its answer alone."""
         pump.claims += 1
         free = self.free + want
-        limits = ",".join(f"{name}={limit - self._of_name[name]}" for name, limit in self._limits.items())
+        limits = after = ""
+        if self._limits is not None and want:
+            after = self._limits.cursor
+            limits = self._limits.begin(self._wakes, self._loop.time())
         while True:
             try:
                 return await self._scripts.claim(
@@ -345,6 +350,7 @@ class Lane:
                     want=want,
                     free=free,
                     limits=limits,
+                    after=after,
                 )
             except OwnerGone:
                 return None
@@ -362,9 +368,21 @@ class Lane:
         if claim.jobs:
             stale = self._loop.time() - sent > _STALE_CLAIM
             self._starting += len(claim.jobs)
-            if self._limits:
-                self._of_name.update(_header_of(claimed).name for claimed in claim.jobs)
+            if self._limits is not None:
+                self._limits.take(_header_of(claimed).name for claimed in claim.jobs)
             self._turn.take(lambda: self._start_all(claim.jobs, owner, stale=stale))
+
+    def _look_on(self, limits: NameLimits, claim: Claim, *, filled: bool) -> bool:
+        """Take note of how far a claim looked past names at their limits; returns whether the next one follows at once."""
+        rested = limits.rest_until
+        more = limits.end(claim.cursor, self._loop.time(), filled=filled)
+        if limits.rest_until > rested:
+            self._loop.call_at(limits.rest_until, self._rested, limits)
+        return more
+
+    def _rested(self, limits: NameLimits) -> None:
+        if limits.owes(self._wakes):
+            self.kick(hungry=True)
 
     def _start_all(self, jobs: list[Claimed], owner: str, *, stale: bool) -> None:
         self._starting -= len(jobs)
@@ -414,7 +432,9 @@ class Lane:
             self._put_off(settlement)
             return
         if self._debug:
-            _log.debug("active", queue=self.queue, job_id=claimed.id, job=header.name, attempt=delivery.attempt)
+            _log.debug(
+                "active", queue=self.queue, job_id=claimed.id, job=header.name, attempt=delivery.attempt
+            )
         self._running[delivery] = self._loop.create_task(
             self._runner.run(delivery, self._end), name=f"{self.queue}\0{delivery.id}"
         )
@@ -427,9 +447,8 @@ class Lane:
 
     def _forgo(self, header: Header) -> None:
         """Count out a claimed job that ended, or that is not started."""
-        if self._limits:
-            self._of_name[header.name] -= 1
-            self._hungry = self._hungry or header.name in self._limits
+        if self._limits is not None and self._limits.give(header.name):
+            self._hungry = True
         if self._budget is not None:
             self._budget.freed(self)
 
@@ -449,7 +468,7 @@ class Lane:
             self._count(settlement)
         if self._progress:
             self._progress.pop(delivery, None)
-        if self._limits or self._budget is not None:
+        if self._limits is not None or self._budget is not None:
             self._forgo(delivery.header)
         self.kick()
         if self._quiet:
@@ -494,9 +513,7 @@ class Lane:
             key = settlement.key
             if key is not last:
                 last = key
-                found = groups.get(key)
-                if found is None:
-                    found = groups[key] = (settlement, [], [0, 0])
+                found = groups.setdefault(key, (settlement, [], [0, 0]))
             found[1].extend(settlement.items())
             found[2][0] += settlement.run_us
             found[2][1] += settlement.wait_us

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError, ServerError
+from jobs_core.scripts import TRIM_LIMIT
 from jobs_worker import logs
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 LEASE_MS = 20_000
 BEAT_EVERY = 5.0
 _TRIM_EVERY = 6
+# A round of trimming ends at 500,000 entries; the next one goes on.
+_TRIM_CALLS = 1000
 _log = logs.get("jobs.worker")
 
 
@@ -73,11 +76,17 @@ class LeaseKeeper:
             for owner in beat.silent:
                 await self.reap(queue, owner)
             if self._beats % _TRIM_EVERY == 0:
-                await self._scripts.trim(queue)
+                await self._trim(queue)
         except (JobsError, OutcomeLost) as error:
             _log.warning("beat_failed", queue=queue, error=str(error))
             return False
         return True
+
+    async def _trim(self, queue: str) -> None:
+        """Remove what outlived its time, in bounded calls, for as long as there is a full call's worth of it."""
+        for _ in range(_TRIM_CALLS):
+            if await self._scripts.trim(queue) < TRIM_LIMIT:
+                return
 
     async def reap(self, queue: str, owner: str) -> None:
         """Return the jobs of a silent owner, each charged a crash; several may try, and one does."""

@@ -7,9 +7,19 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 import orjson
-import structlog
+
+# structlog imports rich where it is installed, for tracebacks that no worker prints: half of what the start of a process costs.
+_without_rich = "rich" not in sys.modules
+if _without_rich:
+    sys.modules["rich"] = cast("types.ModuleType", None)
+import structlog  # noqa: E402 - see above
+
+if _without_rich:
+    del sys.modules["rich"]
 
 if TYPE_CHECKING:
+    import types
+
     from structlog.typing import EventDict, Processor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs_core.durations import Duration, to_ms
 
 
-class Fail(Exception):  # noqa: N818 - a word of the vocabulary, not a kind of error
+class Fail(Exception):
     """Fail for good: no further attempt is made, whatever the job's budget."""
 
     def __init__(self, reason: str) -> None:
@@ -14,7 +14,7 @@ class Fail(Exception):  # noqa: N818 - a word of the vocabulary, not a kind of e
         self.reason = reason
 
 
-class Retry(Exception):  # noqa: N818 - as above
+class Retry(Exception):
     """Fail this attempt and run again after a time of the handler's choosing, where attempts are left."""
 
     def __init__(self, after: Duration = 0, reason: str = "") -> None:

@@ -26,7 +26,7 @@ class Page:
         """Make a page and the descriptor to hand to the child."""
         fd = os.memfd_create("jobs-page") if hasattr(os, "memfd_create") else _unlinked_file()
         os.ftruncate(fd, _SIZE)
-        os.set_inheritable(fd, True)
+        os.set_inheritable(fd, True)  # noqa: FBT003 - the name of the standard library
         return cls(fd), fd
 
     def tick(self) -> None:

@@ -184,7 +184,9 @@ def _wrong_types(handler: Handler, job: JobType[object, object], name: str) -> s
     gives = _annotation(handler, "return")
     if job.result_type is not None and _contradict(gives, job.result_type):
         declared = _shown(job.result_type)
-        return f"the handler of {name} returns {_shown(gives)}, but the job is declared with result {declared}"
+        return (
+            f"the handler of {name} returns {_shown(gives)}, but the job is declared with result {declared}"
+        )
     return ""
 
 

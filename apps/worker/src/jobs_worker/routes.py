@@ -14,6 +14,7 @@ from jobs_worker.processors import ProcessorSpec, specs_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
     from jobs_worker.processors import Handler
 
 RunsIn = Literal["async", "thread", "process"]
@@ -127,7 +128,8 @@ def _with_processors(served: Sequence[Queue], specs: Sequence[ProcessorSpec]) ->
     left_out = [queue.name for queue in served if queue.name not in handled]
     mend = "JOBS_FEATURES names packages with queues, JOBS_PROCESSORS those with processors; set both"
     if not kept:
-        raise ConfigurationError(f"no processor was found for any of the queues {', '.join(left_out)}: {mend}")
+        names = ", ".join(left_out)
+        raise ConfigurationError(f"no processor was found for any of the queues {names}: {mend}")
     for name in left_out:
         logs.get("jobs.worker").warning("no_processor", queue=name, hint=mend)
     return kept

@@ -123,26 +123,35 @@ class Runtime:
             return False
         return True
 
-    async def close(self, *, abandon: bool = False) -> None:
-        """Give up the leases and let go of everything; `abandon` stops the handlers that still run, and their jobs wait again."""
+    async def close(self, *, abandon: bool = False, release: bool = True) -> None:
+        """Give up the leases and let go of everything; `abandon` stops the handlers that still run, and their jobs wait again.
+
+        Without `release` the leases stay: for one who sees this process end, and knows only then that no thread runs on.
+        """
         if abandon:
             await asyncio.gather(*(lane.abandon() for lane in self.lanes.values()))
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self._processes.close()
-        try:
-            async with asyncio.timeout(_RELEASE_WITHIN if self._scripts.client.is_connected else _RELEASE_AWAY):
-                await asyncio.gather(*(lane.release() for lane in self.lanes.values()))
-        except (TimeoutError, JobsError, OutcomeLost) as error:
-            # The leases end by themselves; the jobs of an unreachable server wait a little longer.
-            _log.warning("release_failed", error=str(error) or "the server does not answer")
+        if release:
+            await self._release()
         await asyncio.gather(*(lane.close() for lane in self.lanes.values()))
         try:
             await self._shared.close()
         except Exception as error:  # noqa: BLE001 - what handlers shared may fail to close
             _log.warning("shared_close_failed", error=str(error))
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _release(self) -> None:
+        try:
+            async with asyncio.timeout(
+                _RELEASE_WITHIN if self._scripts.client.is_connected else _RELEASE_AWAY
+            ):
+                await asyncio.gather(*(lane.release() for lane in self.lanes.values()))
+        except (TimeoutError, JobsError, OutcomeLost) as error:
+            # The leases end by themselves; the jobs of an unreachable server wait a little longer.
+            _log.warning("release_failed", error=str(error) or "the server does not answer")
 
     def stats(self) -> RuntimeStats:
         """Return what was done so far."""
@@ -178,7 +187,7 @@ class Runtime:
             lane.kick(hungry=True)
 
     async def _glance(self) -> None:
-        """The backstop of wake-ups: idle lanes look, the less often the more owners are idle, and claim where something waits."""
+        """Look on behalf of idle lanes, the less often the more owners are idle: the backstop of wake-ups."""
         while True:
             idle = [name for name, lane in self.lanes.items() if lane.idle]
             pause = 1.0
@@ -192,7 +201,7 @@ class Runtime:
                     self.lanes[name].glanced(glance)
                 most = max((glance.idle for glance in seen.values()), default=0)
                 pause = min(max(most / 10, 1.0), 3.0)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

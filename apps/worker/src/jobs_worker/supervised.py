@@ -45,6 +45,7 @@ class SupervisedChild:
         self.ready = False
         self.stalled: tuple[str, str] | None = None
         self.next_check = 0.0
+        self.retiring = False
         self._stacks = stacks
         self._reader = reader
         self._closed = False
@@ -117,7 +118,9 @@ class SupervisedChild:
         culprit = self.page.culprit() or ("", "")
         facts = self.queues.get(culprit[0])
         # A child that is silent without having run anything has the longest of its times.
-        limit_ms = facts.lock_duration_ms if facts else max(each.lock_duration_ms for each in self.queues.values())
+        limit_ms = (
+            facts.lock_duration_ms if facts else max(each.lock_duration_ms for each in self.queues.values())
+        )
         return culprit if self.page.silence() * 1000 > limit_ms else None
 
     async def stack(self) -> str:

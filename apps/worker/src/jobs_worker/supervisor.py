@@ -20,6 +20,7 @@ from jobs_core.scripts import Scripts
 from jobs_worker import control, health, logs, loops
 from jobs_worker.control import EXIT_CONFIGURATION, EXIT_GRACE_EXCEEDED, EXIT_OK, ChildConfig
 from jobs_worker.leases import LeaseKeeper
+from jobs_worker.scaling import MachineLoad, decide
 from jobs_worker.supervised import SupervisedChild
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Supervisor:
         self._processes = (
             settings.processes if isinstance(settings.processes, int) else settings.min_processes
         )
+        self._news = asyncio.Event()
+        self._keepers: set[asyncio.Task[None]] = set()
         self._beaten = 0.0
         self._started_ms = int(time.time() * 1000)
         self._id = f"{socket.gethostname()[:40]}-{os.getpid()}"
@@ -85,7 +88,15 @@ class Supervisor:
                 loops.spawn("watch", self._watch),
                 loops.spawn("announce", self._announce),
             ]
-            await asyncio.gather(*(self._keep_child() for _ in range(self._processes)))
+            if settings.processes == "auto":
+                beats.append(loops.spawn("scale", self._scale))
+            for _ in range(self._processes):
+                self._add_child()
+            while self._keepers:
+                await asyncio.wait(self._keepers, return_when=asyncio.FIRST_COMPLETED)
+                for done in [each for each in self._keepers if each.done()]:
+                    self._keepers.discard(done)
+                    done.result()
             await self._farewell()
         finally:
             for task in beats:
@@ -127,6 +138,49 @@ class Supervisor:
             return True
         return False
 
+    def _add_child(self) -> None:
+        self._keepers.add(asyncio.create_task(self._keep_child(), name="child"))
+
+    async def _scale(self) -> None:
+        """Add a child while much waits and the machine has room, retire one while little does; one step each interval."""
+        settings = self._settings
+        load = MachineLoad()
+        while True:
+            await asyncio.sleep(settings.scale_interval)
+            queues = {name for child in self._children.values() for name in child.queues}
+            if self._stopping.is_set() or not queues:
+                continue
+            try:
+                seen = await self._scripts.glance(sorted(queues))
+            except JobsError as error:
+                _log.warning("scale_failed", error=str(error))
+                continue
+            waiting = sum(glance.waiting for glance in seen.values() if not glance.paused)
+            cpu, memory = load.cpu(), load.memory()
+            step = decide(settings, processes=self._processes, waiting=waiting, cpu=cpu, memory=memory)
+            if step == 0:
+                continue
+            self._processes += step
+            _log.info(
+                "scaled",
+                processes=self._processes,
+                waiting=waiting,
+                cpu=round(cpu, 2),
+                memory=round(memory, 2),
+            )
+            if step > 0:
+                self._add_child()
+            else:
+                self._retire_child()
+
+    def _retire_child(self) -> None:
+        """Let the youngest child finish what it runs and go."""
+        ready = [child for child in self._children.values() if not child.retiring]
+        if ready:
+            youngest = max(ready, key=lambda child: child.started)
+            youngest.retiring = True
+            youngest.tell(control.Stop())
+
     async def _keep_child(self) -> None:
         """Spawn one child, and the next whenever it died, until the worker stops."""
         quick = 0
@@ -135,7 +189,7 @@ class Supervisor:
                 child = await SupervisedChild.start(self._config())
             except OSError as error:
                 # No process or no memory to be had now.
-                _log.error("spawn_failed", error=str(error))  # noqa: TRY400 - the text says it
+                _log.error("spawn_failed", error=str(error))
                 await self._sleep_unless_stopping(_RESPAWN_CAP)
                 continue
             self._children[child.pid] = child
@@ -149,7 +203,7 @@ class Supervisor:
                 self._exit_code = EXIT_CONFIGURATION
                 self._stop()
                 return
-            if self._stopping.is_set():
+            if self._stopping.is_set() or child.retiring:
                 return
             _log.info(
                 "child_died", pid=child.pid, code=code, lived_s=round(time.monotonic() - child.started, 1)
@@ -184,7 +238,9 @@ class Supervisor:
 
     async def _give_back(self, child: SupervisedChild) -> None:
         """Return the jobs of a child that is proven dead: of a stalled one only the culprit is charged, of a crashed one all."""
-        expected = self._stopping.is_set()
+        expected = self._stopping.is_set() or (
+            child.retiring and child.process.returncode in (0, EXIT_GRACE_EXCEEDED)
+        )
         for queue, owner in sorted(child.owners):
             culprits = [child.stalled[1]] if child.stalled is not None and child.stalled[0] == queue else []
             try:
@@ -202,6 +258,7 @@ class Supervisor:
 
     def _on_ready(self, child: SupervisedChild) -> None:
         self._leases.watch(child.queues)
+        self._news.set()
         slots = {name: facts.slots for name, facts in child.queues.items()}
         each = sum(slots.values())
         _log.info("ready", pid=child.pid, queues=slots, slots=each, slots_of_worker=each * self._processes)
@@ -233,7 +290,9 @@ class Supervisor:
                 if child.queues and child.stalled is None and time.monotonic() >= child.next_check:
                     await self._check(child)
             # A child that begins to claim is looked at soon, however long the others may be silent.
-            due = min((child.next_check for child in self._children.values() if child.queues), default=math.inf)
+            due = min(
+                (child.next_check for child in self._children.values() if child.queues), default=math.inf
+            )
             await asyncio.sleep(min(max(due - time.monotonic(), _LEAST_CHECK), _MOST_CHECK))
 
     async def _check(self, child: SupervisedChild) -> None:
@@ -258,11 +317,16 @@ class Supervisor:
 
     async def _announce(self) -> None:
         while True:
+            self._news.clear()
             try:
                 await announce_worker(self._client, self._settings.prefix, self._entry())
             except (JobsError, OutcomeLost) as error:
                 _log.warning("announce_failed", error=str(error))
-            await asyncio.sleep(_ANNOUNCE_EVERY)
+            try:
+                async with asyncio.timeout(_ANNOUNCE_EVERY):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
 
     async def _farewell(self) -> None:
         if not self._client.is_connected:
@@ -302,7 +366,8 @@ class Supervisor:
                 settings.http_host, settings.http_port, routes, may_move=not settings.http_port_given
             )
         except OSError as error:
-            message = f"WORKER_HTTP_PORT={settings.http_port} on {settings.http_host} cannot be used: {error.strerror or error}; set another, or unset it"
+            reason = error.strerror or error
+            message = f"WORKER_HTTP_PORT={settings.http_port} on {settings.http_host} cannot be used: {reason}; set another"
             raise ConfigurationError(message) from None
         if port != settings.http_port:
             _log.info("http_port_moved", wanted=settings.http_port, port=port)

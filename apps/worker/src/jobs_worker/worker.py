@@ -227,7 +227,7 @@ class Worker:
             self._keeper.lease(queue, owner, alive=True)
 
     async def _watch_keeper(self) -> None:
-        """A keeper that died is replaced well within the 20 s that a lease lasts."""
+        """Replace a keeper that died, well within the 20 s that a lease lasts."""
         while self._keeper is not None:
             code = await self._keeper.wait()
             _log.warning("keeper_died", code=code)

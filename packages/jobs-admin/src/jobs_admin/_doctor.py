@@ -82,7 +82,10 @@ async def examine_queue(calls: Calls, prefix: str, queue: str, declared: Collect
         text = f"{_jobs(failed)} failed for good and kept"
         findings.append(
             Finding(
-                "failed_kept", "info", text, f"jobsctl list {queue} --state failed; jobsctl retry-failed {queue}"
+                "failed_kept",
+                "info",
+                text,
+                f"jobsctl list {queue} --state failed; jobsctl retry-failed {queue}",
             )
         )
     if not any(finding.severity == "warning" for finding in findings):

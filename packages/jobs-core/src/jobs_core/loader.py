@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+# Plain files: importlib.resources would import modules at the first call, and a process that another thread
+# forks meanwhile would wait for ever for the lock of that import.
+_FOLDER = Path(__file__).parent / "lua"
 _HEADER = re.compile(r"^-- ([A-Z]+): ?(.*)$")
 _WORDS = frozenset({"PREFIX", "KEYS", "ARGV", "REST", "RETURNS", "ERRORS", "INCLUDE", "FLAGS"})
 _TYPES = ("str", "int")
@@ -44,8 +47,7 @@ class Script(msgspec.Struct, frozen=True):
 
 def script_names() -> list[str]:
     """Name every script there is, sorted."""
-    folder = resources.files("jobs_core").joinpath("lua")
-    return sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".lua"))
+    return sorted(path.stem for path in _FOLDER.glob("*.lua"))
 
 
 @lru_cache(maxsize=256)
@@ -84,9 +86,8 @@ def load(name: str, clock: str | None = None) -> Script:
 
 
 def _read(path: str) -> str:
-    file = resources.files("jobs_core").joinpath("lua", *path.split("/"))
     try:
-        return file.read_text(encoding="utf-8")
+        return (_FOLDER / path).read_text(encoding="utf-8")
     except FileNotFoundError:
         message = f"no Lua file {path!r} in jobs_core/lua"
         raise LookupError(message) from None

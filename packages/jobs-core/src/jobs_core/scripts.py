@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable, Reply
 
 MAX_ITEMS = 128
+TRIM_LIMIT = 500
 MAX_BYTES = 512 * 1024
 HOMES = (
     "waiting",
@@ -51,7 +52,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 class Claim(msgspec.Struct, frozen=True):
     """What a claim gave.
 
-    `alarm_ms` is not None where this owner is the one to wake at the next due job, `left` what still waits.
+    `alarm_ms` is not None where this owner is the one to wake at the next due job, `left` what still waits, `cursor`
+    where it stopped looking past names at their limits ("": it saw all).
     """
 
     jobs: list[Claimed]
@@ -60,6 +62,7 @@ class Claim(msgspec.Struct, frozen=True):
     paused: bool
     unroutable: list[str]
     left: int
+    cursor: str = ""
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -220,12 +223,14 @@ class Scripts:
         free: int,
         max_bytes: int = MAX_BYTES,
         limits: str = "",
+        after: str = "",
     ) -> Claim:
         """Take up to `want` jobs for an owner that has `free` slots.
 
-        `limits` says how many more of a job it may take (`name@version=n`, commas).
+        `limits` says how many more of a job it may take (`name@version=n`, commas), `after` is the cursor of an
+        earlier claim to look on from.
         """
-        args = (session, seq, owner, int(register), want, free, max_bytes, limits)
+        args = (session, seq, owner, int(register), want, free, max_bytes, limits, after)
         reply = cast("list[Reply]", await self._run("claim", queue, args))
         ids = cast("list[bytes]", reply[0])
         records = cast("list[bytes | None]", reply[1])
@@ -250,6 +255,7 @@ class Scripts:
             paused=reply[6] == 1,
             unroutable=_texts(reply[7]),
             left=cast("int", reply[8]),
+            cursor=cast("bytes", reply[9]).decode(),
         )
 
     async def settle(

@@ -20,7 +20,14 @@ from jobs_core.names import check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, check_options
 from jobs_core.queue import WEIGHT_CLASSES
 
-__all__ = ["CommonSettings", "DashboardSettings", "FeatureSettings", "WorkerSettings", "mask_url", "read_flag"]
+__all__ = [
+    "CommonSettings",
+    "DashboardSettings",
+    "FeatureSettings",
+    "WorkerSettings",
+    "mask_url",
+    "read_flag",
+]
 
 LogFormat: TypeAlias = Literal["console", "json"]
 

@@ -37,6 +37,7 @@ async def test_what_would_have_ended_with_its_age_stays(engine: Engine) -> None:
     await engine.add("a")
     await engine.settle(group("fail", *(await engine.claim()).jobs, keep_count=-1, keep_age_ms=1000))
     await engine.scripts.retry(engine.queue, ids=["a"])
+    assert await engine.ids("result.due") == []
     await engine.advance(5)
     await engine.scripts.trim(engine.queue)
     assert await engine.state("a") == "waiting"

@@ -260,7 +260,7 @@ class Lane:
         self._declared = self.declaration is declaration
 
     def _expire(self, reason: str) -> None:
-        """Give up those with hardly any time left: sent to a silent server, their outcome would be unknown."""
+        """Give up those with hardly any time left: sent to a silent server, their outcome were unknown."""
         limit = asyncio.get_running_loop().time() + self._slack
         self._give_up(sum(1 for _ in takewhile(lambda item: item.deadline <= limit, self._pending)), reason)
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import CancelledError, Future
 from copy import copy
+from importlib import import_module
 from itertools import islice
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# A process that is forked while a thread imports something waits for ever where it needs the same module. What
+# asyncio imports at its first look-up of a host is therefore imported now.
+for _module in ("concurrent.futures.thread", "encodings.idna"):
+    import_module(_module)
 
 _CHUNK = 64
 # A forked child must neither close nor finalise what it shares with its parent: connections and selectors.

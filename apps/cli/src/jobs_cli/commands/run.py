@@ -27,7 +27,9 @@ def worker(
     shutdown_grace: Annotated[
         str | None, option("How long running jobs may take at the end, such as 30s (WORKER_SHUTDOWN_GRACE).")
     ] = None,
-    http_host: Annotated[str | None, option("Where /healthz, /readyz and /status listen (WORKER_HTTP_HOST).")] = None,
+    http_host: Annotated[
+        str | None, option("Where /healthz, /readyz and /status listen (WORKER_HTTP_HOST).")
+    ] = None,
     http_port: Annotated[str | None, option("On which port (WORKER_HTTP_PORT).")] = None,
 ) -> int:
     """Run the jobs of queues, until SIGTERM or Ctrl-C. A flag wins over its variable."""

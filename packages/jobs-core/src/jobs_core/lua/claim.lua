@@ -1,7 +1,7 @@
 --- Takes up to `want` waiting jobs for an owner, promotes what is due first, and registers the owner as idle while it has free slots.
 -- PREFIX: P
--- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str
--- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting
+-- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
+-- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped looking past limits (empty: at the end)
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
 -- INCLUDE: open save tick session remember due
 -- FLAGS: allow-oom
@@ -30,7 +30,7 @@ if known then
   local held = redis.call("HMGET", P .. "meta", "alarm", "alarm_owner")
   local alarm = held[2] == owner and math.max(held[1] - q.ms, 0) or -1
   local left = redis.call("ZCARD", P .. "waiting")
-  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left }
+  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left, "" }
 end
 
 tick(q)
@@ -39,19 +39,24 @@ if not deadline then
 end
 local promoted, next_due = due(q, 128)
 
-local ids, taken, bytes, gone, left = {}, {}, 0, {}, nil
+local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
 if not q.paused and want > 0 then
   local room = {}
   for name, n in string.gmatch(limits, "([^,=]+)=(%d+)") do
     room[name] = tonumber(n)
   end
   -- A few records show how large they are here; how many more are read follows from that.
-  local offset, read, step, full = 0, 0, math.min(want, 16), false
+  local offset, read, step, full, last, most = 0, 0, math.min(want, 16), false, nil, 2048
   if limits ~= "" then
-    step = 16
+    step, most = 16, 512
   end
   repeat
-    local heads = redis.call("ZRANGE", P .. "waiting", offset, offset + step - 1)
+    local heads
+    if after == "" then
+      heads = redis.call("ZRANGE", P .. "waiting", offset, offset + step - 1)
+    else
+      heads = redis.call("ZRANGE", P .. "waiting", "(" .. after, "+inf", "BYSCORE", "LIMIT", offset, step)
+    end
     local recs = heads[1] and redis.call("HMGET", P .. "rec", unpack(heads)) or {}
     for i = 1, #heads do
       local rec = recs[i]
@@ -73,15 +78,16 @@ if not q.paused and want > 0 then
         end
       end
     end
-    offset = offset + #heads
+    offset, last = offset + #heads, heads[#heads]
     if #heads < step then
-      left = not full and offset - #ids - #gone or nil
+      left, last = not full and after == "" and offset - #ids - #gone or nil, nil
       break
     end
     local fit = math.ceil((max_bytes - bytes) * offset / math.max(read, 1))
     step = math.max(math.min(limits == "" and want - #ids or 64, fit, 64), 1)
-    -- A name at its own limit is passed over, and how far one call looks past it is bounded.
-  until full or #ids >= want or offset >= 2048 or read >= 4194304
+    -- A name at its own limit is passed over; how far one call looks past it is bounded, and the next goes on there.
+  until full or #ids >= want or offset >= most or read >= 1048576
+  cursor = last and not full and #ids < want and redis.call("ZSCORE", P .. "waiting", last) or ""
 end
 left = left or redis.call("ZCARD", P .. "waiting") - #ids - #gone
 
@@ -126,4 +132,4 @@ if ids[1] then
   redis.call("ZADD", active, unpack(pairs))
   redis.call("ZREM", P .. "waiting", unpack(ids))
 end
-return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left }
+return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor }

@@ -30,7 +30,7 @@ def export(payload: ExportReport, ctx: JobContext) -> ReportResult:
     began = time.monotonic()
     path = _output(payload, ctx)
     seconds = TIME_LIMIT if ctx.remaining is None else ctx.remaining * _SHARE
-    query = Query(payload.source, payload.query, payload.parameters, seconds)
+    query = Query(payload.source, payload.query, payload.parameters, seconds, payload.max_rows)
     files = store()
     try:
         with answer(query, stopped=lambda: ctx.cancelled) as found, files.open(path, "wb") as file:

@@ -29,6 +29,17 @@ _DRIVERS: Final = {
 }
 _KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
 _CONNECT_SECONDS = 10
+# No thread may wait for ever for a server that has gone without a word.
+_CONNECT_ARGS: Final[Mapping[str, Mapping[str, int]]] = {
+    "postgresql": {
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    },
+    "mysql": {"connect_timeout": _CONNECT_SECONDS, "read_timeout": 600},
+    "mariadb": {"connect_timeout": _CONNECT_SECONDS, "read_timeout": 600},
+}
 _SHOWN = 500
 _MAX_VALUE_BYTES = 16 * 1024 * 1024
 _INSTRUCTIONS = 20_000
@@ -51,15 +62,23 @@ _VIRTUAL_TABLES = frozenset(
         *((sqlite3.SQLITE_UPDATE, "sqlite_master", name) for name in _SCHEMA_COLUMNS),
     }
 )
-# What may go well the next time. SQLite names an error by number, PostgreSQL by SQLSTATE, MySQL by number.
-_SQLITE_TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR})
-_SQLITE_REFUSED = frozenset({sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY})
-_SQLSTATE_TRANSIENT = re.compile(r"08|40|53|55|57P|58")
-_SQLSTATE_TIMEOUT = "57014"
-_SQLSTATE_READ_ONLY = "25006"
-_MYSQL_TRANSIENT = frozenset({1040, 1053, 1203, 1205, 1213, 2003, 2006, 2013})
-_MYSQL_TIMEOUT = frozenset({1317, 1969, 3024})
-_MYSQL_READ_ONLY = frozenset({1290, 1792})
+# How databases name an error: SQLite by number, PostgreSQL by SQLSTATE, MySQL and MariaDB by number. What is
+# transient may go well the next time.
+_SQLITE_KINDS: Final[Mapping[object, str]] = {
+    sqlite3.SQLITE_INTERRUPT: "timeout",
+    sqlite3.SQLITE_BUSY: "transient",
+    sqlite3.SQLITE_LOCKED: "transient",
+    sqlite3.SQLITE_IOERR: "transient",
+    sqlite3.SQLITE_AUTH: "write",
+    sqlite3.SQLITE_READONLY: "write",
+}
+_SQLSTATE_KINDS: Final[Mapping[object, str]] = {"57014": "timeout", "25006": "write"}
+_SQLSTATE_TRANSIENT = ("08", "40", "53", "55", "57P", "58")
+_MYSQL_KINDS: Final[Mapping[object, str]] = {
+    **dict.fromkeys((1317, 1969, 3024), "timeout"),
+    **dict.fromkeys((1040, 1053, 1203, 1205, 1213, 2003, 2006, 2013), "transient"),
+    **dict.fromkeys((1290, 1792), "write"),
+}
 
 
 class SourceUnavailable(JobsError):
@@ -80,12 +99,16 @@ class ExportStopped(JobsError):
 
 
 class Query(NamedTuple):
-    """What to ask whom; `seconds` bounds the time that the database may take, rendering not counted."""
+    """What to ask whom. `seconds` bounds the time that the database may take, rendering not counted.
+
+    Of more rows than `max_rows` at least one more is given, for the reader to see that there are.
+    """
 
     source: str
     statement: str
     parameters: Mapping[str, Scalar]
     seconds: float
+    max_rows: int
 
 
 class Rows(NamedTuple):
@@ -171,17 +194,17 @@ class _Budget:
         if self._stopped():
             raise ExportStopped("the export was stopped: its job was cancelled or ran past its timeout")
         if self.left <= 0:
-            raise Fail(f"the query took longer than its time limit of {query.seconds:g} s")
+            raise Fail(f"the query took longer than its time limit of {query.seconds:.3g} s")
 
 
 @lru_cache(maxsize=64)
 def _engine(url: URL) -> Engine:
-    """Return the engine of a URL. It connects anew for each report: no lock or setting of one meets the next."""
+    """Return the engine of a URL. It connects anew for each report: no lock or setting stays for the next."""
     if url.get_backend_name() == "sqlite":
         # SQLAlchemy itself would open the file for writing.
         return create_engine("sqlite://", creator=lambda: _open_sqlite(url), poolclass=NullPool)
-    connect_args = {"connect_timeout": _CONNECT_SECONDS}
-    return create_engine(url, connect_args=connect_args, hide_parameters=True, poolclass=NullPool)
+    arguments = _CONNECT_ARGS[url.get_backend_name()]
+    return create_engine(url, connect_args=arguments, hide_parameters=True, poolclass=NullPool)
 
 
 def _url(source: str) -> URL:
@@ -234,11 +257,11 @@ def _opened(query: Query, url: URL, budget: _Budget) -> Generator[Connection]:
         raise SourceUnavailable(query.source, _told(error, url)) from None
     with connection:
         with _verdicts(query, url, budget):
-            _restrict(connection, url, budget)
+            _restrict(connection, url, budget, query.max_rows)
         yield connection
 
 
-def _restrict(connection: Connection, url: URL, budget: _Budget) -> None:
+def _restrict(connection: Connection, url: URL, budget: _Budget, max_rows: int) -> None:
     limit_ms = max(1, int(budget.left * 1000))
     match url.get_backend_name():
         case "sqlite":
@@ -256,6 +279,8 @@ def _restrict(connection: Connection, url: URL, budget: _Budget) -> None:
                 connection.exec_driver_sql(f"SET SESSION max_statement_time = {limit_ms / 1000}")
             else:
                 connection.exec_driver_sql(f"SET SESSION max_execution_time = {limit_ms}")
+            # Its driver reads all rows that are left before it lets go of them: let there be few.
+            connection.exec_driver_sql(f"SET SESSION sql_select_limit = {max_rows + 1}")
             connection.exec_driver_sql("START TRANSACTION READ ONLY")
 
 
@@ -288,7 +313,7 @@ def _verdicts(query: Query, url: URL, budget: _Budget) -> Generator[None]:
 
 def _verdict(error: DBAPIError, query: Query, url: URL, budget: _Budget) -> Exception:
     reason = _told(error, url)
-    kind = _kind(error)
+    kind = _kind(error, url.get_backend_name())
     if kind == "timeout":
         budget.left = min(budget.left, 0.0)
         try:
@@ -302,29 +327,26 @@ def _verdict(error: DBAPIError, query: Query, url: URL, budget: _Budget) -> Exce
     return Fail(f"the query is wrong: {reason}")
 
 
-def _kind(error: DBAPIError) -> str:
+def _kind(error: DBAPIError, backend: str) -> str:
     """Return `timeout`, `transient`, `write` or `wrong`."""
     original = error.orig
-    number = getattr(original, "sqlite_errorcode", None)
-    if isinstance(number, int):
-        # The low byte; the others say more than is asked here.
-        number &= 0xFF
-        if number == sqlite3.SQLITE_INTERRUPT:
-            return "timeout"
-        return _one_of(number in _SQLITE_TRANSIENT, number in _SQLITE_REFUSED)
-    state = getattr(original, "sqlstate", None)
-    if isinstance(state, str):
-        if state == _SQLSTATE_TIMEOUT:
-            return "timeout"
-        return _one_of(_SQLSTATE_TRANSIENT.match(state) is not None, state == _SQLSTATE_READ_ONLY)
-    number = original.args[0] if original is not None and original.args else None
-    if number in _MYSQL_TIMEOUT:
-        return "timeout"
-    return _one_of(number in _MYSQL_TRANSIENT, number in _MYSQL_READ_ONLY)
+    match backend:
+        case "sqlite":
+            # The low byte; the others say more than is asked here.
+            number = getattr(original, "sqlite_errorcode", 0) & 0xFF
+            kinds = _SQLITE_KINDS
+        case "postgresql":
+            number = getattr(original, "sqlstate", None) or ""
+            kinds = _SQLSTATE_KINDS if number in _SQLSTATE_KINDS else {number: _sqlstate_class(number)}
+        case _:
+            number = original.args[0] if original is not None and original.args else 0
+            kinds = _MYSQL_KINDS
+    return kinds.get(number, "wrong")
 
 
-def _one_of(transient: object, write: object) -> str:
-    return "transient" if transient else "write" if write else "wrong"
+def _sqlstate_class(state: str) -> str:
+    # No state: the connection broke before the server could name one.
+    return "transient" if not state or state.startswith(_SQLSTATE_TRANSIENT) else "wrong"
 
 
 def _told(error: DBAPIError, url: URL) -> str:

@@ -1,0 +1,68 @@
+"""What an API service pays for the producer."""
+
+import re
+import subprocess
+import sys
+from collections import defaultdict
+
+import pytest
+
+RUNS = 3
+_LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
+THIRD_PARTY = {
+    "hiredis",
+    "jobs_core",
+    "jobs_producer",
+    "msgspec",
+    "opentelemetry",
+    "redis",
+    "typing_extensions",
+}
+
+FIRST_CALL = """
+import sys
+from jobs_core.errors import ResultTimeout
+from jobs_core.queue import Queue
+from jobs_producer import SyncProducer
+job = Queue("mail").job("send", dict[str, int], bool)
+before = set(sys.modules)
+with SyncProducer(sys.argv[1], prefix=sys.argv[2]) as producer:
+    handle = producer.enqueue(job, {"a": 1})
+    handle.status()
+    try:
+        handle.result(timeout=0)
+    except ResultTimeout:
+        pass
+    producer.enqueue_many(job, [{"a": 1}] * 3)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def run(code: str, *arguments: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *flags, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+
+
+@pytest.mark.slow
+def test_it_costs_less_than_100_ms_over_redis() -> None:
+    # Of each module the best time counts: other programs on this machine are not what is measured.
+    best: defaultdict[str, int] = defaultdict(lambda: 10**9)
+    for _ in range(RUNS):
+        found = _LINE.findall(run("import redis, jobs_producer", flags=("-X", "importtime")).stderr)
+        names = [name for _, name in found]
+        for microseconds, name in found[names.index("redis") + 1 :]:
+            best[name] = min(best[name], int(microseconds))
+    assert "jobs_producer" in best
+    assert sum(best.values()) < 100_000
+
+
+def test_it_brings_nothing_of_the_workers() -> None:
+    loaded = run("import jobs_producer, sys; print(*{name.partition('.')[0] for name in sys.modules})").stdout
+    others = {name for name in loaded.split() if not name.startswith("_")} - sys.stdlib_module_names
+    assert others <= THIRD_PARTY
+
+
+def test_the_first_call_imports_nothing(redis_url: str, prefix: str) -> None:
+    # A process forked while another thread imports something may wait for ever.
+    assert run(FIRST_CALL, redis_url, prefix).stdout == "[]\n"

@@ -1,0 +1,58 @@
+"""What `import jobs_producer` promises."""
+
+import inspect
+
+import pytest
+
+import jobs_producer
+from jobs_producer import JobHandle, Producer, QueueHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
+
+
+def test_public_names_are_these() -> None:
+    assert jobs_producer.__all__ == [
+        "Bulk",
+        "BulkInterrupted",
+        "BulkItem",
+        "BulkSummary",
+        "ItemOutcome",
+        "JobHandle",
+        "Producer",
+        "QueueHandle",
+        "SyncJobHandle",
+        "SyncProducer",
+        "SyncQueueHandle",
+    ]
+    assert all(hasattr(jobs_producer, name) for name in jobs_producer.__all__)
+
+
+def members(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def test_public_methods_are_these() -> None:
+    assert members(Producer) == {
+        "close",
+        "connect",
+        "connection_info",
+        "enqueue",
+        "enqueue_many",
+        "from_env",
+        "handle",
+        "is_connected",
+        "queue",
+        "resubmit",
+        "status",
+    }
+    assert members(SyncProducer) == members(Producer) - {"connect"} | {"run"}
+    assert members(JobHandle) == members(SyncJobHandle) == {"done", "result", "status"}
+    assert members(QueueHandle) == members(SyncQueueHandle) == {"enqueue", "handle"}
+
+
+@pytest.mark.parametrize("name", sorted(members(SyncProducer) - {"run"}))
+def test_both_producers_take_the_same_arguments(name: str) -> None:
+    plain, sync = (inspect.signature(getattr(kind, name)) for kind in (Producer, SyncProducer))
+    assert list(plain.parameters) == list(sync.parameters)
+
+
+def test_both_are_made_alike() -> None:
+    assert inspect.signature(Producer) == inspect.signature(SyncProducer)

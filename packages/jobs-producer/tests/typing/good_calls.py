@@ -1,0 +1,125 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+"""Calls that a type checker must accept, and the types it must infer."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import assert_type
+
+from msgspec import Struct
+
+from jobs_core import JobOptions, JsonValue, Keep, OutcomeUnknown, Priority, Queue, State
+from jobs_core.records import JobRecord
+from jobs_producer import (
+    BulkInterrupted,
+    BulkItem,
+    BulkSummary,
+    ItemOutcome,
+    JobHandle,
+    Producer,
+    QueueHandle,
+    SyncJobHandle,
+    SyncProducer,
+    SyncQueueHandle,
+)
+
+
+class Send(Struct):
+    """A payload."""
+
+    to: str
+
+
+class Receipt(Struct):
+    """A result."""
+
+    sent: bool
+
+
+MAIL = Queue("mail")
+SEND = MAIL.job("send", Send, Receipt)
+NOTE = MAIL.job("note", Send)
+COUNT = MAIL.job("count", dict[str, int], list[int])
+
+
+async def enqueue(producer: Producer) -> None:
+    """Enqueue with every option."""
+    handle = await producer.enqueue(SEND, Send("ada"))
+    assert_type(handle, JobHandle[Receipt])
+    assert_type(await handle.result(), Receipt)
+    assert_type(await handle.result(timeout=30), Receipt)
+    assert_type(await handle.done(), State | None)
+    assert_type(await handle.status(), JobRecord)
+    assert_type(handle.created, bool)
+    assert_type(await (await producer.enqueue(NOTE, Send("ada"))).result(), None)
+    assert_type(await (await producer.enqueue(COUNT, {"a": 1})).result(), list[int])
+    assert_type(await producer.handle(SEND, "id").result(), Receipt)
+    await producer.enqueue(
+        SEND,
+        Send("ada"),
+        priority=Priority.HIGH,
+        delay=timedelta(minutes=1),
+        attempts=3,
+        backoff=[1, 10],
+        timeout=2.5,
+        job_id="order-17",
+        remove_on_complete=100,
+        remove_on_fail=Keep(age=3600),
+        result_ttl=60,
+        metadata={"user_id": 7, "vip": True, "none": None},
+        tags=["a"],
+    )
+    await producer.enqueue(SEND, Send("ada"), priority="high", run_at=datetime(2030, 1, 1, tzinfo=UTC))
+    options: JobOptions = {"priority": 2, "delay": 1.5}
+    await producer.enqueue(SEND, Send("ada"), **options)
+
+
+async def queues(producer: Producer) -> None:
+    """Use a queue that no code declares."""
+    queue = producer.queue("adhoc", concurrency=3, strict=True)
+    assert_type(queue, QueueHandle)
+    handle = await queue.enqueue("anything", {"a": [1, None, {"b": "c"}]}, priority="low")
+    assert_type(handle, JobHandle[JsonValue])
+    assert_type(await queue.handle("anything", "id").result(), JsonValue)
+    await queue.enqueue("without data")
+
+
+async def bulk(producer: Producer) -> None:
+    """Enqueue many."""
+
+    def sends() -> Iterator[Send | BulkItem[Send]]:
+        yield Send("ada")
+        yield BulkItem(Send("bob"), {"job_id": "b"})
+
+    async def coming() -> AsyncIterator[Send]:
+        yield Send("ada")
+
+    def progress(done: int, total: int | None) -> None:
+        print(done, total)  # noqa: T201
+
+    assert_type(await producer.enqueue_many(SEND, sends(), progress=progress, priority="low"), BulkSummary)
+    await producer.enqueue_many(SEND, [Send("ada")])
+    await producer.enqueue_many(SEND, coming())
+    try:
+        async for outcome in producer.enqueue_many(SEND, [BulkItem(Send("ada"))]):
+            assert_type(outcome, ItemOutcome)
+    except BulkInterrupted as error:
+        assert_type(error.unfinished, tuple[ItemOutcome, ...])
+
+
+async def again(producer: Producer, error: OutcomeUnknown) -> None:
+    """Send again."""
+    assert_type(await producer.resubmit(error), bool)
+
+
+def sync(producer: SyncProducer) -> None:
+    """Do the same without a loop."""
+    handle = producer.enqueue(SEND, Send("ada"), priority="high")
+    assert_type(handle, SyncJobHandle[Receipt])
+    assert_type(handle.result(timeout=5), Receipt)
+    assert_type(producer.handle(COUNT, "id").result(), list[int])
+    assert_type(producer.enqueue_many(SEND, [Send("ada"), BulkItem(Send("bob"))]), BulkSummary)
+    assert_type(producer.queue("adhoc"), SyncQueueHandle)
+    assert_type(producer.queue("adhoc").enqueue("anything", [1]), SyncJobHandle[JsonValue])
+    assert_type(producer.run(lambda inner: inner.is_connected()), bool)
+    with SyncProducer.from_env() as made:
+        assert_type(made, SyncProducer)
