@@ -155,7 +155,10 @@ async def grind(path: Path, prefix: str, *, jobs: int, kills: int, lose_leases: 
                 sizes = (await tally()).sizes
                 return sizes["waiting"] == sizes["active"] == sizes["delayed"] == 0
 
-            await until(over, within=120, what="the end of all jobs")
+            try:
+                await until(over, within=120 if lose_leases else 50)
+            except AssertionError:
+                raise AssertionError(f"stuck: {await tally()} {await scripts.owners('grind')}") from None
             seconds = time.monotonic() - began
             end = await tally()
         finally:

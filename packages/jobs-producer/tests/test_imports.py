@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-RUNS = 3
+RUNS = 2
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 THIRD_PARTY = {
     "hiredis",

@@ -48,7 +48,7 @@ async def lost(producer: Producer, proxy: Proxy, *sends: Send) -> list[OutcomeUn
 @pytest.fixture
 async def distant(make: Make, proxy: Proxy) -> Producer:
     """Return a producer whose way to the server is the proxy, and which gives up soon."""
-    producer = make(proxy.url, enqueue_timeout=0.4)
+    producer = make(proxy.url, enqueue_timeout=0.25)
     await producer.connect()
     return producer
 
@@ -90,7 +90,7 @@ async def test_at_the_deadline_the_outcome_is_unknown(
 ) -> None:
     began = time.monotonic()
     (error,) = await lost(distant, proxy, Send(to="a"))
-    assert 0.3 < time.monotonic() - began < 5
+    assert 0.2 < time.monotonic() - began < 5
     assert error.job_id in await waiting(scripts)
     assert "resubmit" in str(error)
 
@@ -239,13 +239,13 @@ async def test_every_caller_has_its_own_time(distant: Producer, proxy: Proxy) ->
     await distant.enqueue(SEND, Send(to="first"))
     proxy.black_hole = True
     callers: list[asyncio.Task[float]] = []
-    for _ in range(12):
+    for _ in range(10):
         callers.append(asyncio.create_task(timed()))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.03)
     times = await asyncio.gather(*callers)
     proxy.black_hole = False
     # A call gives up with the first of its callers: at most a twentieth before the others.
-    assert min(times) > 0.36
+    assert min(times) > 0.22
 
 
 def free_port() -> int:
@@ -302,10 +302,9 @@ async def restarted(server: EmbeddedServer, producer: Producer, number: int) -> 
     return handles
 
 
-@pytest.mark.parametrize("number", [4000, pytest.param(20_000, marks=pytest.mark.chaos)])
-async def test_a_server_that_restarts_loses_and_repeats_nothing(
-    prefix: str, tmp_path: Path, number: int
-) -> None:
+@pytest.mark.chaos
+async def test_a_server_that_restarts_loses_and_repeats_nothing(prefix: str, tmp_path: Path) -> None:
+    number = 50_000
     with EmbeddedServer(data_dir=tmp_path, options={"appendfsync": "always"}) as server:
         async with Producer(server.url, prefix=prefix, enqueue_timeout=30) as producer:
             handles = await restarted(server, producer, number)

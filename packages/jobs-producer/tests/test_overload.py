@@ -10,7 +10,7 @@ from tests.support.freezing import frozen
 from tests.support.mail import SEND, Send
 from tests.support.waiting import until
 
-from jobs_core.errors import ConnectionFailed, JobsError, OutcomeUnknown, Overloaded
+from jobs_core.errors import ConnectionFailed, JobsError, OptionError, OutcomeUnknown, Overloaded
 from jobs_core.server import EmbeddedServer
 from jobs_producer import JobHandle, Producer
 from jobs_producer._lane import BUFFER_BYTES, BUFFER_JOBS, Buffer
@@ -48,7 +48,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> int:
 async def test_a_full_buffer_overloads_at_the_deadline(
     redis_url: str, prefix: str, server: EmbeddedServer, small: int
 ) -> None:
-    async with Producer(redis_url, prefix=prefix, enqueue_timeout=2) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=1) as producer:
         await producer.enqueue(SEND, Send(to="first"))
         with frozen(server):
             found = await outcomes(producer, small + 456, Send(to="a"))
@@ -85,9 +85,9 @@ async def test_those_who_wait_for_room_go_on_when_it_drains(
 async def test_the_buffer_is_full_at_ten_thousand(patient: Producer, server: EmbeddedServer) -> None:
     with frozen(server):
         calls = asyncio.create_task(outcomes(patient, BUFFER_JOBS + 500, Send(to="a")))
-        await until(lambda: patient._buffer.jobs == BUFFER_JOBS)
-        # What is under way is no longer held.
-        assert len(patient._buffer._waiting) == 500 - 2 * 128
+        # The two calls under way are no longer held.
+        await until(lambda: len(patient._buffer._waiting) == 500 - 2 * 128)
+        assert patient._buffer.jobs == BUFFER_JOBS
     assert all(isinstance(each, JobHandle) for each in await calls)
 
 
@@ -169,14 +169,16 @@ async def test_bytes_make_room_for_as_many_as_fit() -> None:
     await asyncio.gather(*waiters)
 
 
-async def test_close_sends_what_is_unsent(redis_url: str, prefix: str, producer: Producer) -> None:
+async def test_close_sends_what_is_unsent(
+    redis_url: str, prefix: str, producer: Producer, small: int
+) -> None:
     other = Producer(redis_url, prefix=prefix)
     await other.connect()
-    tasks = [asyncio.create_task(other.enqueue(SEND, Send(to="a"))) for _ in range(BUFFER_JOBS + 2000)]
+    tasks = [asyncio.create_task(other.enqueue(SEND, Send(to="a"))) for _ in range(3 * small)]
     await asyncio.sleep(0)
     await other.close()
     assert all(handle.created for handle in await asyncio.gather(*tasks))
-    assert await waiting(producer) == BUFFER_JOBS + 2000
+    assert await waiting(producer) == 3 * small
     for use in (other.enqueue(SEND, Send(to="a")), other.status("mail", "x"), tasks[0].result().result()):
         with pytest.raises(ConnectionFailed, match="is closed"):
             await use
@@ -184,14 +186,16 @@ async def test_close_sends_what_is_unsent(redis_url: str, prefix: str, producer:
     await other.close()
 
 
-async def test_close_gives_up_at_its_timeout(redis_url: str, prefix: str, server: EmbeddedServer) -> None:
+async def test_close_gives_up_at_its_timeout(
+    redis_url: str, prefix: str, server: EmbeddedServer, small: int
+) -> None:
     producer = Producer(redis_url, prefix=prefix)
     await producer.connect()
     handle = await producer.enqueue(SEND, Send(to="first"))
     waiter = asyncio.create_task(producer.handle(SEND, handle.id).done())
     with frozen(server):
-        tasks = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(BUFFER_JOBS + 500)]
-        await until(lambda: producer._buffer.jobs == BUFFER_JOBS)
+        tasks = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(2 * small)]
+        await until(lambda: producer._buffer.jobs == small)
         before = asyncio.all_tasks()
         await producer.close(0.05)
         found = [*await asyncio.gather(*tasks, return_exceptions=True)]
@@ -252,6 +256,12 @@ def test_a_loop_that_ended_without_close_is_left_behind(redis_url: str, prefix: 
         gc.collect()
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5s"])
+def test_a_timeout_must_be_a_time(timeout: float) -> None:
+    with pytest.raises(OptionError, match="enqueue_timeout"):
+        Producer(enqueue_timeout=timeout)
+
+
 async def test_two_producers_share_a_loop(redis_url: str, prefix: str) -> None:
     async with Producer(redis_url, prefix=prefix) as one, Producer(redis_url, prefix=prefix) as other:
         first, second = await asyncio.gather(
@@ -264,7 +274,7 @@ async def test_two_producers_share_a_loop(redis_url: str, prefix: str) -> None:
 async def test_cancelled_flushes_leave_nobody_waiting(
     redis_url: str, prefix: str, server: EmbeddedServer
 ) -> None:
-    async with Producer(redis_url, prefix=prefix, enqueue_timeout=1) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=0.4) as producer:
         await producer.enqueue(SEND, Send(to="first"))
         with frozen(server):
             calls = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(1000)]

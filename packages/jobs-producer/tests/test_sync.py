@@ -134,7 +134,7 @@ def test_a_server_that_is_down_keeps_threads_waiting_once(prefix: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    producer = SyncProducer(f"redis://127.0.0.1:{port}/0", prefix=prefix, enqueue_timeout=0.4)
+    producer = SyncProducer(f"redis://127.0.0.1:{port}/0", prefix=prefix, enqueue_timeout=0.2)
 
     def caller(_: int) -> JobsError:
         with pytest.raises(ConnectionFailed) as caught:

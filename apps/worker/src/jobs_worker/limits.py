@@ -27,7 +27,7 @@ class NameLimits:
         self._limits = limits
         self._taken: Counter[str] = Counter()
         # As they were when the look began: what ends meanwhile makes room for the oldest job, not for the next one.
-        self._rooms: dict[str, int] = {}
+        self._rooms = dict(limits)
         self._known = -1
         self._began = (-1, 0.0)
         self._calls = 0

@@ -231,7 +231,7 @@ class Supervisor:
         finally:
             for task in (stopping, killing):
                 task.cancel()
-        if code == EXIT_GRACE_EXCEEDED:
+        if self._stopping.is_set() and code == EXIT_GRACE_EXCEEDED:
             # The child gave up on jobs that outlived the grace and gave them back itself.
             self._exit_code = EXIT_GRACE_EXCEEDED
         return code

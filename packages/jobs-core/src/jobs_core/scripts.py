@@ -53,7 +53,7 @@ class Claim(msgspec.Struct, frozen=True):
     """What a claim gave.
 
     `alarm_ms` is not None where this owner is the one to wake at the next due job, `left` what still waits, `cursor`
-    where it stopped looking past names at their limits ("": it saw all).
+    where it stopped short of the end of the queue with less than was wanted ("": it did not).
     """
 
     jobs: list[Claimed]

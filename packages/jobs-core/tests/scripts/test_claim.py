@@ -142,12 +142,20 @@ async def test_how_many_bytes_a_claim_looks_past_is_bounded(engine: Engine) -> N
         ids = [f"s{i:02}" for i in range(start, start + 10)]
         await engine.add(*ids, name="slow@1", envelope=b"x" * 60_000)
     await engine.add("f1", name="fast@1")
-    looks, cursor = 0, None
-    while cursor != "":
-        claim = await engine.claim(5, limits="slow@1=0", after=cursor or "")
-        looks, cursor = looks + 1, claim.cursor
-    assert [job.id for job in claim.jobs] == ["f1"]
-    assert looks == 4
+    claim = await engine.claim(5, limits="slow@1=0")
+    looks = 1
+    while claim.cursor:
+        claim = await engine.claim(5, limits="slow@1=0", after=claim.cursor)
+        looks += 1
+    assert ([job.id for job in claim.jobs], looks) == (["f1"], 4)
+
+
+async def test_claim_that_is_full_of_bytes_did_not_see_the_end(engine: Engine) -> None:
+    await engine.add("a", "b", "c", envelope=b"x" * 1000)
+    claim = await engine.claim(5, max_bytes=2500, limits="slow@1=0")
+    assert ([job.id for job in claim.jobs], claim.cursor) == (["a", "b"], "0")
+    claim = await engine.claim(5, limits="slow@1=0", after=claim.cursor)
+    assert ([job.id for job in claim.jobs], claim.cursor) == (["c"], "")
 
 
 async def test_a_paused_queue_gives_nothing(engine: Engine) -> None:

@@ -62,6 +62,8 @@ class Producer:
         self._prefix = check_prefix(prefix)
         self._defaults = cast("DefaultJobOptions", check_options(default_job_options or {}))
         self._timeout = to_ms(enqueue_timeout, name="enqueue_timeout") / 1000
+        if not self._timeout:
+            raise OptionError("enqueue_timeout", enqueue_timeout, "it must be longer than 0")
         self._slack = self._timeout * _SLACK
         self._heads: dict[str, RecordHead] = {}
         self._queues: dict[str, QueueHandle] = {}
@@ -135,7 +137,9 @@ class Producer:
             await self._drain()
 
     async def is_connected(self) -> bool:
-        """Tell whether the server answers now."""
+        """Tell whether the server answers now, within a second."""
+        if not self._client.is_connected:
+            return False
         try:
             await self._client.call("PING", deadline=self._link.here().time() + 1.0)
         except JobsError:

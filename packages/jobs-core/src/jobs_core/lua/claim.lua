@@ -1,9 +1,9 @@
 --- Takes up to `want` waiting jobs for an owner, promotes what is due first, and registers the owner as idle while it has free slots.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
--- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped looking past limits (empty: at the end)
+-- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted)
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember due
+-- INCLUDE: open save tick session remember due pick
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -39,55 +39,9 @@ if not deadline then
 end
 local promoted, next_due = due(q, 128)
 
-local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
+local ids, taken, gone, left, cursor = {}, {}, {}, nil, ""
 if not q.paused and want > 0 then
-  local room = {}
-  for name, n in string.gmatch(limits, "([^,=]+)=(%d+)") do
-    room[name] = tonumber(n)
-  end
-  -- A few records show how large they are here; how many more are read follows from that.
-  local offset, read, step, full, last, most = 0, 0, math.min(want, 16), false, nil, 2048
-  if limits ~= "" then
-    step, most = 16, 512
-  end
-  repeat
-    local heads
-    if after == "" then
-      heads = redis.call("ZRANGE", P .. "waiting", offset, offset + step - 1)
-    else
-      heads = redis.call("ZRANGE", P .. "waiting", "(" .. after, "+inf", "BYSCORE", "LIMIT", offset, step)
-    end
-    local recs = heads[1] and redis.call("HMGET", P .. "rec", unpack(heads)) or {}
-    for i = 1, #heads do
-      local rec = recs[i]
-      read = read + (rec and #rec or 0)
-      if not rec then
-        gone[#gone + 1] = heads[i]
-      elseif #ids >= want or (#ids > 0 and bytes + #rec > max_bytes) then
-        full = true
-        break
-      else
-        local name = limits ~= "" and string.sub(rec, 37, 36 + string.byte(rec, 21))
-        if not name or (room[name] or 1) > 0 then
-          ids[#ids + 1] = heads[i]
-          taken[#taken + 1] = rec
-          bytes = bytes + #rec
-          if room[name] then
-            room[name] = room[name] - 1
-          end
-        end
-      end
-    end
-    offset, last = offset + #heads, heads[#heads]
-    if #heads < step then
-      left, last = not full and after == "" and offset - #ids - #gone or nil, nil
-      break
-    end
-    local fit = math.ceil((max_bytes - bytes) * offset / math.max(read, 1))
-    step = math.max(math.min(limits == "" and want - #ids or 64, fit, 64), 1)
-    -- A name at its own limit is passed over; how far one call looks past it is bounded, and the next goes on there.
-  until full or #ids >= want or offset >= most or read >= 1048576
-  cursor = last and not full and #ids < want and redis.call("ZSCORE", P .. "waiting", last) or ""
+  ids, taken, gone, left, cursor = pick(P, want, max_bytes, limits, after)
 end
 left = left or redis.call("ZCARD", P .. "waiting") - #ids - #gone
 

@@ -5,7 +5,7 @@
 -- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail) or delay_ms (retry), info
 -- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost)
 -- ERRORS: SCHEMA, STALE, BAD_VERB
--- INCLUDE: open save session remember record history ready_at score to_ready rearm finish
+-- INCLUDE: open save session remember finish put_back park
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -23,57 +23,6 @@ while at <= #ARGV do
   at = at + 9 + 4 * ARGV[at + 2]
 end
 local active = P .. "active:" .. owner
-
-local function put_back(verb, ids, delays, infos)
-  local recs = redis.call("HMGET", P .. "rec", unpack(ids))
-  local states = redis.call("HMGET", P .. "state", unpack(ids))
-  local ready, late, spent, first_due = {}, {}, {}, nil
-  for i = 1, #ids do
-    local id = ids[i]
-    if recs[i] then
-      local _, priority, stamp, due_ms = record(recs[i])
-      local attempts, crashes, releases, cancel, again = history(states[i])
-      local delay = tonumber(delays[i])
-      if verb == "retry" then
-        attempts = attempts + 1
-        again = q.ms + delay
-        local past = redis.call("HGET", P .. "history", id) or ""
-        if #past + #infos[i] <= 65536 then
-          redis.call("HSET", P .. "history", id, past .. infos[i])
-        end
-      else
-        releases = releases + 1
-      end
-      spent[#spent + 1] = id
-      spent[#spent + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, again)
-      if verb == "retry" and delay > 0 then
-        late[#late + 1] = again * 16 + priority
-        late[#late + 1] = id
-        first_due = math.min(first_due or again, again)
-      else
-        ready[#ready + 1] = score(q, ready_at(stamp, due_ms, again), priority)
-        ready[#ready + 1] = id
-      end
-    end
-  end
-  to_ready(q, ready)
-  if late[1] then
-    redis.call("ZADD", P .. "delayed", unpack(late))
-    rearm(q, first_due)
-  end
-  if spent[1] then
-    redis.call("HSET", P .. "state", unpack(spent))
-  end
-end
-
-local function park(name, ids)
-  local pairs, now = {}, string.format("%.0f", q.ms)
-  for i = 1, #ids do
-    pairs[2 * i - 1], pairs[2 * i] = now, ids[i]
-  end
-  redis.call("ZADD", P .. "unroutable", unpack(pairs))
-  redis.call("HINCRBY", P .. "unroutable.names", name, #ids)
-end
 
 local verdicts, stats = {}, P .. "stats"
 at = 4
@@ -106,9 +55,9 @@ while at <= #ARGV do
     if verb == "complete" or verb == "fail" then
       finish(q, verbs[verb], ids, infos, keep, ttl, plain)
     elseif verb == "unroutable" then
-      park(name, ids)
+      park(q, name, ids)
     else
-      put_back(verb, ids, args, infos)
+      put_back(q, verb, ids, args, infos)
     end
     redis.call("ZREM", active, unpack(ids))
     if verbs[verb] ~= "" then

@@ -1,0 +1,57 @@
+--- Picks the jobs that a claim takes: at most `want`, of records at most `max_bytes` (always one), of a name as many as `limits` says.
+-- `after` is the score to go on from ("": the start). Returns ids, records, ids without a record, how many are left where the end
+-- was seen (else nil), and where it stopped. Nothing is changed.
+local function pick(P, want, max_bytes, limits, after)
+  local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
+  local room = {}
+  for name, n in string.gmatch(limits, "([^,=]+)=(%d+)") do
+    room[name] = tonumber(n)
+  end
+  -- A few records show how large they are here; how many more are read follows from that.
+  local offset, read, step, full, most, last = 0, 0, math.min(want, 16), false, 2048
+  if limits ~= "" then
+    step, most = 16, 512
+  end
+  repeat
+    local heads
+    if after == "" then
+      heads = redis.call("ZRANGE", P .. "waiting", offset, offset + step - 1)
+    else
+      heads = redis.call("ZRANGE", P .. "waiting", "(" .. after, "+inf", "BYSCORE", "LIMIT", offset, step)
+    end
+    local recs = heads[1] and redis.call("HMGET", P .. "rec", unpack(heads)) or {}
+    for i = 1, #heads do
+      local rec = recs[i]
+      read = read + (rec and #rec or 0)
+      if not rec then
+        gone[#gone + 1] = heads[i]
+      elseif #ids >= want or (#ids > 0 and bytes + #rec > max_bytes) then
+        full = true
+        break
+      else
+        local name = limits ~= "" and string.sub(rec, 37, 36 + string.byte(rec, 21))
+        if not name or (room[name] or 1) > 0 then
+          ids[#ids + 1] = heads[i]
+          taken[#taken + 1] = rec
+          bytes = bytes + #rec
+          if room[name] then
+            room[name] = room[name] - 1
+          end
+        end
+      end
+    end
+    offset, last = offset + #heads, heads[#heads]
+    if #heads < step then
+      left, last = not full and after == "" and offset - #ids - #gone or nil, nil
+      break
+    end
+    local fit = math.ceil((max_bytes - bytes) * offset / math.max(read, 1))
+    step = math.max(math.min(limits == "" and want - #ids or 64, fit, 64), 1)
+    -- A name at its own limit is passed over; how far one call looks past it is bounded, and the next goes on there.
+  until full or #ids >= want or offset >= most or read >= 1048576
+  if #ids < want then
+    -- "0": what was taken fills the call, so there is more from the start on.
+    cursor = full and "0" or last and redis.call("ZSCORE", P .. "waiting", last) or ""
+  end
+  return ids, taken, gone, left, cursor
+end
