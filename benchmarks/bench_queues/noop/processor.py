@@ -25,23 +25,23 @@ class Recorder:
     def note(self, payload: BenchPayload) -> None:
         """Count one job."""
         now = time.time()
-        if self._map is None:
-            self._open(now)
+        page = self._map or self._open(now)
         self._count += 1
         if self._latencies >= 0:
             os.write(self._latencies, struct.pack("<dd", payload.t, now))
-        _pack(self._map, 0, self._count, self._first, now)
+        _pack(page, 0, self._count, self._first, now)
 
-    def _open(self, now: float) -> None:
+    def _open(self, now: float) -> mmap.mmap:
         folder = Path(os.environ["BENCH_RECORD_DIR"])
         with (folder / f"{os.getpid()}.cnt").open("w+b") as file:
             file.truncate(24)
-            self._map = mmap.mmap(file.fileno(), 24)
+            page = self._map = mmap.mmap(file.fileno(), 24)
         self._first = now
         if os.environ.get("BENCH_LATENCY"):
             self._latencies = os.open(
                 folder / f"{os.getpid()}.lat", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
             )
+        return page
 
 
 _recorder = Recorder()

@@ -11,9 +11,11 @@ from tests.support.mail import SEND, Send
 from tests.support.waiting import until
 
 from jobs_core.errors import ConnectionFailed, JobsError, OptionError, OutcomeUnknown, Overloaded
+from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import JobHandle, Producer
 from jobs_producer._lane import BUFFER_BYTES, BUFFER_JOBS, Buffer
+from jobs_producer._submission import Call
 
 Outcome = JobHandle[object] | BaseException
 
@@ -271,18 +273,48 @@ async def test_two_producers_share_a_loop(redis_url: str, prefix: str) -> None:
         assert (await other.status("mail", first.id)).id == first.id
 
 
+@pytest.mark.parametrize("begun", [True, False])
 async def test_cancelled_flushes_leave_nobody_waiting(
-    redis_url: str, prefix: str, server: EmbeddedServer
+    redis_url: str,
+    prefix: str,
+    server: EmbeddedServer,
+    begun: bool,  # noqa: FBT001
 ) -> None:
     async with Producer(redis_url, prefix=prefix, enqueue_timeout=0.4) as producer:
         await producer.enqueue(SEND, Send(to="first"))
+        lane = producer._lanes["mail"]
         with frozen(server):
             calls = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(1000)]
-            await until(lambda: len(producer._lanes["mail"]._flushes) == 2)
-            for flush in list(producer._lanes["mail"]._flushes):
+            await asyncio.sleep(0)
+            if begun:
+                await until(lambda: len(lane._pending) == 1000 - 2 * 128)
+            for flush in list(lane._flushes):
                 flush.cancel()
             found = await asyncio.gather(*calls, return_exceptions=True)
-        assert {type(each) for each in found} == {OutcomeUnknown, ConnectionFailed}
+        assert len(lane._idle) == 2
+        kinds = {OutcomeUnknown, ConnectionFailed} if begun else {ConnectionFailed}
+        assert {type(each) for each in found} == kinds
         assert (await producer.enqueue(SEND, Send(to="b"))).created
-        unknown = next(each for each in found if isinstance(each, OutcomeUnknown))
-        assert await producer.resubmit(unknown)
+        unknown = [each for each in found if isinstance(each, OutcomeUnknown)]
+        assert not unknown or await producer.resubmit(unknown[0])
+
+
+async def test_an_unexpected_error_stops_nobody_else(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await producer.enqueue(SEND, Send(to="first"))
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    original, broken = Call.send, [1]
+
+    async def send(self: Call, scripts: Scripts, deadline: float) -> bytes:
+        if broken:
+            raise ZeroDivisionError(broken.pop())
+        return await original(self, scripts, deadline)
+
+    monkeypatch.setattr(Call, "send", send)
+    found = await outcomes(producer, 300, Send(to="a"))
+    kinds = Counter(type(each) for each in found)
+    assert kinds[OutcomeUnknown] > 0
+    assert set(kinds) == {OutcomeUnknown, JobHandle}
+    assert [type(context["exception"]) for context in told] == [ZeroDivisionError]

@@ -114,7 +114,7 @@ class Lane:
         self._declared = False
         self._pending: deque[Item] = deque()
         self._idle = [_Session() for _ in range(_PARALLEL)]
-        self._flushes: set[asyncio.Task[None]] = set()
+        self._flushes: set[asyncio.Task[_Session]] = set()
 
     @property
     def busy(self) -> bool:
@@ -160,30 +160,37 @@ class Lane:
         session = self._idle.pop()
         task = asyncio.get_running_loop().create_task(self._flush(session))
         self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
+        task.add_done_callback(self._flushed)
 
-    async def _flush(self, session: _Session) -> None:
-        try:
-            while self._pending:
-                if self._idle and len(self._pending) >= _SPLIT:
-                    # Two halves on their way: the server works on one while this process makes the other.
-                    limit = min(MAX_ITEMS, -(-len(self._pending) // 2))
-                    self._start()
-                else:
-                    limit = MAX_ITEMS
-                batch = self._take(limit)
-                if batch:
-                    session = await self._send(session, batch)
-        except BaseException as error:
-            session = _Session()
-            if isinstance(error, asyncio.CancelledError):
-                # Whoever cancels this task must not leave those behind who wait for what it did not send.
-                self._give_up(len(self._pending), "the sending of jobs was cancelled")
-            raise
-        finally:
-            self._idle.append(session)
-            if self._pending:
+    async def _flush(self, session: _Session) -> _Session:
+        """Send until nothing is left; returns the session, to be used again."""
+        while self._pending:
+            if self._idle and len(self._pending) >= _SPLIT:
+                # Two halves on their way: the server works on one while this process makes the other.
+                limit = min(MAX_ITEMS, -(-len(self._pending) // 2))
                 self._start()
+            else:
+                limit = MAX_ITEMS
+            batch = self._take(limit)
+            if batch:
+                session = await self._send(session, batch)
+        return session
+
+    def _flushed(self, task: asyncio.Task[_Session]) -> None:
+        """Make room for another flush, also where this one was cancelled before it began."""
+        self._flushes.discard(task)
+        session = _Session()
+        if task.cancelled():
+            # Whoever cancels all tasks must not leave those behind who wait for what was not sent.
+            self._give_up(len(self._pending), "the sending of jobs was cancelled")
+        elif error := task.exception():
+            context = {"message": "sending jobs failed unexpectedly", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)
+        else:
+            session = task.result()
+        self._idle.append(session)
+        if self._pending:
+            self._start()
 
     def _take(self, limit: int) -> list[Item]:
         """Take the next jobs off, without those whose callers went away."""
@@ -260,7 +267,7 @@ class Lane:
         self._declared = self.declaration is declaration
 
     def _expire(self, reason: str) -> None:
-        """Give up those with hardly any time left: sent to a silent server, their outcome were unknown."""
+        """Give up those with hardly any time left: a silent server would leave their outcome unknown."""
         limit = asyncio.get_running_loop().time() + self._slack
         self._give_up(sum(1 for _ in takewhile(lambda item: item.deadline <= limit, self._pending)), reason)
 
