@@ -44,15 +44,11 @@ class WorkerProcess:
     def __init__(self, *, url: str, prefix: str, path: Path, package: str = "", **variables: str) -> None:
         """Start `python -m jobs_worker` on the features and processors of a package in `path`."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(_WORKER_VARIABLES)}
-        # structlog imports rich where it is installed, for tracebacks on terminals: half of what a start costs.
-        plain = path / "plain"
-        plain.mkdir(exist_ok=True)
-        (plain / "rich.py").write_text("raise ImportError")
         env |= {
             "REDIS_URL": url,
             "JOBS_PREFIX": prefix,
             "LOG_FORMAT": "json",
-            "PYTHONPATH": f"{path}{os.pathsep}{plain}",
+            "PYTHONPATH": str(path),
             "PYTHONUNBUFFERED": "1",
         }
         if package:

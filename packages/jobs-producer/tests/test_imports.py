@@ -4,8 +4,13 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import jobs_core
+import jobs_producer
 
 RUNS = 2
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
@@ -66,3 +71,10 @@ def test_it_brings_nothing_of_the_workers() -> None:
 def test_the_first_call_imports_nothing(redis_url: str, prefix: str) -> None:
     # A process forked while another thread imports something may wait for ever.
     assert run(FIRST_CALL, redis_url, prefix).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("package", [jobs_core, jobs_producer], ids=lambda package: package.__name__)
+def test_no_property_holds_a_lock(package: ModuleType) -> None:
+    # As above: up to Python 3.11 a cached_property has a lock, which a fork may leave held in the child.
+    sources = Path(package.__path__[0]).rglob("*.py")
+    assert [path.name for path in sources if "@cached_property" in path.read_text()] == []

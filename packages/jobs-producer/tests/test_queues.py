@@ -70,8 +70,11 @@ async def test_who_knows_nothing_of_a_queue_leaves_its_entry(producer: Producer,
     assert await list_queues(scripts.client, scripts.prefix) == [entry]
 
 
-async def test_names_without_end_take_no_memory_without_end(producer: Producer) -> None:
+async def test_names_without_end_take_no_memory_without_end(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs_producer.producer._RECORD_HEADS", 10)
     queue = producer.queue("adhoc")
-    for number in range(4200):
-        producer._item(queue.declaration.dynamic_job(f"job-{number}"), None, {})
-    assert len(producer._heads) <= 4096
+    for number in range(25):
+        await queue.enqueue(f"job-{number}")
+        assert len(producer._heads) <= 10

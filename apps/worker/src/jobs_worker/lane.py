@@ -222,7 +222,8 @@ class Lane:
         for delivery in list(self._running):
             self._cancel(delivery)
         # Threads, and handlers that do not let themselves be cancelled, are left behind.
-        await asyncio.wait(tasks, timeout=_STOP_PATIENCE)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_PATIENCE)
 
     async def release(self) -> None:
         """End this lane's owner; what it still held waits again, uncharged."""
@@ -257,7 +258,9 @@ class Lane:
         )
 
     def _has_work(self) -> bool:
-        return bool(self._finished) or (self._hungry and self._want() > 0)
+        return bool(self._finished) or (
+            self._hungry and not self._quiet and self.free > 0 and (self._limits is None or self._want() > 0)
+        )
 
     async def _pump(self, pump: _Pump) -> None:
         while True:
@@ -426,7 +429,7 @@ class Lane:
             return
         try:
             delivery = Delivery(claimed, header, decode_envelope(packed), route, owner)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, struct.error) as error:
             settlement = unreadable(unopened(claimed, header, owner), error, self._child)
             self._count(settlement)
             self._put_off(settlement)

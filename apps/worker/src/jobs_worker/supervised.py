@@ -74,6 +74,11 @@ class SupervisedChild:
                 pass_fds=(theirs.fileno(), page_fd, stacks),
                 stdin=asyncio.subprocess.DEVNULL,
             )
+        except BaseException:
+            ours.close()
+            os.close(stacks)
+            page.close()
+            raise
         finally:
             theirs.close()
             os.close(page_fd)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
 from hashlib import sha256
 from types import FrameType, MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
@@ -238,12 +237,14 @@ class Queue:
         offsets = {f"o{number}": str(offset) for number, offset in enumerate(self.offsets_ms, 1)}
         return {"max_stalled": str(self.max_stalled), "strict": "1" if self.strict else "0", **offsets}
 
-    @cached_property
+    # None of these is a cached_property: up to Python 3.11 that holds a lock while it computes, and a process
+    # that another thread forks meanwhile would wait for it for ever.
+    @property
     def definition_hash(self) -> str:
         """Return 16 hex digits that change with `definition()`."""
         return sha256(msgspec.json.encode(sorted(self.definition().items()))).hexdigest()[:_HASH_DIGITS]
 
-    @cached_property
+    @property
     def declaration(self) -> dict[str, object]:
         """Return all that the declaration says, jobs left out, by the name of the option."""
         return {
@@ -329,7 +330,7 @@ class JobType(Generic[P, R]):
         """Tell whether a result type is declared: then results are kept unless an option says otherwise."""
         return self.result_type is not None
 
-    @cached_property
+    @property
     def declaration(self) -> dict[str, object]:
         """Return all that the declaration says, by the name of the option."""
         return {
