@@ -172,7 +172,7 @@ async def test_leaving_the_loop_early_sends_what_was_taken(producer: Producer, s
 
 async def test_a_server_that_goes_away_interrupts(make: Make, prefix: str) -> None:
     with EmbeddedServer() as server:
-        producer = make(server.url, enqueue_timeout=0.3)
+        producer = make(server.url, enqueue_timeout=1)
         await producer.connect()
 
         def items() -> Iterator[Send]:
@@ -204,7 +204,7 @@ async def test_a_server_that_goes_away_interrupts(make: Make, prefix: str) -> No
 async def test_an_interrupted_bulk_is_completed_without_loss_or_repeat(
     make: Make, scripts: Scripts, proxy: Proxy
 ) -> None:
-    producer = make(proxy.url, enqueue_timeout=0.25)
+    producer = make(proxy.url, enqueue_timeout=1)
     await producer.connect()
 
     def items() -> Iterator[Send]:
@@ -217,6 +217,7 @@ async def test_an_interrupted_bulk_is_completed_without_loss_or_repeat(
         await producer.enqueue_many(SEND, items())
     proxy.drop_replies = False
     proxy.reset()
+    producer._timeout = 10
     error = caught.value
     assert any(each.outcome == "unknown" for each in error.unfinished)
     every = list(sends(6000))

@@ -3,7 +3,8 @@ import gc
 import pickle
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -34,11 +35,22 @@ async def added(scripts: Scripts) -> int:
     )
 
 
+@contextmanager
+def hurried(producer: Producer) -> Generator[None]:
+    """Let calls give up soon, where that is what is to be seen: all others have the time that a busy machine needs."""
+    patient = producer._timeout
+    producer._timeout = 0.2
+    yield
+    producer._timeout = patient
+
+
 async def lost(producer: Producer, proxy: Proxy, *sends: Send) -> list[OutcomeUnknown]:
     """Enqueue where every reply is lost."""
     await producer.enqueue(SEND, Send(to="first"))
     proxy.drop_replies = True
-    errors = await asyncio.gather(*(producer.enqueue(SEND, each) for each in sends), return_exceptions=True)
+    with hurried(producer):
+        calls = (producer.enqueue(SEND, each) for each in sends)
+        errors = await asyncio.gather(*calls, return_exceptions=True)
     proxy.drop_replies = False
     proxy.reset()
     assert all(isinstance(error, OutcomeUnknown) for error in errors)
@@ -47,8 +59,8 @@ async def lost(producer: Producer, proxy: Proxy, *sends: Send) -> list[OutcomeUn
 
 @pytest.fixture
 async def distant(make: Make, proxy: Proxy) -> Producer:
-    """Return a producer whose way to the server is the proxy, and which gives up soon."""
-    producer = make(proxy.url, enqueue_timeout=0.25)
+    """Return a producer whose way to the server is the proxy."""
+    producer = make(proxy.url, enqueue_timeout=10)
     await producer.connect()
     return producer
 
@@ -110,7 +122,7 @@ async def test_a_call_that_did_not_arrive_is_applied_once(
 ) -> None:
     await distant.enqueue(SEND, Send(to="first"))
     proxy.black_hole = True
-    with pytest.raises(OutcomeUnknown) as caught:
+    with hurried(distant), pytest.raises(OutcomeUnknown) as caught:
         await distant.enqueue(SEND, Send(to="a"))
     proxy.reset()
     proxy.black_hole = False
@@ -125,7 +137,7 @@ async def test_a_call_that_arrives_late_is_applied_once(
 ) -> None:
     await distant.enqueue(SEND, Send(to="first"))
     proxy.black_hole = True
-    with pytest.raises(OutcomeUnknown) as caught:
+    with hurried(distant), pytest.raises(OutcomeUnknown) as caught:
         await distant.enqueue(SEND, Send(to="a"))
     again = asyncio.create_task(distant.resubmit(caught.value))
     await asyncio.sleep(0)
@@ -162,9 +174,9 @@ async def test_a_resubmit_tells_whose_job_was_created(
 ) -> None:
     await distant.enqueue(SEND, Send(to="first"))
     proxy.drop_replies = True
-    errors = await asyncio.gather(
-        *(distant.enqueue(SEND, Send(to="a"), job_id="one") for _ in range(2)), return_exceptions=True
-    )
+    with hurried(distant):
+        calls = (distant.enqueue(SEND, Send(to="a"), job_id="one") for _ in range(2))
+        errors = await asyncio.gather(*calls, return_exceptions=True)
     proxy.drop_replies = False
     proxy.reset()
     verdicts = [await distant.resubmit(error) for error in errors if isinstance(error, OutcomeUnknown)]
@@ -178,7 +190,7 @@ async def test_it_stays_unknown_as_long_as_the_server_is_away(
     (error,) = await lost(distant, proxy, Send(to="a"))
     proxy.refuse = True
     proxy.reset()
-    with pytest.raises(OutcomeUnknown) as caught:
+    with hurried(distant), pytest.raises(OutcomeUnknown) as caught:
         await distant.resubmit(error)
     proxy.refuse = False
     assert caught.value.job_id == error.job_id
@@ -218,9 +230,9 @@ async def test_where_nothing_was_sent_nothing_was_applied(
     proxy.refuse = True
     proxy.reset()
     await until(lambda: not distant.connection_info().connected)
-    errors = await asyncio.gather(
-        *(distant.enqueue(SEND, Send(to="a")) for _ in range(300)), return_exceptions=True
-    )
+    with hurried(distant):
+        calls = (distant.enqueue(SEND, Send(to="a")) for _ in range(300))
+        errors = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(error) for error in errors} == {ConnectionFailed}
     assert len(set(map(id, errors))) == 300
     assert not await distant.is_connected()
@@ -229,23 +241,25 @@ async def test_where_nothing_was_sent_nothing_was_applied(
     assert await added(scripts) == 2
 
 
-async def test_every_caller_has_its_own_time(distant: Producer, proxy: Proxy) -> None:
+async def test_every_caller_has_its_own_time(make: Make, proxy: Proxy) -> None:
+    producer = make(proxy.url, enqueue_timeout=0.5)
+    await producer.connect()
+
     async def timed() -> float:
         began = time.monotonic()
         with pytest.raises((OutcomeUnknown, ConnectionFailed)):
-            await distant.enqueue(SEND, Send(to="a"))
+            await producer.enqueue(SEND, Send(to="a"))
         return time.monotonic() - began
 
-    await distant.enqueue(SEND, Send(to="first"))
     proxy.black_hole = True
     callers: list[asyncio.Task[float]] = []
     for _ in range(10):
         callers.append(asyncio.create_task(timed()))
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.05)
     times = await asyncio.gather(*callers)
     proxy.black_hole = False
     # A call gives up with the first of its callers: at most a twentieth before the others.
-    assert min(times) > 0.22
+    assert min(times) > 0.47
 
 
 def free_port() -> int:

@@ -280,7 +280,7 @@ async def test_cancelled_flushes_leave_nobody_waiting(
     server: EmbeddedServer,
     begun: bool,  # noqa: FBT001
 ) -> None:
-    async with Producer(redis_url, prefix=prefix, enqueue_timeout=0.4) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=1) as producer:
         await producer.enqueue(SEND, Send(to="first"))
         lane = producer._lanes["mail"]
         with frozen(server):

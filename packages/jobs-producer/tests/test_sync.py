@@ -219,7 +219,7 @@ def test_close_gives_up_at_its_timeout(sync: SyncProducer, server: EmbeddedServe
 def test_an_outcome_may_be_asked_for_after_a_reconnect(
     redis_url: str, prefix: str, server: EmbeddedServer
 ) -> None:
-    with SyncProducer(redis_url, prefix=prefix, enqueue_timeout=0.3) as sync:
+    with SyncProducer(redis_url, prefix=prefix, enqueue_timeout=1) as sync:
         sync.enqueue(SEND, Send(to="a"))
         with frozen(server), pytest.raises(OutcomeUnknown) as caught:
             sync.enqueue(SEND, Send(to="b"))
