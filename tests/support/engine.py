@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from jobs_core.scripts import Claim, Claimed, Group, Scripts
-from jobs_core.wire import RecordHead
+from jobs_core.wire import Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
     from jobs_core.connection import Client
@@ -17,6 +17,22 @@ CLOCK = (Path(__file__).parent / "clock.lua").read_text()
 # A day in 2026, in ms: as large as real times are, and larger than the strict order's epoch.
 START_MS = 1_790_000_000_000
 NAME = "send@1"
+
+
+def draft(
+    job_id: str,
+    *,
+    name: str = NAME,
+    priority: int = 3,
+    delay_ms: int = 0,
+    run_at_ms: int = 0,
+    flags: int = 0,
+    envelope: bytes = b"e",
+) -> Draft:
+    """Make a new job as its producer sends it."""
+    head = RecordHead(name)
+    lead = head.lead(flags, priority)
+    return Draft(job_id, lead, head.name, head.body(envelope), delay_ms, run_at_ms)
 
 
 class Engine:
@@ -61,13 +77,25 @@ class Engine:
         session: str = "producer",
     ) -> bytes:
         """Enqueue jobs that differ in their ids alone."""
-        record = RecordHead(name).pack(flags, priority, envelope)
         self.seqs[session] += 1
         return await self.scripts.enqueue(
             self.queue,
             session=session,
             seq=self.seqs[session],
-            jobs=[part for job_id in ids for part in (job_id, delay_ms, run_at_ms, record)],
+            jobs=pack_drafts(
+                [
+                    draft(
+                        job_id,
+                        name=name,
+                        priority=priority,
+                        delay_ms=delay_ms,
+                        run_at_ms=run_at_ms,
+                        flags=flags,
+                        envelope=envelope,
+                    )
+                    for job_id in ids
+                ]
+            ),
         )
 
     async def claim(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from tests.support.engine import draft
+
 from jobs_core.options import JobOptions, resolve
 from jobs_core.payloads import JsonValue
 from jobs_core.queue import JobType, Queue
@@ -16,9 +18,9 @@ from jobs_core.wire import (
     Envelope,
     ErrorInfo,
     FinishInfo,
-    RecordHead,
     encode_envelope,
     encode_finish,
+    pack_drafts,
     pack_history_entry,
 )
 
@@ -51,11 +53,21 @@ class Seeder:
         envelope = encode_envelope(
             Envelope(resolved.policy, job.encode(data), resolved.metadata, resolved.tags)
         )
-        record = RecordHead(job.wire_name).pack(OWN_ID, resolved.priority, envelope)
-        flat = [part for job_id in ids for part in (job_id, resolved.delay_ms, resolved.run_at_ms, record)]
+        drafts = [
+            draft(
+                job_id,
+                name=job.wire_name,
+                priority=resolved.priority,
+                delay_ms=resolved.delay_ms,
+                run_at_ms=resolved.run_at_ms,
+                flags=OWN_ID,
+                envelope=envelope,
+            )
+            for job_id in ids
+        ]
         await announce_queue(self.scripts.client, self.scripts.prefix, QueueEntry(queue=self.queue))
         await self.scripts.enqueue(
-            self.queue, session=self._session, seq=self._next(self._session), jobs=flat
+            self.queue, session=self._session, seq=self._next(self._session), jobs=pack_drafts(drafts)
         )
 
     async def claim(self, want: int = 100, *, owner: str = "") -> Claim:

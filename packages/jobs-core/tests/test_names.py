@@ -62,6 +62,12 @@ def test_nearest_knows_other_spellings() -> None:
     assert nearest("zebra", known) == []
 
 
+def test_ids_stay_in_order_though_the_clock_jumps_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = new_job_id()
+    monkeypatch.setattr("jobs_core.ids.time_ns", lambda: 0)
+    assert before < new_job_id() < new_job_id()
+
+
 def test_new_ids_sort_by_time_and_differ() -> None:
     ids = [new_job_id() for _ in range(20_000)]
     assert ids == sorted(set(ids))

@@ -31,7 +31,7 @@ ENVELOPE = Envelope(b"policy", b"{}", {"user": 7}, ("a",), {"traceparent": "00-1
 def test_a_record_is_a_header_and_an_envelope(flags: int) -> None:
     head = RecordHead("send-email@12")
     for _ in range(2):
-        record = head.pack(flags, 2, encode_envelope(ENVELOPE))
+        record = head.lead(flags, 2) + bytes(16) + head.body(encode_envelope(ENVELOPE))
         header = parse_header(record)
         assert (header.flags, header.priority, header.name) == (flags, 2, "send-email@12")
         assert (header.stamp_us, header.due_ms) == (0, 0)
@@ -39,20 +39,14 @@ def test_a_record_is_a_header_and_an_envelope(flags: int) -> None:
 
 
 def test_the_bytes_of_a_record_stay_what_they_are() -> None:
-    record = RecordHead("a@1").pack(OWN_ID, 5, b"envelope")
-    assert record == (
-        b"\x01\x01\x00\x05"
-        + bytes(16)
-        + b"\x03\x00\x00\x00"
-        + bytes(8)
-        + b"\x00\x00\x00\x08"
-        + b"a@1envelope"
-    )
+    head = RecordHead("a@1")
+    assert head.lead(OWN_ID, 5) == b"\x01\x01\x00\x05"
+    assert head.body(b"envelope") == (b"\x03\x00\x00\x00" + bytes(8) + b"\x00\x00\x00\x08" + b"a@1envelope")
 
 
 def test_a_record_of_another_version_is_refused() -> None:
     with pytest.raises(SchemaMismatch) as caught:
-        parse_header(b"\x02" + RecordHead("a@1").pack(0, 3, b"")[1:])
+        parse_header(b"\x02" + bytes(19) + RecordHead("a@1").body(b""))
     assert caught.value.found == "2"
 
 

@@ -67,8 +67,15 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     async def watched(self: Scripts, queue: str, **options: object) -> bytes:
         jobs = cast("list[str]", options["jobs"])
-        calls.append(jobs[::4])
-        calls.sizes.append(sum(map(len, jobs[3::4])))
+        ids: list[str] = []
+        size = at = 0
+        while at < len(jobs):
+            end = at + 5 + 2 * int(jobs[at])
+            ids += jobs[at + 5 : end : 2]
+            size += sum(map(len, jobs[at + 6 : end : 2]))
+            at = end
+        calls.append(ids)
+        calls.sizes.append(size)
         return await enqueue(self, queue, **options)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(Scripts, "enqueue", watched)

@@ -285,9 +285,13 @@ async def test_cancelled_flushes_leave_nobody_waiting(
         lane = producer._lanes["mail"]
         with frozen(server):
             calls = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(1000)]
+            # The callers come in the first turn, the calls are made in the second and leave in the third.
             await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(lane._flushes) == 2
+            assert len(lane._pending) == 1000 - 2 * 128
             if begun:
-                await until(lambda: len(lane._pending) == 1000 - 2 * 128)
+                await asyncio.sleep(0)
             for flush in list(lane._flushes):
                 flush.cancel()
             found = await asyncio.gather(*calls, return_exceptions=True)

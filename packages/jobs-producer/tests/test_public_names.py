@@ -44,7 +44,8 @@ def test_public_methods_are_these() -> None:
         "status",
     }
     assert members(SyncProducer) == members(Producer) - {"connect"} | {"run"}
-    assert members(JobHandle) == members(SyncJobHandle) == {"done", "result", "status"}
+    assert members(SyncJobHandle) == {"done", "result", "status"}
+    assert members(JobHandle) == members(SyncJobHandle) | {"created", "id", "name", "queue"}
     assert members(QueueHandle) == members(SyncQueueHandle) == {"enqueue", "handle"}
 
 

@@ -19,17 +19,30 @@ def _seeded() -> Callable[[], int]:
 
 
 _next = _seeded()
+_latest = 0
 
 
 def new_job_id() -> str:
-    """Return a new id of 24 hex digits that sorts by time: 11 digits Unix milliseconds, 13 digits counter."""
+    """Return a new id of 24 hex digits that sorts by time: 11 digits Unix milliseconds, 13 digits counter.
+
+    Ids of one process stay in order when its clock is set back: jobs of one call wait in the order of their ids.
+    """
+    global _latest  # noqa: PLW0603 - see above
+    now = time_ns() // 1_000_000
+    if now < _latest:
+        now = _latest
+    else:
+        _latest = now
     # Half the time of formatting the two numbers.
-    return ((time_ns() // 1_000_000 << _COUNTER_BITS) + _next()).to_bytes(12, "big").hex()
+    return ((now << _COUNTER_BITS) + _next()).to_bytes(12, "big").hex()
 
 
 def _reseed() -> None:
     global _next  # noqa: PLW0603 - a forked child would repeat the ids of its parent
     _next = _seeded()
+
+
+_latest = 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -205,7 +205,7 @@ class Scripts:
     async def enqueue(
         self, queue: str, *, session: str, seq: int, jobs: Sequence[Encodable], deadline: float | None = None
     ) -> bytes:
-        """Add jobs, given flat as id, delay in ms, run_at in ms, record.
+        """Add jobs, as `pack_drafts` packs them.
 
         Returns b"1" (created) or b"0" (known already) for each.
         """

@@ -9,12 +9,17 @@ record that no option marks is never parsed by a script.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from jobs_core.errors import SchemaMismatch
 from jobs_core.options import MetaValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs_core.connection.protocol import Encodable
 
 VERSION: Final = 1
 OWN_ID: Final = 1
@@ -124,24 +129,66 @@ _decode_finish = msgspec.msgpack.Decoder(FinishInfo).decode
 _decode_attempt = msgspec.msgpack.Decoder(AttemptInfo).decode
 
 
+class Draft(msgspec.Struct):
+    """A new job as its producer sends it: the record without stamp and due, which are the server's.
+
+    `lead` is the header's first four bytes, `name` is name@version, `body` the record from byte 21 on.
+    """
+
+    id: str
+    lead: bytes
+    name: bytes
+    body: bytes
+    delay_ms: int = 0
+    run_at_ms: int = 0
+
+
 class RecordHead:
     """The header of a job type's records, made once: all but flags and priority is the same for each."""
 
-    __slots__ = ("_heads", "_tail")
+    __slots__ = ("_leads", "_lengths", "name")
 
     def __init__(self, wire_name: str) -> None:
         """Prepare headers for `name@version`."""
-        self._tail = wire_name.encode()
-        self._heads: dict[int, bytes] = {}
+        self.name = wire_name.encode()
+        self._lengths = _FIXED.pack(0, 0, 0, 0, 0, 0, len(self.name), 0, 0, 0, 0)[20:32]
+        self._leads: dict[int, bytes] = {}
 
-    def pack(self, flags: int, priority: int, envelope: bytes) -> bytes:
-        """Return the record of one job; the server fills in stamp and due."""
+    def lead(self, flags: int, priority: int) -> bytes:
+        """Return the first four bytes of a record."""
         key = flags << 8 | priority
-        head = self._heads.get(key)
-        if head is None:
-            packed = _FIXED.pack(VERSION, flags, 0, priority, 0, 0, len(self._tail), 0, 0, 0, 0)
-            head = self._heads[key] = packed[:32]
-        return b"".join((head, len(envelope).to_bytes(4, "big"), self._tail, envelope))
+        lead = self._leads.get(key)
+        if lead is None:
+            lead = self._leads[key] = bytes((VERSION, flags, 0, priority))
+        return lead
+
+    def body(self, envelope: bytes) -> bytes:
+        """Return a record from byte 21 on."""
+        return b"".join((self._lengths, len(envelope).to_bytes(4, "big"), self.name, envelope))
+
+
+def pack_drafts(drafts: Sequence[Draft]) -> list[Encodable]:
+    """Return jobs as the enqueue script reads them: those that are alike, one behind the other, as a group."""
+    packed: list[Encodable] = []
+    lead = name = b""
+    delay_ms = run_at_ms = -1
+    count_at = 0
+    for draft in drafts:
+        if (
+            draft.lead != lead
+            or draft.name != name
+            or draft.delay_ms != delay_ms
+            or draft.run_at_ms != run_at_ms
+        ):
+            lead, name, delay_ms, run_at_ms = draft.lead, draft.name, draft.delay_ms, draft.run_at_ms
+            if packed:
+                packed[count_at] = (len(packed) - count_at - 5) // 2
+            count_at = len(packed)
+            packed += (0, lead, name, delay_ms, run_at_ms)
+        packed += (draft.id, draft.body)
+    if packed:
+        packed[count_at] = (len(packed) - count_at - 5) // 2
+    return packed
 
 
 _names: dict[bytes, str] = {}

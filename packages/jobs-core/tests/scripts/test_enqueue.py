@@ -1,14 +1,13 @@
+import msgspec
 import pytest
-from tests.support.engine import START_MS, Engine, group
+from tests.support.engine import START_MS, Engine, draft, group
 from tests.support.wakes import Wakes
 
-from jobs_core.connection.protocol import Encodable
 from jobs_core.errors import PayloadTooLarge, SchemaMismatch, ServerError, ServerFull
-from jobs_core.wire import BIG, OWN_ID, RecordHead, parse_header
+from jobs_core.wire import BIG, OWN_ID, pack_drafts, parse_header
 
 MINUTE = 60_000_000
 STRICT_EPOCH = 1_735_689_600_000_000
-RECORD = RecordHead("send@1").pack(0, 3, b"e")
 
 
 @pytest.mark.parametrize(
@@ -35,10 +34,10 @@ async def test_declared_offsets_count(engine: Engine) -> None:
 
 
 async def test_the_server_stamps_what_it_keeps(engine: Engine) -> None:
-    await engine.add("a", "b", envelope=b"opaque \x00 bytes")
+    await engine.add("a", "b", flags=OWN_ID, envelope=b"opaque \x00 bytes")
     kept = (await engine.hash("rec"))["b"]
     header = parse_header(kept)
-    assert (header.stamp_us, header.due_ms, header.flags, header.name) == (engine.us + 1, 0, 0, "send@1")
+    assert (header.stamp_us, header.due_ms, header.flags, header.name) == (engine.us + 1, 0, OWN_ID, "send@1")
     assert kept[header.size :] == b"opaque \x00 bytes"
     assert await engine.stats() == {"added:send@1": 2}
     assert (await engine.hash("meta"))["schema"] == b"1"
@@ -55,12 +54,12 @@ async def test_stamps_grow_though_the_clock_jumps_back(engine: Engine) -> None:
 async def test_large_times_stay_exact(engine: Engine, us: int) -> None:
     engine.us = us
     await engine.client.call("SET", "test-clock", us)
-    await engine.add("a", "b", priority=3)
+    await engine.add("a", "b", flags=OWN_ID)
     assert await engine.zset("waiting") == {"a": us, "b": us + 1}
     claim = await engine.claim()
     assert [job.fence for job in claim.jobs] == [us + 2, us + 3]
     assert claim.now_us == us
-    assert await engine.settle(group("complete", *claim.jobs)) == b"11"
+    assert await engine.settle(group("complete", *claim.jobs, arg=OWN_ID)) == b"11"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +92,7 @@ async def test_a_large_envelope_lies_apart(engine: Engine, size: int, apart: boo
 
 @pytest.mark.parametrize("flags", [0, OWN_ID])
 async def test_a_call_sent_again_applies_once(engine: Engine, flags: int) -> None:
-    record = RecordHead("send@1").pack(flags, 3, b"e")
-    jobs: list[Encodable] = ["a", 0, 0, record, "b", 60_000, 0, record]
+    jobs = pack_drafts([draft("a", flags=flags), draft("b", flags=flags, delay_ms=60_000)])
     first = await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=jobs)
     before = await engine.dump()
     await engine.advance(1)
@@ -162,8 +160,7 @@ async def test_what_was_told_of_an_earlier_job_ends_with_the_next_of_its_id(engi
 
 
 async def test_too_large_a_job_is_refused_with_all_of_its_call(engine: Engine) -> None:
-    small, large = RECORD, RecordHead("send@1").pack(0, 3, b"x" * 1_310_720)
-    jobs: list[Encodable] = ["a", 0, 0, small, "my id", 0, 0, large]
+    jobs = pack_drafts([draft("a"), draft("my id", envelope=b"x" * 1_310_720)])
     with pytest.raises(PayloadTooLarge) as caught:
         await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=jobs)
     assert (caught.value.job, caught.value.queue) == ("my id", engine.queue)
@@ -177,9 +174,19 @@ async def test_too_many_jobs_are_refused(engine: Engine) -> None:
     assert await engine.add(*(f"j{i}" for i in range(1000))) == b"1" * 1000
 
 
-@pytest.mark.parametrize("record", [RECORD[:30], RECORD[:3] + b"\x09" + RECORD[4:], b""])
-async def test_a_record_that_cannot_be_read_leaves_nothing(engine: Engine, record: bytes) -> None:
-    jobs: list[Encodable] = ["a", 0, 0, RECORD, "b", 5000, 0, RECORD, "c", 0, 0, record]
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lead": b"\x01\x00\x00\x09"},
+        {"lead": b""},
+        {"name": b"another@1"},
+        {"body": b""},
+        {"body": b"\x06\x00\xff\xff" + b"\x00" * 12 + b"send@1"},
+    ],
+)
+async def test_a_record_that_cannot_be_read_leaves_nothing(engine: Engine, wrong: dict[str, bytes]) -> None:
+    damaged = msgspec.structs.replace(draft("c"), **wrong)
+    jobs = pack_drafts([draft("a"), draft("b", delay_ms=5000), damaged])
     with pytest.raises(ServerError):
         await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=jobs)
     assert await engine.dump() == {}

@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
-from tests.support.engine import CLOCK, Engine, group
+from tests.support.engine import CLOCK, Engine, draft, group
 from tests.support.invariants import broken
 
 from jobs_core.connection import Client, parse_address
-from jobs_core.connection.protocol import Encodable
 from jobs_core.errors import ServerError
 from jobs_core.scripts import Claimed
-from jobs_core.wire import BIG, OWN_ID, RecordHead
+from jobs_core.wire import BIG, OWN_ID, pack_drafts
 
 Operation = Callable[[Engine], Awaitable[object]]
 
@@ -66,9 +65,7 @@ async def settle(engine: Engine) -> None:
 
 
 async def enqueue(engine: Engine) -> None:
-    record = RecordHead("send@1").pack(OWN_ID, 3, b"x" * 70_000)
-    plain = RecordHead("send@1").pack(0, 3, b"x")
-    jobs: list[Encodable] = ["n1", 0, 0, record, "n2", 500, 0, plain]
+    jobs = pack_drafts([draft("n1", flags=OWN_ID, envelope=b"x" * 70_000), draft("n2", delay_ms=500)])
     engine.seqs["new"] += 1
     await engine.scripts.enqueue(engine.queue, session="new", seq=engine.seqs["new"], jobs=jobs)
 

@@ -40,6 +40,26 @@ async def test_a_page_goes_on_where_a_job_has_left(engine: Engine) -> None:
     assert page.ids == ["c", "d"]
 
 
+@pytest.mark.parametrize("newest", [True, False])
+async def test_a_page_goes_on_within_an_instant(engine: Engine, *, newest: bool) -> None:
+    await engine.add("earlier")
+    await engine.advance(1)
+    ids = ["A", "B", "C", "Z", "_", "a", "aa", "b", "é"]
+    await engine.add(*ids)
+    seen: list[str] = []
+    score = job_id = ""
+    while True:
+        page = await engine.scripts.page(
+            engine.queue, home="waiting", newest=newest, score=score, job_id=job_id, limit=1
+        )
+        seen += page.ids
+        await engine.scripts.remove(engine.queue, ids=page.ids)
+        if not page.score:
+            break
+        score, job_id = page.score, page.id
+    assert seen == (["earlier", *ids] if not newest else [*ids[::-1], "earlier"])
+
+
 async def test_some_can_be_skipped(engine: Engine) -> None:
     await engine.add(*"abc")
     page = await engine.scripts.page(engine.queue, home="waiting", newest=False, skip=2, limit=5)

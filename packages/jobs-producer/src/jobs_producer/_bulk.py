@@ -181,10 +181,10 @@ async def _outcome(taken: Item | JobsError, index: int) -> ItemOutcome:
     try:
         created = await taken.future
     except OutcomeUnknown as error:
-        return ItemOutcome(index, "unknown", id=taken.job_id, error=error)
+        return ItemOutcome(index, "unknown", id=taken.id, error=error)
     except JobsError as error:
-        return ItemOutcome(index, "unsent", id=taken.job_id, error=error)
-    return ItemOutcome(index, "created" if created else "known", id=taken.job_id)
+        return ItemOutcome(index, "unsent", id=taken.id, error=error)
+    return ItemOutcome(index, "created" if created else "known", id=taken.id)
 
 
 async def _each(items: Iterable[P] | AsyncIterable[P]) -> AsyncGenerator[P, None]:

@@ -71,6 +71,8 @@ class Link:
 class JobHandle(Generic[R]):
     """A typed handle on one job. `created` is False where its own id was known and nothing was added."""
 
+    __slots__ = ("__weakref__", "_job_type", "_link", "_policy", "created", "id")
+
     def __init__(
         self,
         link: Link,
@@ -82,12 +84,20 @@ class JobHandle(Generic[R]):
     ) -> None:
         """Made by the producer; `policy` is that of the call which enqueued the job."""
         self.id = job_id
-        self.queue = job_type.queue.name
-        self.name = job_type.name
         self.created = created
         self._job_type = job_type
         self._link = link
         self._policy = policy
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self._job_type.queue.name
+
+    @property
+    def name(self) -> str:
+        """The name of the job's type, without its version."""
+        return self._job_type.name
 
     def __repr__(self) -> str:
         """Name the job."""

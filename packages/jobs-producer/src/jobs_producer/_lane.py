@@ -7,49 +7,36 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from copy import copy
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from jobs_core.connection.client import OutcomeLost
+from jobs_core.connection.turn import Turn
 from jobs_core.errors import ConnectionFailed, DeclarationError, JobsError, OutcomeUnknown, Overloaded
 from jobs_core.queue import differences
 from jobs_core.registry import QueueEntry, announce_queue
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
+from jobs_core.wire import Draft, pack_drafts
 from jobs_producer._submission import Call, Submission
 
 if TYPE_CHECKING:
-    from jobs_core.connection.protocol import Encodable
     from jobs_core.queue import Queue
     from jobs_core.scripts import Scripts
 
 BUFFER_JOBS = 10_000
 BUFFER_BYTES = 16 * 1024 * 1024
+# Calls under way at a time, and how many jobs make a second one worth its trip: the server works on one half
+# of the callers while this process serves the other.
 _PARALLEL = 2
 _SPLIT = 32
 
 
-class Item:
-    """One job on its way; `future` gives True (created) or False (its id was known)."""
+class Item(Draft, kw_only=True):
+    """A job on its way; `future` gives True (created) or False (its id was known), `deadline` is loop time."""
 
-    __slots__ = ("deadline", "delay_ms", "future", "job_id", "record", "run_at_ms")
-
-    def __init__(
-        self,
-        job_id: str,
-        record: bytes,
-        *,
-        delay_ms: int,
-        run_at_ms: int,
-        future: asyncio.Future[bool],
-        deadline: float,
-    ) -> None:
-        """Hold what the script needs, and when the caller gives up (loop time)."""
-        self.job_id = job_id
-        self.delay_ms = delay_ms
-        self.run_at_ms = run_at_ms
-        self.record = record
-        self.future = future
-        self.deadline = deadline
+    future: asyncio.Future[bool]
+    deadline: float
 
 
 class Buffer:
@@ -114,12 +101,14 @@ class Lane:
         self._declared = False
         self._pending: deque[Item] = deque()
         self._idle = [_Session() for _ in range(_PARALLEL)]
+        self._starting = False
+        self._turn = Turn(asyncio.get_running_loop())
         self._flushes: set[asyncio.Task[_Session]] = set()
 
     @property
     def busy(self) -> bool:
         """Whether anything is unsent or unanswered."""
-        return bool(self._flushes)
+        return bool(self._flushes) or self._starting
 
     def declare(self, declaration: Queue) -> None:
         """Say what code declares of the queue, which is written before the next job.
@@ -142,47 +131,53 @@ class Lane:
         """Write the declaration once more: the server may have lost it."""
         self._declared = False
 
-    def add(self, item: Item) -> None:
-        """Take a job that has room in the buffer.
+    def add(self, item: Item) -> bool:
+        """Take a job, or tell that the buffer has no room for it.
 
-        It leaves at the end of this turn of the loop, or with the flush after those under way.
+        It leaves at the end of this turn of the loop, or with the call after those under way.
         """
+        if not self._buffer.enter(len(item.body)):
+            return False
+        self._append(item)
+        return True
+
+    async def add_later(self, item: Item) -> None:
+        """Take a job when there is room. Raises Overloaded where it would come too late to be sent."""
+        await self._buffer.wait(self._queue, len(item.body), item.deadline - self._slack)
+        self._append(item)
+
+    def _append(self, item: Item) -> None:
         self._pending.append(item)
-        if self._idle and (len(self._idle) == _PARALLEL or len(self._pending) >= _SPLIT):
-            self._start()
+        if self._idle and not self._starting:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start)
 
     async def drain(self) -> None:
         """Wait until all that was taken has been sent and answered."""
-        while self._flushes:
-            await asyncio.wait(self._flushes)
+        while self._flushes or self._starting:
+            await (asyncio.wait(self._flushes) if self._flushes else asyncio.sleep(0))
 
     def _start(self) -> None:
-        session = self._idle.pop()
-        task = asyncio.get_running_loop().create_task(self._flush(session))
-        self._flushes.add(task)
-        task.add_done_callback(self._flushed)
-
-    async def _flush(self, session: _Session) -> _Session:
-        """Send until nothing is left; returns the session, to be used again."""
-        while self._pending:
-            if self._idle and len(self._pending) >= _SPLIT:
-                # Two halves on their way: the server works on one while this process makes the other.
-                limit = min(MAX_ITEMS, -(-len(self._pending) // 2))
-                self._start()
-            else:
-                limit = MAX_ITEMS
-            batch = self._take(limit)
+        """Send what gathered, in two halves if it is much; a little waits for the call that is under way."""
+        self._starting = False
+        pending = self._pending
+        while pending and self._idle and (len(self._idle) == _PARALLEL or len(pending) >= _SPLIT):
+            halves = len(self._idle) if len(pending) >= 2 * _SPLIT else 1
+            batch = self._take(min(MAX_ITEMS, -(-len(pending) // halves)))
             if batch:
-                session = await self._send(session, batch)
-        return session
+                task = asyncio.get_running_loop().create_task(self._send(self._idle.pop(), batch))
+                self._flushes.add(task)
+                task.add_done_callback(partial(self._flushed, batch))
 
-    def _flushed(self, task: asyncio.Task[_Session]) -> None:
-        """Make room for another flush, also where this one was cancelled before it began."""
+    def _flushed(self, batch: list[Item], task: asyncio.Task[_Session]) -> None:
+        """Make room for another call, also where this one was cancelled before it began."""
         self._flushes.discard(task)
         session = _Session()
         if task.cancelled():
             # Whoever cancels all tasks must not leave those behind who wait for what was not sent.
-            self._give_up(len(self._pending), "the sending of jobs was cancelled")
+            reason = "the sending of jobs was cancelled"
+            _fail(batch, ConnectionFailed(self._scripts.client.address.display, reason))
+            self._give_up(len(self._pending), reason)
         elif error := task.exception():
             context = {"message": "sending jobs failed unexpectedly", "exception": error, "task": task}
             task.get_loop().call_exception_handler(context)
@@ -199,7 +194,7 @@ class Lane:
         size = count = freed = 0
         while pending and len(batch) < limit:
             item = pending[0]
-            weight = len(item.record)
+            weight = len(item.body)
             wanted = not item.future.done()
             if wanted and batch and not self._fits(batch[0], item, size + weight):
                 break
@@ -217,12 +212,17 @@ class Lane:
 
     async def _send(self, session: _Session, batch: list[Item]) -> _Session:
         """Send jobs and tell their callers; returns the session of the next call."""
-        jobs: list[Encodable] = []
-        for item in batch:
-            jobs += (item.job_id, item.delay_ms, item.run_at_ms, item.record)
         scripts = self._scripts
         address = scripts.client.address.display
-        call = Call(address, scripts.prefix, self._queue, session.name, session.next(), jobs, time.time())
+        call = Call(
+            address,
+            scripts.prefix,
+            self._queue,
+            session.name,
+            session.next(),
+            pack_drafts(batch),
+            time.time(),
+        )
         deadline = min(item.deadline for item in batch)
         try:
             if not self._declared:
@@ -239,9 +239,14 @@ class Lane:
             _unknown(batch, call, f"{type(error).__name__} while sending")
             raise
         else:
-            for item, created in zip(batch, verdict, strict=True):
-                if not item.future.done():
-                    item.future.set_result(created == ord("1"))
+            turn = asyncio.get_running_loop().create_future()
+            self._turn.take(partial(turn.set_result, None))
+            try:
+                await turn
+            finally:
+                for item, created in zip(batch, verdict, strict=True):
+                    if not item.future.done():
+                        item.future.set_result(created == ord("1"))
         return session
 
     async def _declare(self, deadline: float) -> None:
@@ -273,7 +278,7 @@ class Lane:
 
     def _give_up(self, count: int, reason: str) -> None:
         batch = [self._pending.popleft() for _ in range(count)]
-        self._buffer.leave(count, sum(len(item.record) for item in batch))
+        self._buffer.leave(count, sum(len(item.body) for item in batch))
         _fail(batch, ConnectionFailed(self._scripts.client.address.display, reason))
 
 
@@ -294,7 +299,7 @@ class _Session:
 def _unknown(batch: list[Item], call: Call, reason: str) -> None:
     for index, item in enumerate(batch):
         submission = Submission(call, index)
-        _fail([item], OutcomeUnknown(item.job_id, call.queue, reason, submission=submission))
+        _fail([item], OutcomeUnknown(item.id, call.queue, reason, submission=submission))
 
 
 def _fail(batch: list[Item], error: JobsError) -> None:

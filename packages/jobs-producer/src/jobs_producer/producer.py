@@ -160,10 +160,12 @@ class Producer:
         ServerFull where the server takes no writes.
         """
         item, policy = self._item(job_type, payload, options)
-        await self._add(job_type, item)
+        lane = self._lane(job_type.queue)
+        if not lane.add(item):
+            await lane.add_later(item)
         created = await item.future
         typed = cast("JobType[object, R]", job_type)
-        return JobHandle(self._link, typed, item.job_id, created=created, policy=policy)
+        return JobHandle(self._link, typed, item.id, created=created, policy=policy)
 
     def enqueue_many(
         self,
@@ -184,11 +186,12 @@ class Producer:
             raise OptionError("job_id", options["job_id"], reason)
         resolve(job_type, options, self._defaults)
         self._link.here()
-        self._lane(job_type.queue)
+        lane = self._lane(job_type.queue)
 
         async def submit(payload: P, own: JobOptions) -> Item:
             item, _ = self._item(job_type, payload, own)
-            await self._add(job_type, item)
+            if not lane.add(item):
+                await lane.add_later(item)
             return item
 
         return Bulk(job_type.queue.name, items, submit, options, progress)
@@ -270,29 +273,22 @@ class Producer:
             head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
         envelope = encode_envelope(Envelope(resolved.policy, data, resolved.metadata, resolved.tags))
         own = resolved.job_id is not None
-        record = head.pack(OWN_ID if own else 0, resolved.priority, envelope)
         item = Item(
             resolved.job_id or new_job_id(),
-            record,
-            delay_ms=resolved.delay_ms,
-            run_at_ms=resolved.run_at_ms,
+            head.lead(OWN_ID if own else 0, resolved.priority),
+            head.name,
+            head.body(envelope),
+            resolved.delay_ms,
+            resolved.run_at_ms,
             future=loop.create_future(),
             deadline=loop.time() + self._timeout,
         )
         return item, resolved.policy
 
-    async def _add(self, job_type: JobType[P, R], item: Item) -> None:
-        queue = job_type.queue
-        lane = self._lanes.get(queue.name)
-        if lane is None or lane.declaration is not queue:
-            lane = self._lane(queue)
-        size = len(item.record)
-        if not self._buffer.enter(size):
-            await self._buffer.wait(queue.name, size, item.deadline - self._slack)
-        lane.add(item)
-
     def _lane(self, queue: Queue) -> Lane:
         lane = self._lanes.get(queue.name)
+        if lane is not None and lane.declaration is queue:
+            return lane
         if lane is None:
             lane = Lane(self._scripts, queue.name, self._buffer, slack=self._slack)
             self._lanes[queue.name] = lane

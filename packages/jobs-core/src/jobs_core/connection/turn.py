@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Turn:
     """Lets one answer at a time be worked off, a few turns of the loop apart."""
 
-    _STEPS = 5
+    _STEPS = 6
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give turns on a loop."""

@@ -2,29 +2,25 @@
 -- PREFIX: P
 -- ARGV: home:str newest:int score:str id:str skip:int limit:int name:str
 -- RETURNS: ids, their scores, score and id of the last one looked at ("" at the end of the home), how many were skipped
--- INCLUDE: record
+-- INCLUDE: record position
 -- FLAGS: no-writes
 local key = P .. home
-local range = newest == 1 and { "ZREVRANGE", "ZREVRANK" } or { "ZRANGE", "ZRANK" }
-local start = 0
+local range, card, start = newest == 1 and "ZREVRANGE" or "ZRANGE", redis.call("ZCARD", key), 0
 if score ~= "" then
-  local rank = redis.call("ZSCORE", key, id) == score and redis.call(range[2], key, id)
-  if rank then
-    start = rank + 1
-  elseif newest == 1 then
-    -- The one shown last has left: on from the first of its instant, rather twice than never.
-    start = redis.call("ZCOUNT", key, "(" .. score, "+inf")
+  local before, there = position(key, score, id)
+  if newest == 1 then
+    start = card - before
   else
-    start = redis.call("ZCOUNT", key, "-inf", "(" .. score)
+    start = before + (there and 1 or 0)
   end
 end
-local skipped = math.min(skip, math.max(redis.call("ZCARD", key) - start, 0))
+local skipped = math.min(skip, math.max(card - start, 0))
 start = start + skipped
 
 local ids, scores, looked, bytes, last, last_score = {}, {}, 0, 0, "", ""
 while #ids < limit and looked < 1000 and bytes < 1048576 do
   local step = name == "" and limit or 32
-  local found = redis.call(range[1], key, start + looked, start + looked + step - 1, "WITHSCORES")
+  local found = redis.call(range, key, start + looked, start + looked + step - 1, "WITHSCORES")
   local members = {}
   for i = 1, #found, 2 do
     members[#members + 1] = found[i]
@@ -53,7 +49,7 @@ while #ids < limit and looked < 1000 and bytes < 1048576 do
     break
   end
 end
-if start + looked >= redis.call("ZCARD", key) then
+if start + looked >= card then
   last, last_score = "", ""
 end
 return { ids, scores, last_score, last, skipped }

@@ -1,6 +1,7 @@
 --- Picks the jobs that a claim takes: at most `want`, of records at most `max_bytes` (always one), of a name as many as `limits` says.
--- `after` is the score to go on from ("": the start). Returns ids, records, ids without a record, how many are left where the end
+-- `after` is the place to go on from ("": the start). Returns ids, records, ids without a record, how many are left where the end
 -- was seen (else nil), and where it stopped. Nothing is changed.
+-- INCLUDE: position
 local function pick(P, want, max_bytes, limits, after)
   local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
   local room = {}
@@ -12,13 +13,13 @@ local function pick(P, want, max_bytes, limits, after)
   if limits ~= "" then
     step, most = 16, 512
   end
+  local start, score, id = 0, string.match(after, "^(%S+) (.+)$")
+  if score then
+    local before, there = position(P .. "waiting", score, id)
+    start = before + (there and 1 or 0)
+  end
   repeat
-    local heads
-    if after == "" then
-      heads = redis.call("ZRANGE", P .. "waiting", offset, offset + step - 1)
-    else
-      heads = redis.call("ZRANGE", P .. "waiting", "(" .. after, "+inf", "BYSCORE", "LIMIT", offset, step)
-    end
+    local heads = redis.call("ZRANGE", P .. "waiting", start + offset, start + offset + step - 1)
     local recs = heads[1] and redis.call("HMGET", P .. "rec", unpack(heads)) or {}
     for i = 1, #heads do
       local rec = recs[i]
@@ -51,7 +52,7 @@ local function pick(P, want, max_bytes, limits, after)
   until full or #ids >= want or offset >= most or read >= 1048576
   if #ids < want then
     -- "0": what was taken fills the call, so there is more from the start on.
-    cursor = full and "0" or last and redis.call("ZSCORE", P .. "waiting", last) or ""
+    cursor = full and "0" or last and redis.call("ZSCORE", P .. "waiting", last) .. " " .. last or ""
   end
   return ids, taken, gone, left, cursor
 end
