@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from jobs_admin.errors import Unanswered
+from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConnectionFailed
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Calls:
         try:
             async with asyncio.timeout(self.timeout):
                 return await call
-        except TimeoutError:
+        except (TimeoutError, OutcomeLost):
             raise Unanswered(self.client.address.display, self.timeout) from None
 
     async def exists(self, queue: str) -> bool:

@@ -5,7 +5,7 @@
 -- REST: groups: count, version with flags and priority (4 bytes), name@version, delay_ms, run_at_ms; then id and record from byte 21 on of each
 -- RETURNS: one character a job: 1 created, 0 its id was already known
 -- ERRORS: SCHEMA, STALE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save session remember to_ready offset rearm
+-- INCLUDE: open save session remember to_ready head_start rearm
 local q = open(P, session)
 if q.err then
   return q
@@ -66,7 +66,7 @@ local stamp = math.max(q.stamp + 1, q.now)
 local n, waiting, first_due = 0, 0, nil
 for g = 1, #groups do
   local first, last, lead, name, due, flags, priority = unpack(groups[g])
-  local is_own, before = flags % 2 == 1, offset(q, priority)
+  local is_own, before = flags % 2 == 1, head_start(q, priority)
   local before_group, place, header = n, nil, nil
   for i = first, last, 2 do
     local id, body = ARGV[i], ARGV[i + 1]

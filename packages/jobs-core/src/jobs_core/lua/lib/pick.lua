@@ -13,9 +13,9 @@ local function pick(P, want, max_bytes, limits, after)
   if limits ~= "" then
     step, most = 16, 512
   end
-  local start, score, id = 0, string.match(after, "^(%S+) (.+)$")
-  if score then
-    local before, there = position(P .. "waiting", score, id)
+  local start, from, id = 0, string.match(after, "^(%S+) (.+)$")
+  if from then
+    local before, there = position(P .. "waiting", from, id)
     start = before + (there and 1 or 0)
   end
   repeat

@@ -1,5 +1,5 @@
 --- The place of a job in `waiting`.
--- INCLUDE: offset
+-- INCLUDE: head_start
 local function score(q, ready_us, priority)
-  return ready_us + offset(q, priority)
+  return ready_us + head_start(q, priority)
 end
