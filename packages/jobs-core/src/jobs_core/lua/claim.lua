@@ -3,7 +3,7 @@
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
 -- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted)
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember due pick
+-- INCLUDE: open save tick session remember due pick leave
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -51,7 +51,7 @@ if redis.call("EXISTS", P .. "state", P .. "unroutable.names") > 0 then
   unroutable = redis.call("HRANDFIELD", P .. "unroutable.names", 128)
 end
 if gone[1] then
-  redis.call("ZREM", P .. "waiting", unpack(gone))
+  leave(q, gone)
   redis.call("HINCRBY", P .. "stats", "ghosts", #gone)
 end
 local alarm, idle = -1, free > #ids
@@ -84,6 +84,6 @@ if ids[1] then
     pairs[2 * i - 1], pairs[2 * i] = fence + i - 1, ids[i]
   end
   redis.call("ZADD", active, unpack(pairs))
-  redis.call("ZREM", P .. "waiting", unpack(ids))
+  leave(q, ids, taken)
 end
 return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor }

@@ -3,7 +3,7 @@
 -- ARGV: home:str limit:int
 -- RETURNS: jobs removed, jobs left in that home
 -- ERRORS: SCHEMA, BAD_HOME, WRONGTYPE
--- INCLUDE: open save unsound forget notify
+-- INCLUDE: open save unsound forget notify leave
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -16,8 +16,12 @@ end
 local ids = limit > 0 and redis.call("ZRANGE", P .. home, 0, math.min(limit, 500) - 1) or {}
 if ids[1] then
   notify(q, ids, "removed")
+  if home == "waiting" then
+    leave(q, ids)
+  else
+    redis.call("ZREM", P .. home, unpack(ids))
+  end
   forget(q, ids, false, false)
-  redis.call("ZREM", P .. home, unpack(ids))
   redis.call("HINCRBY", P .. "stats", "removed", #ids)
 end
 save(q)

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 removed, 0 not known, or "active"
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes drop forget notify unpark
+-- INCLUDE: open save unsound record homes drop forget notify unpark leave
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -44,8 +44,12 @@ for state, ids in pairs(groups) do
       unpark(q, counts)
     end
     notify(q, ids, "removed")
+    if state == "waiting" then
+      leave(q, ids)
+    else
+      redis.call("ZREM", P .. state, unpack(ids))
+    end
     forget(q, ids, false, false)
-    redis.call("ZREM", P .. state, unpack(ids))
     redis.call("HINCRBY", P .. "stats", "removed", #ids)
   end
 end
