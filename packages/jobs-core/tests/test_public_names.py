@@ -17,6 +17,7 @@ def test_public_names_are_these() -> None:
         "Executor",
         "Exponential",
         "Fixed",
+        "Format",
         "JobOptions",
         "JobType",
         "JsonValue",
@@ -28,6 +29,7 @@ def test_public_names_are_these() -> None:
         "Queue",
         "QueueOptions",
         "State",
+        "upcast",
     }
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import traceback
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from jobs_core.backoff import Fixed
-from jobs_core.errors import PayloadError
+from jobs_core.errors import PayloadError, PayloadTooLarge
 from jobs_core.options import Policy, Retention, decode_policy, encode_policy
-from jobs_core.payloads import JsonValue
+from jobs_core.payloads import decode_any
+from jobs_core.upcasts import upcasted
 from jobs_core.wire import (
     AttemptInfo,
     Envelope,
@@ -26,8 +27,10 @@ from jobs_worker.outcomes import Fail, Retry
 from jobs_worker.process_pool import ProcessDied
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.queue import JobType
+    from jobs_core.queue import JobType, Queue, Upcast
     from jobs_core.scripts import Claimed
     from jobs_core.wire import Header, JobStateEntry
     from jobs_worker.routes import Route
@@ -36,7 +39,7 @@ MESSAGE_CAP = 2000
 STACK_CAP = 8000
 
 _encode_json = msgspec.json.Encoder().encode
-_decode_json = msgspec.json.Decoder(JsonValue).decode
+_encode_msgpack = msgspec.msgpack.Encoder().encode
 _NO_ENTRY = parse_state(None)
 # What stands for an envelope that was not, or cannot be, looked into: failed for good and kept.
 _BLANK = Envelope(encode_policy(Policy(1, Fixed(0), 0, Retention(), Retention(), 0)), b"null")
@@ -124,16 +127,34 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
     key = _complete_key(delivery.header.name, delivery.envelope.policy)
     info = b""
     if key[3] or key[2].count:
-        job = delivery.route.job if delivery.route is not None else None
-        info = _finish_info(delivery, "completed", run_us, worker, _encode(job, result), None)
+        if isinstance(result, Written):
+            written, codec = result.data, result.codec
+        else:
+            route = cast("Route", delivery.route)
+            written, codec = encode_result(route.queue, route.job, result)
+        info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
     return Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
 
 
-def _encode(job: JobType[object, object] | None, result: object) -> bytes:
-    if isinstance(result, msgspec.Raw):
-        # It comes from a process of ours, which checked it against the type.
-        return bytes(result)
-    return _encode_json(result) if job is None else job.encode_result(result)
+class Written(msgspec.Struct, frozen=True):
+    """A result that an executor process wrote, checked against its type; `codec` as in FinishInfo."""
+
+    data: bytes
+    codec: str | None
+
+
+def encode_result(
+    queue: Queue, job: JobType[object, object] | None, result: object
+) -> tuple[bytes, str | None]:
+    """Return a result as it is kept, and its codec. Raises PayloadError or PayloadTooLarge."""
+    form = queue.format if job is None else job.format
+    if job is not None:
+        data = job.encode_result(result)
+    elif form == "json":
+        data = _encode_json(result)
+    else:
+        data = _encode_msgpack(result)
+    return data, None if form == "json" else form
 
 
 @lru_cache(maxsize=4096)
@@ -155,11 +176,19 @@ class JobTimeout(Exception):
         super().__init__(f"ran longer than its timeout of {timeout_ms / 1000:g} s")
 
 
-def decode_payload(job: JobType[object, object] | None, data: bytes) -> object:
-    """Return the payload as its handler takes it; without a job type any JSON. Raises BadPayload."""
+def decode_payload(
+    job: JobType[object, object] | None, data: bytes, codec: str | None, upcasts: Sequence[Upcast] = ()
+) -> object:
+    """Return the payload as its handler takes it; without a job type whatever it holds.
+
+    `upcasts` lead from the version of the job to that of the handler. Raises BadPayload.
+    """
+    form = codec or "json"
     try:
-        return _decode_json(data) if job is None else job.decode(data)
-    except (PayloadError, msgspec.MsgspecError) as error:
+        if upcasts:
+            return upcasted(upcasts, upcasts[0].before.decode(data, form))
+        return decode_any(data, form) if job is None else job.decode(data, form)
+    except (PayloadError, PayloadTooLarge, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadPayload(str(error)) from error
 
 
@@ -275,7 +304,13 @@ def _clean(text: str) -> str:
 
 
 def _finish_info(  # noqa: PLR0917 - one for each job, so by position
-    delivery: Delivery, state: str, run_us: int, worker: str, result: bytes | None, error: ErrorInfo | None
+    delivery: Delivery,
+    state: str,
+    run_us: int,
+    worker: str,
+    result: bytes | None,
+    error: ErrorInfo | None,
+    codec: str | None = None,
 ) -> bytes:
     header, entry = delivery.header, delivery.entry
     return encode_finish(
@@ -296,5 +331,6 @@ def _finish_info(  # noqa: PLR0917 - one for each job, so by position
             error=error,
             metadata=delivery.envelope.metadata,
             tags=delivery.envelope.tags,
+            codec=codec,
         )
     )

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from jobs_core.upcasts import chain
 from jobs_core.wire import Progress, encode_progress
 from jobs_worker import logs
 from jobs_worker.context import JobContext
-from jobs_worker.delivery import decode_payload, describe, is_final
+from jobs_worker.delivery import decode_payload, describe, encode_result, is_final
 from jobs_worker.lineage import die_with_parent
 from jobs_worker.outcomes import Retry
 from jobs_worker.process_pool import JobOrder, JobReply
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _PROGRESS_EVERY = 0.1
 _decode_order = msgspec.msgpack.Decoder(JobOrder).decode
 _encode = msgspec.msgpack.Encoder().encode
-_encode_json = msgspec.json.Encoder().encode
 
 
 class _Channel:
@@ -84,7 +84,10 @@ def main() -> None:
 def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channel: _Channel) -> JobReply:
     try:
         spec = _handler(order, handlers)
-        payload = decode_payload(spec.job, order.payload)
+        steps = ()
+        if spec.job is not None and order.sent_name != order.wire_name:
+            steps = chain(spec.job.queue.upcasts, order.sent_name, (order.wire_name,))
+        payload = decode_payload(spec.job, order.payload, order.codec, steps)
         ctx = JobContext(
             job_id=order.job_id,
             queue=order.queue,
@@ -103,9 +106,8 @@ def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channe
         result = (
             asyncio.run(cast("Coroutine[object, object, object]", returned)) if spec.is_async else returned
         )
-        return JobReply(
-            "result", spec.job.encode_result(result) if spec.job is not None else _encode_json(result)
-        )
+        data, codec = encode_result(spec.queue, spec.job, result)
+        return JobReply("result", data, codec=codec)
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         told = describe(error)
         kind = "fail" if is_final(error) else "retry" if isinstance(error, Retry) else "error"

@@ -24,14 +24,19 @@ _log = logs.get("jobs.worker")
 
 
 class JobOrder(msgspec.Struct, array_like=True, frozen=True):
-    """What a process is told to run. `module` and `wire_name` name the handler; nothing of it comes from the job's data."""
+    """What a process is told to run. `module` and `wire_name` name the handler; nothing of it comes from the job's data.
+
+    `sent_name` is the name@version that the job was enqueued under, `codec` says how its payload is written.
+    """
 
     module: str
     queue: str
     wire_name: str
+    sent_name: str
     job_name: str
     job_id: str
     payload: bytes
+    codec: str | None
     attempt: int
     attempts: int
     fence: int
@@ -50,6 +55,7 @@ class JobReply(msgspec.Struct, array_like=True, frozen=True):
     message: str = ""
     stack: str = ""
     after_ms: int = 0
+    codec: str | None = None
 
 
 class ProcessDied(Exception):

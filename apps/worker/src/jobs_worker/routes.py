@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from jobs_core.discovery import Catalog, imported, load_features, processor_modules
 from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
-from jobs_core.queue import JobType, Queue
+from jobs_core.queue import JobType, Queue, Upcast
+from jobs_core.upcasts import chain
 from jobs_worker import logs
 from jobs_worker.processors import ProcessorSpec, specs_of
 
@@ -21,7 +23,10 @@ RunsIn = Literal["async", "thread", "process"]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One handler as a lane runs it. `job` None is the processor of a whole queue; `module` is where a process finds it again."""
+    """One handler as a lane runs it. `job` None is the processor of a whole queue; `module` is where a process finds it again.
+
+    `upcasts` lead from the payloads of an earlier version to those that the handler takes.
+    """
 
     queue: Queue
     job: JobType[object, object] | None
@@ -31,6 +36,7 @@ class Route(msgspec.Struct, frozen=True):
     concurrency: int | None
     module: str
     source: str
+    upcasts: tuple[Upcast, ...] = ()
 
     @property
     def wire_name(self) -> str:
@@ -87,7 +93,16 @@ def _of_queue(
         for (of, wire_name), route in chosen.items()
         if of == queue.name and wire_name not in missing
     }
-    return QueueRoutes(queue, named, named.pop("*", None), missing)
+    fallback = named.pop("*", None)
+    handled = named.keys() | missing.keys()
+    for start in queue.upcasts.keys() - named.keys() - missing.keys():
+        steps = chain(queue.upcasts, start, handled)
+        end = steps[-1].after.wire_name if steps else ""
+        if end in missing:
+            missing[start] = missing[end]
+        elif steps:
+            named[start] = replace(named[end], upcasts=steps)
+    return QueueRoutes(queue, named, fallback, missing)
 
 
 def load_routes(

@@ -7,8 +7,6 @@ from contextvars import copy_context
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, cast
 
-import msgspec
-
 from jobs_core.records import job_name
 from jobs_core.wire import ErrorInfo
 from jobs_worker.context import JobContext
@@ -16,6 +14,7 @@ from jobs_worker.delivery import (
     Delivery,
     JobTimeout,
     Settlement,
+    Written,
     completed,
     decode_payload,
     ended_with,
@@ -66,6 +65,7 @@ class Runner:
     async def run(self, delivery: Delivery, end: Callable[[Delivery, Settlement | None], None]) -> None:
         """Run the handler and tell `end` the settlement, or None for a delivery that the worker abandoned."""
         delivery.begun = True
+        envelope = delivery.envelope
         route: Route = delivery.route  # pyright: ignore[reportAssignmentType] - what has no route is not run
         if self._page is not None:
             self._page.running(self._queue, delivery.id)
@@ -75,7 +75,7 @@ class Runner:
             if route.runs_in == "process":
                 settlement = await self._in_process(delivery, started)
             else:
-                payload = decode_payload(route.job, delivery.envelope.payload)
+                payload = decode_payload(route.job, envelope.payload, envelope.codec, route.upcasts)
                 if route.runs_in == "thread":
                     result = await self._in_thread(delivery, payload)
                 elif delivery.policy.timeout_ms:
@@ -153,9 +153,11 @@ class Runner:
             module=route.module,
             queue=self._queue,
             wire_name=route.wire_name,
+            sent_name=header.name,
             job_name=job_name(header.name),
             job_id=delivery.id,
             payload=envelope.payload,
+            codec=envelope.codec,
             attempt=delivery.attempt,
             attempts=delivery.policy.attempts,
             fence=delivery.fence,
@@ -172,7 +174,7 @@ class Runner:
 
     def _settled(self, delivery: Delivery, reply: JobReply, run_us: int) -> Settlement:
         if reply.kind == "result":
-            return completed(delivery, msgspec.Raw(reply.data), run_us, self._worker)
+            return completed(delivery, Written(reply.data, reply.codec), run_us, self._worker)
         error = ErrorInfo(type=reply.error_type, message=reply.message, stack=reply.stack)
         return failed_or_retried(
             delivery,

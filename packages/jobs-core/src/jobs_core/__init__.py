@@ -34,9 +34,10 @@ from jobs_core.errors import (
     WrongState,
 )
 from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
-from jobs_core.payloads import JsonValue
+from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
 from jobs_core.states import Priority, State
+from jobs_core.upcasts import upcast
 
 __all__ = [
     "HEAVY",
@@ -52,6 +53,7 @@ __all__ = [
     "Executor",
     "Exponential",
     "Fixed",
+    "Format",
     "JobCancelled",
     "JobExpired",
     "JobFailed",
@@ -87,4 +89,5 @@ __all__ = [
     "UnknownJob",
     "UnknownQueue",
     "WrongState",
+    "upcast",
 ]

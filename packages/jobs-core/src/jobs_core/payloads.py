@@ -1,4 +1,4 @@
-"""Payloads and results: typed values in Python, checked JSON on the wire."""
+"""Payloads and results: typed values in Python, checked JSON or msgpack on the wire."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -29,10 +29,14 @@ from msgspec import inspect
 
 from jobs_core.errors import PayloadError, PayloadTooLarge
 
-__all__ = ["MAX_BYTES", "WARN_BYTES", "Codec", "JsonValue"]
+__all__ = ["FORMATS", "MAX_BYTES", "WARN_BYTES", "Format", "JsonValue", "Serializer", "decode_any"]
 
 MAX_BYTES = 1024 * 1024
 WARN_BYTES = 100 * 1024
+
+Format: TypeAlias = Literal["json", "msgpack"]
+"""How payloads and results are written: `json`, the default, or `msgpack`, which keeps bytes as they are."""
+FORMATS: tuple[Format, ...] = ("json", "msgpack")
 
 if TYPE_CHECKING:
     JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
@@ -46,63 +50,104 @@ T = TypeVar("T")
 _log = logging.getLogger("jobs_core")
 _encode = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
+_decode_json = msgspec.json.Decoder(JsonValue).decode
+_decode_msgpack = msgspec.msgpack.Decoder().decode
 # A double whose exponent is all ones; bytes that only look like one cost a walk, nothing more.
 _has_odd_float = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]").search
 _MISFIT = re.compile(r"(.*) - at `(key in )?(\$.*?)`", re.DOTALL).fullmatch
 
 
-class Codec(Generic[T]):
-    """Encodes the payloads, or the results, of one job type and checks that they fit its type.
+class Serializer(Generic[T]):
+    """Writes and reads the payloads, or the results, of one job type and checks that they fit its type.
 
     A msgspec Struct does not check its fields when it is made, so what was encoded is decoded again as the
     declared type: that sees all that a worker would see, and costs about a microsecond.
     """
 
-    __slots__ = ("_classes", "_decode", "_exact", "_hides_nan", "_warned", "job", "queue", "what")
+    __slots__ = (
+        "_classes",
+        "_decode",
+        "_decoders",
+        "_encode",
+        "_exact",
+        "_form",
+        "_hides_nan",
+        "_warned",
+        "job",
+        "queue",
+        "what",
+    )
 
-    def __init__(self, declared: type[T] | object, *, queue: str, job: str, what: str) -> None:
+    def __init__(
+        self, declared: type[T] | object, *, queue: str, job: str, what: str, form: Format = "json"
+    ) -> None:
         """Prepare for the declared type. Raises `TypeError` where JSON or msgspec cannot carry it."""
         self.queue = queue
         self.job = job
         self.what = what
-        self._decode = msgspec.json.Decoder(cast("type[T]", declared)).decode
+        self._form: Format = form
         self._exact = cast("type[T]", declared)
+        self._decoders: dict[str, Callable[[bytes | bytearray | memoryview], T]] = {}
+        self._decode = self._decoder(form)
+        self._encode = _encode if form == "json" else _encode_msgpack
         self._classes = _classes(declared)
-        self._hides_nan = _hides_nan(declared)
+        # Also for msgpack: what people look at is JSON.
+        self._hides_nan = _hides_nan(declared) and form == "json"
         self._warned = False
 
-    def encode(self, value: T) -> bytes:
-        """Return the value as JSON. Raises `PayloadError` or `PayloadTooLarge`."""
+    def encode(self, value: T, *, capped: bool = True) -> bytes:
+        """Return the value as bytes of the format. Raises `PayloadError` or `PayloadTooLarge`.
+
+        `capped` False leaves the size to who makes other bytes of them (`check_size`).
+        """
         if type(value) is not self._exact and self._classes and not isinstance(value, self._classes):
             self._refuse("$", f"expected {_name(self._exact)}, got {_name(type(value))}")
         try:
-            data = _encode(value)
+            data = self._encode(value)
         # An object's own __str__ or property may raise anything, but these are what msgspec raises itself.
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            self._refuse("$", f"it cannot be written as JSON: {error}", error)
-        if len(data) > WARN_BYTES:
-            self._check_size(len(data))
+            written = "JSON" if self._form == "json" else self._form
+            self._refuse("$", f"it cannot be written as {written}: {error}", error)
+        if capped and len(data) > WARN_BYTES:
+            self.check_size(len(data))
         # msgspec writes NaN and infinity as null, which is a value of its own where null is allowed.
         if self._hides_nan and b"null" in data:
             self._check_finite(value)
         try:
             self._decode(data)
         except msgspec.MsgspecError as error:
-            self._check_finite(value)
+            if self._form == "json":
+                self._check_finite(value)
             self._refuse(*_misfit(error), error)
         return data
 
-    def decode(self, data: bytes | bytearray | memoryview) -> T:
-        """Return the value that the JSON holds. Raises `PayloadError`."""
+    def decode(self, data: bytes | bytearray | memoryview, form: str | None = None) -> T:
+        """Return the value that the bytes hold; `form` is the format they are in, by default the declared one.
+
+        Raises `PayloadError`.
+        """
+        decode = self._decode if form is None or form == self._form else self._decoder(form)
         try:
-            return self._decode(data)
+            return decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._refuse(*_misfit(error), error)
+
+    def _decoder(self, form: str) -> Callable[[bytes | bytearray | memoryview], T]:
+        known = self._decoders.get(form)
+        if known is None:
+            if form not in FORMATS:
+                self._refuse("$", f"it is written as {form!r}, which this version does not read")
+            of = msgspec.json.Decoder if form == "json" else msgspec.msgpack.Decoder
+            known = self._decoders[form] = of(self._exact).decode
+        return known
 
     def _refuse(self, path: str, reason: str, cause: BaseException | None = None) -> NoReturn:
         raise PayloadError(self.queue, self.job, path, reason, what=self.what) from cause
 
-    def _check_size(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
+        """Refuse what is over the cap, and warn once of what is large. Raises `PayloadTooLarge`."""
+        if size <= WARN_BYTES:
+            return
         if size > MAX_BYTES:
             raise PayloadTooLarge(self.queue, self.job, size, MAX_BYTES, what=self.what)
         if not self._warned:
@@ -125,6 +170,18 @@ class Codec(Generic[T]):
             pass
         for path, number in _not_finite(msgspec.to_builtins(value), "$"):
             self._refuse(path, f"{number} is not a JSON number")
+
+
+def decode_any(data: bytes, form: str) -> JsonValue:
+    """Return what the bytes hold, whatever its type; msgpack may hold bytes and times besides what JSON does.
+
+    Raises `msgspec.MsgspecError`, `UnicodeDecodeError` or `RecursionError`; ValueError for an unknown format.
+    """
+    if form == "json":
+        return _decode_json(data)
+    if form == "msgpack":
+        return cast("JsonValue", _decode_msgpack(data))
+    raise ValueError(f"it is written as {form!r}, which this version does not read")
 
 
 def _misfit(error: Exception) -> tuple[str, str]:

@@ -9,7 +9,7 @@ Both are plain values: nothing is registered anywhere, and discovery finds them 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from hashlib import sha256
 from types import FrameType, MappingProxyType
@@ -21,7 +21,7 @@ from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.names import check_job_name, check_queue_name
 from jobs_core.options import DefaultJobOptions, Merged, as_priority, check_options
-from jobs_core.payloads import Codec, JsonValue
+from jobs_core.payloads import FORMATS, Format, JsonValue, Serializer
 from jobs_core.states import Priority
 
 __all__ = [
@@ -88,6 +88,16 @@ class QueueOptions(TypedDict, total=False):
     strict: bool
     priority_offsets: Mapping[Priority, Duration] | None
     default_job_options: DefaultJobOptions | None
+    format: Format
+
+
+class Upcast(msgspec.Struct, frozen=True):
+    """A step from one version of a job's payload to a later one, as `upcast` declares it."""
+
+    before: JobType[object, object]
+    after: JobType[object, object]
+    convert: Callable[[object], object]
+    source: str
 
 
 class Queue:
@@ -108,6 +118,7 @@ class Queue:
     strict: Final[bool]
     offsets_ms: Final[tuple[int, int, int, int, int]]
     default_job_options: Final[DefaultJobOptions]
+    format: Final[Format]
     source: Final[str]
     module: Final[str]
 
@@ -125,11 +136,13 @@ class Queue:
         strict: bool = False,
         priority_offsets: Mapping[Priority, Duration] | None = None,
         default_job_options: DefaultJobOptions | None = None,
+        format: Format = "json",  # noqa: A002 - the word of the declaration
     ) -> None:
         """Declare a queue; what is not given comes from the profile. Raises `OptionError`.
 
         `lock_duration` is how long a worker child may be silent before its jobs count as stalled,
-        `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs.
+        `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs,
+        `format` how payloads and results are written.
         """
         defaults = profile or _PLAIN
         self.name = check_queue_name(name)
@@ -149,10 +162,12 @@ class Queue:
         self.strict = _flag("strict", strict)
         self.offsets_ms = _offsets(priority_offsets or {})
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
+        self.format = _checked_format(format)
         self.module, self.source = _where(inspect.currentframe())
         self._versions: dict[str, JobType[object, object]] = {}
         self._latest: dict[str, JobType[object, object]] = {}
         self._dynamic: dict[str, JobType[JsonValue, JsonValue]] = {}
+        self._upcasts: dict[str, Upcast] = {}
         self._sealed = True
 
     @property
@@ -172,7 +187,13 @@ class Queue:
 
     @overload
     def job(
-        self, name: str, payload: type[P], *, version: int = 1, **options: Unpack[DefaultJobOptions]
+        self,
+        name: str,
+        payload: type[P],
+        *,
+        version: int = 1,
+        format: Format | None = None,
+        **options: Unpack[DefaultJobOptions],
     ) -> JobType[P, None]: ...
     @overload
     def job(
@@ -182,6 +203,7 @@ class Queue:
         result: type[R],
         *,
         version: int = 1,
+        format: Format | None = None,
         **options: Unpack[DefaultJobOptions],
     ) -> JobType[P, R]: ...
     def job(
@@ -191,16 +213,19 @@ class Queue:
         result: type[R] | None = None,
         *,
         version: int = 1,
+        format: Format | None = None,  # noqa: A002 - the word of the declaration
         **options: Unpack[DefaultJobOptions],
     ) -> JobType[P, R] | JobType[P, None]:
         """Declare a job of this queue and return it; declaring it alike again returns the same one.
+
+        `format` is how payload and result are written, by default as the queue says.
 
         Raises `DeclarationError` for a type that JSON cannot carry and for a second, different declaration of
         the name and version, `OptionError` for a wrong option.
         """
         _, source = _where(inspect.currentframe())
         made: JobType[P, R] = JobType(
-            self, name, payload, result, version=version, options=options, source=source
+            self, name, payload, result, version=version, form=format, options=options, source=source
         )
         known = self._versions.get(made.wire_name)
         if known is not None:
@@ -217,6 +242,24 @@ class Queue:
         if name not in self._latest or self._latest[name].version < version:
             self._latest[name] = declared
         return made
+
+    @property
+    def upcasts(self) -> Mapping[str, Upcast]:
+        """Return the declared steps between versions of payloads, by the `name@version` they start from."""
+        return MappingProxyType(self._upcasts)
+
+    def add_upcast(self, step: Upcast) -> None:
+        """Take a step that `upcast` checked. Raises `DeclarationError` where another starts there already."""
+        start = step.before.wire_name
+        known = self._upcasts.setdefault(start, step)
+        if known is not step and _same_function(known.convert, step.convert):
+            # Its module is run a second time, as `python -m` does.
+            self._upcasts[start] = step
+        elif known is not step:
+            raise DeclarationError(
+                step.source,
+                f"{self.name}/{start} already has an upcaster, in {known.source}; keep one of them",
+            )
 
     def dynamic_job(self, name: str) -> JobType[JsonValue, JsonValue]:
         """Return a job that no code declares: payload and result are any JSON.
@@ -258,6 +301,7 @@ class Queue:
             "executor": self.executor,
             "strict": self.strict,
             "offsets_ms": self.offsets_ms,
+            "format": self.format,
             **{f"default_job_options.{option}": value for option, value in self.default_job_options.items()},
         }
 
@@ -291,6 +335,7 @@ class JobType(Generic[P, R]):
     payload_type: Final[type[P]]
     result_type: Final[type[R] | None]
     options: Final[DefaultJobOptions]
+    format: Final[Format]
     levels: Final[tuple[Mapping[str, object], ...]]
     merged: Final[dict[int, Merged]]
     source: Final[str]
@@ -303,6 +348,7 @@ class JobType(Generic[P, R]):
         result: object = None,
         *,
         version: int = 1,
+        form: Format | None = None,
         options: DefaultJobOptions | None = None,
         source: str = "",
     ) -> None:
@@ -311,6 +357,7 @@ class JobType(Generic[P, R]):
         self.name = check_job_name(name)
         self.version = _whole("version", version, 1, _MAX_VERSION)
         self.wire_name = f"{name}@{version}"
+        self.format = queue.format if form is None else _checked_format(form)
         self.payload_type = cast("type[P]", payload)
         self.result_type = cast("type[R] | None", result)
         self.options = cast("DefaultJobOptions", check_options(options or {}))
@@ -322,8 +369,8 @@ class JobType(Generic[P, R]):
             if level
         )
         self.merged = {}
-        self._payload: Codec[P] = self._codec(payload, "payload")
-        self._result: Codec[R] = self._codec(JsonValue if result is None else result, "result")
+        self._payload: Serializer[P] = self._serializer(payload, "payload")
+        self._result: Serializer[R] = self._serializer(JsonValue if result is None else result, "result")
 
     @property
     def declares_result(self) -> bool:
@@ -337,31 +384,38 @@ class JobType(Generic[P, R]):
             "name": self.wire_name,
             "payload": self.payload_type,
             "result": self.result_type,
+            "format": self.format,
             **self.options,
         }
 
     def encode(self, payload: P) -> bytes:
-        """Return a payload as JSON.
+        """Return a payload as bytes of its format.
 
         Raises `PayloadError` with the JSON path where it does not fit its type, `PayloadTooLarge` over 1 MiB.
         """
         return self._payload.encode(payload)
 
-    def decode(self, data: bytes) -> P:
-        """Return the payload that the JSON holds. Raises `PayloadError`."""
-        return self._payload.decode(data)
+    def decode(self, data: bytes, form: str | None = None) -> P:
+        """Return the payload that bytes hold; `form` is their format, by default the declared one.
+
+        Raises `PayloadError`.
+        """
+        return self._payload.decode(data, form)
 
     def encode_result(self, result: R) -> bytes:
-        """Return a result as JSON; without a declared type anything that JSON carries. Raises as `encode`."""
+        """Return a result as bytes of its format; without a declared type anything that JSON carries.
+
+        Raises as `encode`.
+        """
         return self._result.encode(result)
 
-    def decode_result(self, data: bytes) -> R:
-        """Return the result that the JSON holds. Raises `PayloadError`."""
-        return self._result.decode(data)
+    def decode_result(self, data: bytes, form: str | None = None) -> R:
+        """Return the result that bytes hold; `form` is their format. Raises `PayloadError`."""
+        return self._result.decode(data, form)
 
-    def _codec(self, declared: type[T] | object, what: str) -> Codec[T]:
+    def _serializer(self, declared: type[T] | object, what: str) -> Serializer[T]:
         try:
-            return Codec(declared, queue=self.queue.name, job=self.name, what=what)
+            return Serializer(declared, queue=self.queue.name, job=self.name, what=what, form=self.format)
         # Annotations are resolved here for the first time: a name that is missing shows as NameError.
         except (TypeError, ValueError, NameError, AttributeError) as error:
             raise DeclarationError(
@@ -396,6 +450,10 @@ def _said(declaration: Mapping[str, object], option: str) -> str:
     return repr(declaration[option]) if option in declaration else "not given"
 
 
+def _same_function(one: Callable[..., object], other: Callable[..., object]) -> bool:
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
 def _where(frame: FrameType | None) -> tuple[str, str]:
     """Return module and `path:line` of the code that called the function whose frame this is."""
     caller = frame.f_back if frame else None
@@ -410,6 +468,12 @@ def _checked_profile(profile: Profile | None) -> Profile | None:
             "profile", profile.name, "its name must be light, medium or heavy: workers go by it"
         )
     return profile
+
+
+def _checked_format(form: Format) -> Format:
+    if form not in FORMATS:
+        raise OptionError("format", form, f"it must be {' or '.join(FORMATS)}")
+    return form
 
 
 def _checked_executor(executor: Executor) -> Executor:

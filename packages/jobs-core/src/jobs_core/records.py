@@ -10,7 +10,7 @@ import msgspec
 
 from jobs_core.keys import big_key
 from jobs_core.options import MetaValue, decode_policy
-from jobs_core.payloads import JsonValue
+from jobs_core.payloads import JsonValue, decode_any
 from jobs_core.scripts import MAX_ITEMS, Located
 from jobs_core.states import Priority, State
 from jobs_core.wire import (
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from jobs_core.scripts import Scripts
     from jobs_core.wire import FinishInfo
-
-_decode_json = msgspec.json.Decoder(JsonValue).decode
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +156,7 @@ def _from_info(queue: str, job_id: str, info: FinishInfo) -> JobRecord:
         finished_at=_time(info.started_ms + info.run_us / 1000),
         wait_ms=info.wait_us / 1000,
         run_ms=info.run_us / 1000,
-        result=_decode_json(info.result) if info.result else None,
+        result=_shown(info.result, info.codec) if info.result else None,
         failed_reason=failure_text(info.error),
         metadata=info.metadata or {},
         tags=info.tags or (),
@@ -189,7 +187,7 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
         id=job_id,
         queue=queue,
         name=job_name(header.name),
-        payload=_decode_json(envelope.payload),
+        payload=_shown(envelope.payload, envelope.codec),
         state=State(found.state),
         priority=Priority(header.priority).name.lower(),
         progress=_progress(found.progress),
@@ -202,11 +200,20 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
         finished_at=_time(finished_ms) if finished_ms is not None else None,
         wait_ms=wait_ms,
         run_ms=run_ms,
-        result=_decode_json(info.result) if info is not None and info.result else None,
+        result=_shown(info.result, info.codec) if info is not None and info.result else None,
         failed_reason=reason,
         metadata=envelope.metadata or {},
         tags=envelope.tags or (),
     )
+
+
+def _shown(data: bytes, codec: str | None) -> JsonValue:
+    """Return a payload or result as JSON shows it: the bytes of a msgpack one in base64, its times as text."""
+    try:
+        value = decode_any(data, codec or "json")
+        return value if codec is None else cast("JsonValue", msgspec.to_builtins(value, str_keys=True))
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        return {"$unreadable": str(error), "bytes": len(data)}
 
 
 def _progress(packed: bytes) -> float | Progress | None:

@@ -34,13 +34,17 @@ _STATE = struct.Struct(">IIIBQ")
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What travels with a job besides its header; `policy` is the encoded Policy decided at enqueue."""
+    """What travels with a job besides its header; `policy` is the encoded Policy decided at enqueue.
+
+    `codec` says how the payload is written, None being plain JSON.
+    """
 
     policy: bytes
     payload: bytes
     metadata: dict[str, MetaValue] | None = None
     tags: tuple[str, ...] | None = None
     trace: dict[str, str] | None = None
+    codec: str | None = None
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -88,7 +92,7 @@ class AttemptInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class FinishInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What is told of a job after it ended, while its result or the job itself is kept.
 
-    Times in ms and us of the server's clock.
+    Times in ms and us of the server's clock; `codec` says how the result is written, None being plain JSON.
     """
 
     state: str
@@ -107,6 +111,7 @@ class FinishInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     error: ErrorInfo | None = None
     metadata: dict[str, MetaValue] | None = None
     tags: tuple[str, ...] | None = None
+    codec: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -5,7 +5,7 @@ from typing import assert_type
 
 from msgspec import Struct
 
-from jobs_core import LIGHT, Exponential, JobOptions, JobType, Keep, Priority, Queue
+from jobs_core import LIGHT, Exponential, JobOptions, JobType, Keep, Priority, Queue, upcast
 from jobs_core.options import resolve
 
 
@@ -58,6 +58,18 @@ def declarations() -> None:
     Exponential(1.0, 60)  # pyright: ignore[reportCallIssue]
     Exponential("1s")  # pyright: ignore[reportArgumentType]
     Keep(5)  # pyright: ignore[reportCallIssue]
+
+
+def upcasts() -> None:
+    """Lead from or to another type than is declared."""
+    upcast(SEND, COUNT)(lambda old: EmailReceipt(sent=bool(old.to)))  # pyright: ignore[reportArgumentType]
+
+    @upcast(COUNT, SEND)  # pyright: ignore[reportArgumentType]
+    def _(old: SendEmail) -> SendEmail:
+        return old
+
+    upcast(SEND, "send-email@2")  # pyright: ignore[reportArgumentType]
+    Queue("q", format="xml")  # pyright: ignore[reportArgumentType]
 
 
 def options() -> None:

@@ -20,6 +20,7 @@ from jobs_core import (
     Linear,
     Priority,
     Queue,
+    upcast,
 )
 from jobs_core.options import resolve
 
@@ -63,6 +64,14 @@ COUNTS = Queue("counts", profile=HEAVY).job("count", dict[str, int], list[str], 
 ORDER = EMAIL.job("order", Order, int, metadata={"created_by": "system", "n": 1, "x": None}, priority="high")
 PLAIN = EMAIL.dynamic_job("anything")
 
+
+@upcast(EMAIL.job("note", Order), NOTE)
+def to_note(old: Order) -> SendEmail:
+    """Bring an early note to the version of now."""
+    return SendEmail(to=str(old["number"]))
+
+
+assert_type(to_note({"number": 1}), SendEmail)
 assert_type(SEND, JobType[SendEmail, EmailReceipt])
 assert_type(NOTE, JobType[SendEmail, None])
 assert_type(COUNTS, JobType[dict[str, int], list[str]])

@@ -125,7 +125,7 @@ class JobHandle(Generic[R]):
         info = parse_finish(found.info)
         match info.state if info is not None else found.state:
             case State.COMPLETED if info is not None and info.result is not None:
-                return self._job_type.decode_result(info.result)
+                return self._job_type.decode_result(info.result, info.codec or "json")
             case State.COMPLETED:
                 raise ResultNotKept(self.queue, self.id)
             case State.CANCELLED:

@@ -271,7 +271,10 @@ class Producer:
             if len(self._heads) >= _RECORD_HEADS:
                 self._heads.clear()
             head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
-        envelope = encode_envelope(Envelope(resolved.policy, data, resolved.metadata, resolved.tags))
+        codec = None if job_type.format == "json" else job_type.format
+        envelope = encode_envelope(
+            Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec)
+        )
         own = resolved.job_id is not None
         item = Item(
             resolved.job_id or new_job_id(),
