@@ -70,8 +70,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         ids: list[str] = []
         size = at = 0
         while at < len(jobs):
-            end = at + 5 + 2 * int(jobs[at])
-            ids += jobs[at + 5 : end : 2]
+            end = at + 6 + 2 * int(jobs[at])
+            ids += jobs[at + 6 : end : 2]
             size += sum(map(len, jobs[at + 6 : end : 2]))
             at = end
         calls.append(ids)

@@ -13,6 +13,7 @@ from tests.support.waiting import until
 from jobs_core.errors import ConnectionFailed, JobsError, OptionError, OutcomeUnknown, Overloaded
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
+from jobs_core.wire import Verdict
 from jobs_producer import JobHandle, Producer
 from jobs_producer._lane import BUFFER_BYTES, BUFFER_JOBS, Buffer
 from jobs_producer._submission import Call
@@ -311,7 +312,7 @@ async def test_an_unexpected_error_stops_nobody_else(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     original, broken = Call.send, [1]
 
-    async def send(self: Call, scripts: Scripts, deadline: float) -> bytes:
+    async def send(self: Call, scripts: Scripts, deadline: float) -> list[Verdict]:
         if broken:
             raise ZeroDivisionError(broken.pop())
         return await original(self, scripts, deadline)

@@ -13,6 +13,8 @@
     - ConnectionFailed: the server could not be reached, nothing was applied
     - OutcomeUnknown: the connection broke on the way, the call may have been applied
     - Overloaded: the producer's buffer is full
+    - QueueFull: the queue holds as many jobs as its max_depth allows
+    - DuplicateJob: a job with the same unique key is there, and on_conflict is error
     - JobNotFound: no job has the id
     - WrongState: the job is not in a state that allows the call
     - ResultError: a job has no result to give
@@ -37,6 +39,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionFailed",
     "DeclarationError",
+    "DuplicateJob",
     "JobCancelled",
     "JobExpired",
     "JobFailed",
@@ -49,6 +52,7 @@ __all__ = [
     "OwnerGone",
     "PayloadError",
     "PayloadTooLarge",
+    "QueueFull",
     "ResultError",
     "ResultExpired",
     "ResultNotKept",
@@ -266,6 +270,36 @@ class Overloaded(JobsError):
         super().__init__(
             f"The producer holds {waiting:,} unsent jobs, so one for queue {queue!r} was not taken. "
             f"Enqueue fewer at once, use enqueue_many, or raise enqueue_timeout."
+        )
+
+
+class QueueFull(JobsError):
+    """The queue holds as many jobs that have not run yet as its `max_depth` allows; the job was not added."""
+
+    code = "queue_full"
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        super().__init__(
+            f"Queue {queue!r} is full: as many jobs as its max_depth allows have not run yet. Nothing was "
+            f"added; enqueue again later, or wait for room with when_full='wait'."
+        )
+
+
+class DuplicateJob(JobsError):
+    """A job with the same unique key is there, and `on_conflict` is `error`; the new one was not added.
+
+    `job_id` is the job that is there.
+    """
+
+    code = "duplicate_job"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        self.queue = queue
+        self.job_id = job_id
+        super().__init__(
+            f"Job {job_id!r} of queue {queue!r} has the same unique key. Nothing was added; await that job, or "
+            f"enqueue again when it let go of its key."
         )
 
 

@@ -207,7 +207,7 @@ class Scripts:
     ) -> bytes:
         """Add jobs, as `pack_drafts` packs them.
 
-        Returns b"1" (created) or b"0" (known already) for each.
+        Returns what became of each, for `parse_verdicts`.
         """
         return cast("bytes", await self._run("enqueue", queue, (session, seq, *jobs), deadline))
 

@@ -137,7 +137,8 @@ _decode_attempt = msgspec.msgpack.Decoder(AttemptInfo).decode
 class Draft(msgspec.Struct):
     """A new job as its producer sends it: the record without stamp and due, which are the server's.
 
-    `lead` is the header's first four bytes, `name` is name@version, `body` the record from byte 21 on.
+    `lead` is the header's first four bytes, `name` is name@version, `body` the record from byte 21 on. `options`
+    is what the server decides by when it takes the job, as `k=v,…`; empty for nearly all jobs.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Draft(msgspec.Struct):
     body: bytes
     delay_ms: int = 0
     run_at_ms: int = 0
+    options: str = ""
 
 
 class RecordHead:
@@ -167,9 +169,12 @@ class RecordHead:
             lead = self._leads[key] = bytes((VERSION, flags, 0, priority))
         return lead
 
-    def body(self, envelope: bytes) -> bytes:
-        """Return a record from byte 21 on."""
-        return b"".join((self._lengths, len(envelope).to_bytes(4, "big"), self.name, envelope))
+    def body(self, envelope: bytes, *, key: bytes = b"", unique: bytes = b"") -> bytes:
+        """Return a record from byte 21 on; key and unique key are for jobs whose flags say so."""
+        lengths = self._lengths
+        if key or unique:
+            lengths = _FIXED.pack(0, 0, 0, 0, 0, 0, len(self.name), len(key), len(unique), 0, 0)[20:32]
+        return b"".join((lengths, len(envelope).to_bytes(4, "big"), self.name, key, unique, envelope))
 
 
 def pack_drafts(drafts: Sequence[Draft]) -> list[Encodable]:
@@ -177,6 +182,7 @@ def pack_drafts(drafts: Sequence[Draft]) -> list[Encodable]:
     packed: list[Encodable] = []
     lead = name = b""
     delay_ms = run_at_ms = -1
+    options = ""
     count_at = 0
     for draft in drafts:
         if (
@@ -184,16 +190,44 @@ def pack_drafts(drafts: Sequence[Draft]) -> list[Encodable]:
             or draft.name != name
             or draft.delay_ms != delay_ms
             or draft.run_at_ms != run_at_ms
+            or draft.options != options
         ):
             lead, name, delay_ms, run_at_ms = draft.lead, draft.name, draft.delay_ms, draft.run_at_ms
+            options = draft.options
             if packed:
-                packed[count_at] = (len(packed) - count_at - 5) // 2
+                packed[count_at] = (len(packed) - count_at - 6) // 2
             count_at = len(packed)
-            packed += (0, lead, name, delay_ms, run_at_ms)
+            packed += (0, lead, name, delay_ms, run_at_ms, options)
         packed += (draft.id, draft.body)
     if packed:
-        packed[count_at] = (len(packed) - count_at - 5) // 2
+        packed[count_at] = (len(packed) - count_at - 6) // 2
     return packed
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What became of a new job, as one character, and the id of the job that stands for it ("": its own)."""
+
+    sign: str
+    survivor: str = ""
+
+
+_SIGNS = {byte: Verdict(chr(byte)) for byte in b"10srekxf"}
+_SURVIVED = frozenset(b"srekx")
+
+
+def parse_verdicts(reply: bytes) -> list[Verdict]:
+    """Return what the enqueue script says of each job, in order.
+
+    `1` created, `0` its own id was known, `s` skipped, `r` replaced, `e` extended, `k` kept as the pending one, `x` a
+    conflict that is an error, `f` the queue is full.
+    """
+    signs, newline, rest = reply.partition(b"\n")
+    if not newline:
+        return [_SIGNS[sign] for sign in signs]
+    survivors = iter(rest.split(b"\n"))
+    return [
+        Verdict(chr(sign), next(survivors).decode()) if sign in _SURVIVED else _SIGNS[sign] for sign in signs
+    ]
 
 
 _names: dict[bytes, str] = {}

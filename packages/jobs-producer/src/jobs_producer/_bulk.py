@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -19,11 +19,20 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 import msgspec
 
-from jobs_core.errors import JobsError, OptionError, OutcomeUnknown, PayloadError, PayloadTooLarge
+from jobs_core.errors import (
+    DuplicateJob,
+    JobsError,
+    OptionError,
+    OutcomeUnknown,
+    PayloadError,
+    PayloadTooLarge,
+    QueueFull,
+)
 from jobs_core.options import JobOptions
 
 if TYPE_CHECKING:
     from jobs_producer._lane import Item
+    from jobs_producer._submission import Outcome
 
 P = TypeVar("P")
 Progress = Callable[[int, int | None], None]
@@ -44,24 +53,32 @@ class BulkItem(msgspec.Struct, Generic[P], frozen=True):
 class ItemOutcome(msgspec.Struct, frozen=True):
     """What became of one item.
 
-    `created`, `known` (its own id was taken), `rejected` (it does not fit, and was not sent), and where the
-    server went away `unsent` (nothing was applied) or `unknown` (it may have been); `error` says why.
+    `created`, `known` (its own id was taken), `rejected` (it does not fit, and was not sent); where a job with its
+    unique key is there, `skipped`, `replaced`, `extended` or `kept`, then `id` is that of the job which stands for
+    it, or `duplicate` (an error); `full` (the queue took no more); and where the server went away `unsent` (nothing
+    was applied) or `unknown` (it may have been). `error` says why.
     """
 
     index: int
-    outcome: Literal["created", "known", "rejected", "unsent", "unknown"]
+    outcome: Outcome | Literal["rejected", "duplicate", "full", "unsent", "unknown"]
     id: str = ""
     error: JobsError | None = None
 
 
 class BulkSummary(msgspec.Struct, frozen=True):
-    """What became of all items; `errors` holds the first 100 rejections."""
+    """What became of all items; `errors` holds the first 100 that were rejected, duplicates, or met a full queue."""
 
     total: int
     created: int
     known: int
     rejected: int
     errors: tuple[ItemOutcome, ...]
+    skipped: int = 0
+    replaced: int = 0
+    extended: int = 0
+    kept: int = 0
+    duplicate: int = 0
+    full: int = 0
 
 
 class BulkInterrupted(JobsError):
@@ -110,18 +127,24 @@ class Bulk(Generic[P]):
         return self._summary().__await__()
 
     async def _summary(self) -> BulkSummary:
-        counts = {"created": 0, "known": 0, "rejected": 0, "unsent": 0, "unknown": 0}
+        counts: Counter[str] = Counter()
         errors: list[ItemOutcome] = []
         async for outcome in self:
             counts[outcome.outcome] += 1
             if outcome.error is not None and len(errors) < _KEPT_ERRORS:
                 errors.append(outcome)
         return BulkSummary(
-            total=sum(counts.values()),
+            total=counts.total(),
             created=counts["created"],
             known=counts["known"],
             rejected=counts["rejected"],
             errors=tuple(errors),
+            skipped=counts["skipped"],
+            replaced=counts["replaced"],
+            extended=counts["extended"],
+            kept=counts["kept"],
+            duplicate=counts["duplicate"],
+            full=counts["full"],
         )
 
     async def __aiter__(self) -> AsyncIterator[ItemOutcome]:
@@ -179,12 +202,16 @@ async def _outcome(taken: Item | JobsError, index: int) -> ItemOutcome:
         rejected = isinstance(taken, _REJECTIONS)
         return ItemOutcome(index, "rejected" if rejected else "unsent", error=taken)
     try:
-        created = await taken.future
+        outcome = await taken.future
     except OutcomeUnknown as error:
         return ItemOutcome(index, "unknown", id=taken.id, error=error)
+    except QueueFull as error:
+        return ItemOutcome(index, "full", error=error)
+    except DuplicateJob as error:
+        return ItemOutcome(index, "duplicate", id=error.job_id, error=error)
     except JobsError as error:
         return ItemOutcome(index, "unsent", id=taken.id, error=error)
-    return ItemOutcome(index, "created" if created else "known", id=taken.id)
+    return ItemOutcome(index, outcome, id=taken.id)
 
 
 async def _each(items: Iterable[P] | AsyncIterable[P]) -> AsyncGenerator[P, None]:

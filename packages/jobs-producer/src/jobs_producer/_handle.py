@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeVar, cast
 
 from jobs_core.errors import (
     ConfigurationError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobs_core.records import JobRecord
     from jobs_core.scripts import Located, Scripts
     from jobs_producer._inbox import Inbox
+    from jobs_producer._submission import Outcome
 
 R = TypeVar("R")
 _STATES = frozenset(str(state) for state in State)
@@ -69,9 +70,14 @@ class Link:
 
 
 class JobHandle(Generic[R]):
-    """A typed handle on one job. `created` is False where its own id was known and nothing was added."""
+    """A typed handle on one job.
 
-    __slots__ = ("__weakref__", "_job_type", "_link", "_policy", "created", "id")
+    `outcome` says what the enqueue did: `created`, `known` (its own id was known), or that a job with the same
+    unique key stands for it: `skipped`, `replaced`, `extended`, `kept`; "" where the handle was made otherwise. `id`
+    is that of the job which is there now.
+    """
+
+    __slots__ = ("__weakref__", "_job_type", "_link", "_policy", "id", "outcome")
 
     def __init__(
         self,
@@ -79,15 +85,20 @@ class JobHandle(Generic[R]):
         job_type: JobType[object, R],
         job_id: str,
         *,
-        created: bool = False,
+        outcome: Outcome | Literal[""] = "",
         policy: bytes = b"",
     ) -> None:
         """Made by the producer; `policy` is that of the call which enqueued the job."""
         self.id = job_id
-        self.created = created
+        self.outcome = outcome
         self._job_type = job_type
         self._link = link
         self._policy = policy
+
+    @property
+    def created(self) -> bool:
+        """Whether this call added the job."""
+        return self.outcome == "created"
 
     @property
     def queue(self) -> str:

@@ -17,8 +17,8 @@ from jobs_core.errors import ConnectionFailed, DeclarationError, JobsError, Outc
 from jobs_core.queue import differences
 from jobs_core.registry import QueueEntry, announce_queue
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
-from jobs_core.wire import Draft, pack_drafts
-from jobs_producer._submission import Call, Submission
+from jobs_core.wire import Draft, Verdict, pack_drafts
+from jobs_producer._submission import Call, Outcome, Submission, told
 
 if TYPE_CHECKING:
     from jobs_core.queue import Queue
@@ -33,9 +33,12 @@ _SPLIT = 32
 
 
 class Item(Draft, kw_only=True):
-    """A job on its way; `future` gives True (created) or False (its id was known), `deadline` is loop time."""
+    """A job on its way; `future` gives what became of it, then `id` is that of the job that stands for it.
 
-    future: asyncio.Future[bool]
+    `deadline` is loop time.
+    """
+
+    future: asyncio.Future[Outcome]
     deadline: float
 
 
@@ -227,7 +230,7 @@ class Lane:
         try:
             if not self._declared:
                 await self._declare(deadline)
-            verdict = await call.send(scripts, deadline)
+            verdicts = await call.send(scripts, deadline)
         except OutcomeLost as error:
             # What was lost may be sent again, so its session is used for nothing else any more.
             _unknown(batch, call, str(error))
@@ -244,10 +247,19 @@ class Lane:
             try:
                 await turn
             finally:
-                for item, created in zip(batch, verdict, strict=True):
+                for item, verdict in zip(batch, verdicts, strict=True):
                     if not item.future.done():
-                        item.future.set_result(created == ord("1"))
+                        self._tell(item, verdict)
         return session
+
+    def _tell(self, item: Item, verdict: Verdict) -> None:
+        try:
+            outcome = told(self._queue, verdict)
+        except JobsError as error:
+            _fail([item], error)
+        else:
+            item.id = verdict.survivor or item.id
+            item.future.set_result(outcome)
 
     async def _declare(self, deadline: float) -> None:
         declaration = self.declaration

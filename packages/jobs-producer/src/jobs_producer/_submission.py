@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.connection.protocol import Encodable
-from jobs_core.errors import ConnectionFailed, JobsError, OptionError, OutcomeUnknown
+from jobs_core.errors import (
+    ConnectionFailed,
+    DuplicateJob,
+    JobsError,
+    OptionError,
+    OutcomeUnknown,
+    QueueFull,
+)
+from jobs_core.wire import Verdict, parse_verdicts
 
 if TYPE_CHECKING:
     from jobs_core.scripts import Scripts
 
+Outcome: TypeAlias = Literal["created", "known", "skipped", "replaced", "extended", "kept"]
+"""What became of a job: added; its own id was known; or a job with its unique key stands for it."""
+
 _REMEMBERED = 3600.0
+_OUTCOMES: dict[str, Outcome] = {
+    "1": "created",
+    "0": "known",
+    "s": "skipped",
+    "r": "replaced",
+    "e": "extended",
+    "k": "kept",
+}
+
+
+def told(queue: str, verdict: Verdict) -> Outcome:
+    """Return what a verdict says in words. Raises DuplicateJob or QueueFull where the job was refused."""
+    outcome = _OUTCOMES.get(verdict.sign)
+    if outcome is not None:
+        return outcome
+    raise QueueFull(queue) if verdict.sign == "f" else DuplicateJob(queue, verdict.survivor)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -29,11 +56,12 @@ class Call(msgspec.Struct, frozen=True):
     jobs: list[Encodable]
     made_at: float
 
-    async def send(self, scripts: Scripts, deadline: float) -> bytes:
+    async def send(self, scripts: Scripts, deadline: float) -> list[Verdict]:
         """Send it; raises OutcomeLost and what `Scripts.enqueue` raises."""
-        return await scripts.enqueue(
+        reply = await scripts.enqueue(
             self.queue, session=self.session, seq=self.seq, jobs=self.jobs, deadline=deadline
         )
+        return parse_verdicts(reply)
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -49,7 +77,7 @@ class Resubmitter:
     def __init__(self, scripts: Scripts) -> None:
         """Send by these scripts."""
         self._scripts = scripts
-        self._under_way: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self._under_way: dict[tuple[str, int], asyncio.Task[list[Verdict]]] = {}
 
     async def send(self, error: OutcomeUnknown, deadline: float) -> bool:
         """Send the call of an error again and tell whether the job was created by it.
@@ -62,12 +90,12 @@ class Resubmitter:
         call = submission.call
         self._check(error, call)
         try:
-            verdict = await asyncio.shield(self._sending(call, deadline))
+            verdicts = await asyncio.shield(self._sending(call, deadline))
         except (OutcomeLost, JobsError) as failure:
             # Whatever went wrong this time says nothing of the first time.
             reason = failure.reason if isinstance(failure, ConnectionFailed) else str(failure)
             raise OutcomeUnknown(error.job_id, call.queue, reason, submission=submission) from None
-        return verdict[submission.index] == ord("1")
+        return told(call.queue, verdicts[submission.index]) == "created"
 
     def _check(self, error: OutcomeUnknown, call: Call) -> None:
         here = (self._scripts.client.address.display, self._scripts.prefix)
@@ -83,7 +111,7 @@ class Resubmitter:
             )
             raise OptionError("error", error, reason)
 
-    def _sending(self, call: Call, deadline: float) -> asyncio.Task[bytes]:
+    def _sending(self, call: Call, deadline: float) -> asyncio.Task[list[Verdict]]:
         key = (call.session, call.seq)
         task = self._under_way.get(key)
         if task is None:
@@ -92,7 +120,7 @@ class Resubmitter:
             task.add_done_callback(lambda done: self._ended(key, done))
         return task
 
-    def _ended(self, key: tuple[str, int], task: asyncio.Task[bytes]) -> None:
+    def _ended(self, key: tuple[str, int], task: asyncio.Task[list[Verdict]]) -> None:
         del self._under_way[key]
         if not task.cancelled():
             # All who waited may have gone away, so that nobody else reads it.

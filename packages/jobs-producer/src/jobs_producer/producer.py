@@ -157,15 +157,15 @@ class Producer:
 
         Raises PayloadError, PayloadTooLarge or OptionError before anything is sent, Overloaded or
         ConnectionFailed where nothing was applied, OutcomeUnknown where it may have been (see `resubmit`),
-        ServerFull where the server takes no writes.
+        ServerFull where the server takes no writes, QueueFull or DuplicateJob where the queue refused the job.
         """
         item, policy = self._item(job_type, payload, options)
         lane = self._lane(job_type.queue)
         if not lane.add(item):
             await lane.add_later(item)
-        created = await item.future
+        outcome = await item.future
         typed = cast("JobType[object, R]", job_type)
-        return JobHandle(self._link, typed, item.id, created=created, policy=policy)
+        return JobHandle(self._link, typed, item.id, outcome=outcome, policy=policy)
 
     def enqueue_many(
         self,

@@ -146,6 +146,7 @@ class SyncJobHandle(Generic[R]):
         self.queue = handle.queue
         self.name = handle.name
         self.created = handle.created
+        self.outcome = handle.outcome
 
     def __repr__(self) -> str:
         """Name the job."""

@@ -2,10 +2,10 @@
 -- Jobs that are alike in all but id, lengths and content stand behind one another as a group, so that what they share is read once.
 -- PREFIX: P
 -- ARGV: session:str seq:int
--- REST: groups: count, version with flags and priority (4 bytes), name@version, delay_ms, run_at_ms; then id and record from byte 21 on of each
--- RETURNS: one character a job: 1 created, 0 its id was already known
+-- REST: groups: count, version with flags and priority (4 bytes), name@version, delay_ms, run_at_ms, options ("" or k=v,…); then id and record from byte 21 on of each
+-- RETURNS: one character a job (1 created, 0 its id was already known), then for each that another job stands for a newline and its id
 -- ERRORS: SCHEMA, STALE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save session remember to_ready head_start rearm
+-- INCLUDE: open save session remember admit enter
 local q = open(P, session)
 if q.err then
   return q
@@ -14,129 +14,15 @@ local known, err = session_verdict(q, session, seq)
 if known or err then
   return known or err
 end
-local sub, byte, pack = string.sub, string.byte, struct.pack
-
 -- First everything is read and checked: no error may find half of the jobs written.
-local groups, own, tombs = {}, {}, {}
-local at, count = 3, 0
-while ARGV[at] do
-  local n, lead, name = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-  local _, flags, _, priority = byte(lead or "", 1, 4)
-  local first = at + 5
-  local last = first + (n or 0) * 2 - 1
-  if not priority or priority < 1 or priority > 5 or n < 1 or not ARGV[last] then
-    return redis.error_reply("BAD_RECORD of " .. (name or ""))
-  end
-  count = count + n
-  if count > 1000 then
-    return redis.error_reply("TOO_MANY jobs in one call")
-  end
-  local due = tonumber(ARGV[at + 4])
-  if due == 0 then
-    due = q.ms + tonumber(ARGV[at + 3])
-  end
-  groups[#groups + 1] = { first, last, lead, name, due > q.ms and due or 0, flags, priority }
-  for i = first, last, 2 do
-    local body = ARGV[i + 1]
-    local size = #body
-    local name_len, key_len, high, low = byte(body, 1, 4)
-    if size > 1310700 then
-      return redis.error_reply("TOO_LARGE " .. ARGV[i])
-    elseif size < 16 or name_len ~= #name or size < 16 + name_len + key_len + high * 256 + low then
-      return redis.error_reply("BAD_RECORD " .. ARGV[i])
-    end
-  end
-  if flags % 2 == 1 then
-    for i = first, last, 2 do
-      own[#own + 1] = ARGV[i]
-    end
-  end
-  at = last + 1
+local jobs = admit(q, ARGV, 3, #ARGV)
+if jobs.err then
+  return jobs
 end
-if own[1] then
-  local till = redis.call("ZMSCORE", P .. "tomb", unpack(own))
-  for i = 1, #own do
-    tombs[own[i]] = till[i] and tonumber(till[i]) > q.ms
-  end
-end
-
-local verdicts, recs, bigs, ready, delayed, added = {}, {}, {}, {}, {}, {}
-local fresh, alive = {}, {}
-local stamp = math.max(q.stamp + 1, q.now)
-local n, waiting, first_due = 0, 0, nil
-for g = 1, #groups do
-  local first, last, lead, name, due, flags, priority = unpack(groups[g])
-  local is_own, before = flags % 2 == 1, head_start(q, priority)
-  local before_group, place, header = n, nil, nil
-  for i = first, last, 2 do
-    local id, body = ARGV[i], ARGV[i + 1]
-    if tombs[id] then
-      verdicts[#verdicts + 1] = "0"
-    else
-      if is_own then
-        tombs[id] = true
-        fresh[#fresh + 1] = id
-        alive[#alive + 1] = "inf"
-        alive[#alive + 1] = id
-      end
-      if is_own or not header then
-        -- Made ids sort by time, so a whole group shares one stamp; formatting a number costs more than storing the job.
-        place = string.format("%.0f", due > 0 and due * 16 + priority or stamp + before)
-        header = pack(">c4I8I8", lead, stamp, due)
-        stamp = stamp + 1
-      end
-      recs[n + 1] = id
-      if #body > 65516 then
-        local head = 16 + byte(body, 1) + byte(body, 2) + byte(body, 3) * 256 + byte(body, 4)
-        bigs[#bigs + 1] = P .. "big:" .. id
-        bigs[#bigs + 1] = sub(body, head + 1)
-        local big_lead = pack("BBBB", 1, flags + 2, 0, priority)
-        recs[n + 2] = table.concat({ big_lead, sub(header, 5), sub(body, 1, head) })
-      else
-        recs[n + 2] = header .. body
-      end
-      n = n + 2
-      if due == 0 then
-        ready[waiting + 1] = place
-        ready[waiting + 2] = id
-        waiting = waiting + 2
-      else
-        delayed[#delayed + 1] = place
-        delayed[#delayed + 1] = id
-        first_due = math.min(first_due or due, due)
-      end
-      verdicts[#verdicts + 1] = "1"
-    end
-  end
-  if n > before_group then
-    added[name] = (added[name] or 0) + (n - before_group) / 2
-  end
-end
-
-local verdict = table.concat(verdicts)
-remember(q, session, seq, verdict)
-if n > 0 then
-  if fresh[1] then
-    -- What was told of an earlier job of the same id ends with it.
-    redis.call("HDEL", P .. "result", unpack(fresh))
-    redis.call("ZREM", P .. "result.due", unpack(fresh))
-  end
-  to_ready(q, ready)
-  if delayed[1] then
-    redis.call("ZADD", P .. "delayed", unpack(delayed))
-    rearm(q, first_due)
-  end
-  redis.call("HSET", P .. "rec", unpack(recs))
-  if bigs[1] then
-    redis.call("MSET", unpack(bigs))
-  end
-  if alive[1] then
-    redis.call("ZADD", P .. "tomb", unpack(alive))
-  end
-  q.stamp = stamp - 1
-end
+remember(q, session, seq, jobs.verdict)
+enter(q, jobs)
 save(q)
-for name, created in pairs(added) do
+for name, created in pairs(jobs.added) do
   redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
 end
-return verdict
+return jobs.verdict

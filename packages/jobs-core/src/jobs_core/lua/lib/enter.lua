@@ -1,0 +1,26 @@
+--- Writes the jobs that `admit` let in. Their totals are the caller's to count, and the queue is to be saved.
+-- INCLUDE: to_ready rearm
+local function enter(q, jobs)
+  local P = q.P
+  if not jobs.recs[1] then
+    return
+  end
+  if jobs.fresh[1] then
+    -- What was told of an earlier job of the same id ends with it.
+    redis.call("HDEL", P .. "result", unpack(jobs.fresh))
+    redis.call("ZREM", P .. "result.due", unpack(jobs.fresh))
+  end
+  to_ready(q, jobs.ready)
+  if jobs.delayed[1] then
+    redis.call("ZADD", P .. "delayed", unpack(jobs.delayed))
+    rearm(q, jobs.first_due)
+  end
+  redis.call("HSET", P .. "rec", unpack(jobs.recs))
+  if jobs.bigs[1] then
+    redis.call("MSET", unpack(jobs.bigs))
+  end
+  if jobs.alive[1] then
+    redis.call("ZADD", P .. "tomb", unpack(jobs.alive))
+  end
+  q.stamp = jobs.stamp
+end
