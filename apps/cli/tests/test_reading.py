@@ -158,3 +158,17 @@ def test_doctor_exits_with_1_for_what_makes_a_worker_refuse_to_start(jobs: Jobs)
         jobs.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     assert ran.code == 1
     assert "error    eviction" in ran.out
+
+
+def test_check_names_what_is_broken_and_exits_with_1(jobs: Jobs) -> None:
+    jobs.add("mail", "1", "2")
+    ran = jobs("check", "mail")
+    assert (ran.code, ran.out) == (0, "1 queue, 2 jobs: all invariants hold\n")
+    jobs.command("ZADD", f"{jobs.prefix}:{{mail}}:waiting", "1", "nobody")
+    ran = jobs("check")
+    assert ran.code == 1
+    assert ran.out.splitlines()[0] == "mail  ghost: an id without a record (1): nobody (waiting)"
+    ran = jobs("check", "mail", "--json")
+    assert ran.code == 1
+    assert isinstance(ran.json, dict)
+    assert ran.json["queues"] == ["mail"]

@@ -26,6 +26,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("jobs:show", "Show a job with its attempts."),
         "workers list": ("workers:list_workers", "List the workers and what they serve."),
         "doctor": ("doctor:doctor", "Say why jobs do not run, and how to mend it."),
+        "check": ("check:check", "Look whether every invariant of the queues holds."),
     },
     "Change": {
         "retry": ("changes:retry", "Put failed jobs back."),

@@ -6,6 +6,8 @@ from jobs_admin._bulk import Progress
 from jobs_admin.admin import Admin
 from jobs_admin.errors import Unanswered
 from jobs_admin.records import (
+    Breach,
+    CheckReport,
     Finding,
     JobDetail,
     MetricsRecord,
@@ -18,6 +20,8 @@ from jobs_admin.records import (
 
 __all__ = [
     "Admin",
+    "Breach",
+    "CheckReport",
     "Finding",
     "JobDetail",
     "MetricsRecord",

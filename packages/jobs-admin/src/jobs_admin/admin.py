@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jobs_admin import _bulk, _doctor, _verdicts
+from jobs_admin import _bulk, _check, _doctor, _verdicts
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
 from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
-from jobs_admin.records import Finding, JobDetail, MetricsRecord, Outcome, Page, QueueRecord, WorkerRecord
+from jobs_admin.records import (
+    CheckReport,
+    Finding,
+    JobDetail,
+    MetricsRecord,
+    Outcome,
+    Page,
+    QueueRecord,
+    WorkerRecord,
+)
 from jobs_core.boot import audit_server
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.durations import Duration, to_ms
@@ -273,6 +282,16 @@ class Admin:
             return await _doctor.examine_queue(self._calls, self._prefix, queue, self._declared)
         record, located = await self._find(queue, job_id)
         return await _doctor.examine_job(self._calls, self._prefix, record, located)
+
+    async def check(self, queue: str | None = None) -> CheckReport:
+        """Look whether every invariant of a queue holds, or of all queues and the keys beside them.
+
+        It reads in bounded steps, changes nothing, and may run while jobs flow: what only moves is no breach.
+        Raises UnknownQueue.
+        """
+        if queue is not None:
+            await self._known(queue)
+        return await _check.check(self._calls, queue)
 
     async def _names(self) -> list[str]:
         entries = await self._calls.read(list_queues(self._client, self._prefix))

@@ -10,6 +10,8 @@ import msgspec
 from jobs_core.records import AttemptRecord, JobRecord
 
 __all__ = [
+    "Breach",
+    "CheckReport",
     "Finding",
     "JobDetail",
     "MetricsRecord",
@@ -124,3 +126,36 @@ class Finding(msgspec.Struct, frozen=True):
     severity: Severity
     text: str
     mend: str = ""
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """An invariant that does not hold: its code, what it means, and what it is about.
+
+    `about` names at most 20 of `count` jobs (or keys, owners, sessions, by the code); `detail` says more of
+    the first. `repaired` is how many were mended.
+    """
+
+    queue: str
+    code: str
+    text: str
+    count: int
+    about: tuple[str, ...]
+    detail: str = ""
+    repaired: int = 0
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `check` saw of some queues.
+
+    `unjudged` names what moved too fast to be summed up; `jobs` counts those looked at.
+    """
+
+    queues: tuple[str, ...]
+    jobs: int
+    breaches: tuple[Breach, ...]
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant holds, or does so again."""
+        return all(breach.repaired == breach.count for breach in self.breaches)

@@ -442,6 +442,30 @@ class Scripts:
         removed, left = cast("list[int]", await self._run("drain", queue, (home, limit)))
         return removed, left
 
+    async def peek(
+        self, queue: str, *, groups: Sequence[Encodable], deadline: float | None = None
+    ) -> list[Reply]:
+        """Read parts of several keys in one step: groups of kind, key, n and n members, as `peek.lua` says."""
+        return cast("list[Reply]", await self._run("peek", queue, groups, deadline))
+
+    async def walk(
+        self,
+        queue: str,
+        *,
+        key: str,
+        cursor: str = "0",
+        count: int = MAX_ITEMS,
+        only: Sequence[str] = (),
+        deadline: float | None = None,
+    ) -> tuple[str, list[str]]:
+        """Name about `count` members of a hash or a sorted set, and where to go on ("0": the end).
+
+        With `only=("strays",)` those that are ids without a record.
+        """
+        args = (key, cursor, count, *only)
+        after, members = cast("list[Reply]", await self._run("walk", queue, args, deadline))
+        return cast("bytes", after).decode(), _texts(members)
+
 
 def _texts(reply: Reply) -> list[str]:
     return [item.decode() for item in cast("list[bytes]", reply)]

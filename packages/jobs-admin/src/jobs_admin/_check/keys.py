@@ -1,0 +1,68 @@
+"""Every key that a queue may have. A key that is not here is a breach, so a new one is entered here first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["FINAL", "HOMES", "KEYS", "SYSTEM_KEYS", "Key", "kind_of", "names"]
+
+FINAL = ("completed", "failed", "cancelled", "expired")
+HOMES = ("waiting", "delayed", "unroutable", "blocked", *FINAL)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a queue, or with a colon at its end a family of keys (`active:OWNER`).
+
+    `of` says what its fields or members are, or for a string what the part behind the colon is: ids of jobs
+    (then every rule finds what it holds of the jobs under judgement) or something else. Of hashes by id whose
+    `values` no rule needs only whether there is a field is read.
+    """
+
+    name: str
+    kind: Literal["hash", "zset", "string", "stream"]
+    of: Literal["id", ""] = ""
+    values: bool = False
+
+
+KEYS: dict[str, Key] = {
+    key.name: key
+    for key in (
+        Key("rec", "hash", "id"),
+        Key("big:", "string", "id"),
+        *(Key(home, "zset", "id") for home in HOMES),
+        Key("active:", "zset", "id"),
+        Key("state", "hash", "id", values=True),
+        Key("history", "hash", "id"),
+        Key("progress", "hash", "id"),
+        Key("checkpoint", "hash", "id"),
+        Key("result", "hash", "id"),
+        Key("result.due", "zset", "id"),
+        Key("tomb", "zset", "id"),
+        Key("waiters", "hash", "id"),
+        Key("owners", "zset"),
+        Key("idle", "zset"),
+        Key("unroutable.names", "hash"),
+        Key("meta", "hash"),
+        Key("sessions", "zset"),
+        Key("cfg", "hash"),
+        Key("stats", "hash"),
+    )
+}
+# What lies beside the queues, under PREFIX:{~}:.
+SYSTEM_KEYS = {"queues": "hash", "workers": "hash"}
+
+
+def kind_of(name: str) -> Key | None:
+    """Return what is known of a key by its name without the prefix of its queue; None: nothing."""
+    known = KEYS.get(name)
+    if known is None:
+        family, colon, rest = name.partition(":")
+        known = KEYS.get(family + colon) if rest else None
+    return known
+
+
+def names(kind: str, of: str = "id") -> list[str]:
+    """Return the plain keys of a kind whose members are of one sort."""
+    return [key.name for key in KEYS.values() if (key.kind, key.of) == (kind, of) and key.name[-1] != ":"]

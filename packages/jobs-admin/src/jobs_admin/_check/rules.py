@@ -1,0 +1,132 @@
+"""What must hold of a queue between any two calls, as functions that judge a view and yield what is broken.
+
+A rule of `JOB_RULES` judges jobs: all that it may look at is a `View`, which is of one instant, so what it yields is
+broken and not on its way. A new one is a function with the decorator `of_jobs`, and belongs to no list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_core.wire import BIG, OWN_ID
+
+if TYPE_CHECKING:
+    from jobs_admin._check.view import View
+
+__all__ = ["JOB_RULES", "TEXTS", "Wrong"]
+
+TEXTS: dict[str, str] = {
+    "unknown_key": "a key that no queue has",
+    "key_type": "a key of another type than it must have",
+    "key_ttl": "a key that would expire",
+    "ghost": "an id without a record",
+    "homeless": "a record that is in no home: the job would never run",
+    "two_homes": "a job that is in two homes",
+    "fence": "a fence that is beyond the stamp of the queue, or that two deliveries have",
+    "stamp": "a record that is beyond the stamp of the queue",
+    "owner": "a job that runs for an owner whom the queue holds for done, or does not know",
+    "idle": "an owner among the idle who is dead",
+    "totals": "the totals do not add up",
+    "bytes": "the bytes of a home are counted wrongly",
+    "result": "a result of no job that is kept, and without a time to go",
+    "result_due": "a time to go without a result",
+    "leftover": "something that is kept of a job that is gone",
+    "waiter": "somebody who awaits a job that has ended",
+    "parked": "parked jobs are counted wrongly by name",
+    "own_id": "an id of the caller's own that is not remembered, or one remembered of no job",
+    "envelope": "a large envelope that is missing, or that nobody has",
+    "session": "a session that will never be forgotten",
+}
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """One breach: its code, what it is about (a job id, or the name of a key, an owner, a session), details."""
+
+    code: str
+    about: str
+    detail: str = ""
+
+
+Rule = Callable[["View"], Iterator[Wrong]]
+JOB_RULES: list[Rule] = []
+
+
+def of_jobs(rule: Rule) -> Rule:
+    """Let a rule judge every job."""
+    JOB_RULES.append(rule)
+    return rule
+
+
+@of_jobs
+def one_home(view: View) -> Iterator[Wrong]:
+    """Hold that a job is in one home, exactly as long as it has a record (I1, I2)."""
+    for job_id in view.ids:
+        homes = view.homes(job_id)
+        if len(homes) > 1:
+            yield Wrong("two_homes", job_id, ", ".join(homes))
+        if homes and job_id not in view.records:
+            yield Wrong("ghost", job_id, homes[0])
+        if not homes and job_id in view.records:
+            yield Wrong("homeless", job_id)
+
+
+@of_jobs
+def fences(view: View) -> Iterator[Wrong]:
+    """Hold that whoever runs has a fence of its own, up to the stamp, and an owner who may still settle it (I3, I10)."""
+    stamp = int(view.meta.get("stamp", b"0"))
+    for owner, held in view.active:
+        twice = {fence for fence, n in Counter(held.values()).items() if n > 1}
+        for job_id, fence in held.items():
+            if fence > stamp or fence in twice:
+                yield Wrong("fence", job_id, f"{fence:.0f}")
+            if view.owners.get(owner, -2) < -1:
+                yield Wrong("owner", job_id, owner)
+    for job_id, header in view.records.items():
+        if header.stamp_us > stamp:
+            yield Wrong("stamp", job_id, str(header.stamp_us))
+
+
+@of_jobs
+def results(view: View) -> Iterator[Wrong]:
+    """Hold that a result belongs to a job that is kept, or has a time to go; a time to go has a result."""
+    told, due = view.hashes["result"], view.zsets["result.due"]
+    for job_id in view.ids:
+        if job_id in told and job_id not in due and not view.ended(job_id):
+            yield Wrong("result", job_id)
+        if job_id in due and job_id not in told:
+            yield Wrong("result_due", job_id)
+
+
+@of_jobs
+def leftovers(view: View) -> Iterator[Wrong]:
+    """Hold that what is kept of a job goes with it, and that nobody awaits what has ended."""
+    for side in ("state", "history", "progress", "checkpoint"):
+        for job_id in view.hashes[side]:
+            if job_id not in view.records:
+                yield Wrong("leftover", job_id, side)
+    for job_id in view.hashes["waiters"]:
+        if job_id not in view.records or view.ended(job_id):
+            yield Wrong("waiter", job_id)
+
+
+@of_jobs
+def own_ids(view: View) -> Iterator[Wrong]:
+    """Hold that an id of the caller's own is remembered for as long as its job is there, and others are not."""
+    for job_id in view.ids:
+        alive = view.zsets["tomb"].get(job_id) == float("inf")
+        header = view.records.get(job_id)
+        if alive != (header is not None and bool(header.flags & OWN_ID)):
+            yield Wrong("own_id", job_id)
+
+
+@of_jobs
+def envelopes(view: View) -> Iterator[Wrong]:
+    """Hold that a large envelope lies apart exactly where the record says so."""
+    for job_id in view.ids:
+        header = view.records.get(job_id)
+        if (job_id in view.there["big:"]) != (header is not None and bool(header.flags & BIG)):
+            yield Wrong("envelope", job_id)

@@ -1,0 +1,122 @@
+"""What rules judge: all that a queue holds of some jobs, read in one step of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from jobs_admin._check.keys import FINAL, HOMES, KEYS, names
+from jobs_core.wire import Header, parse_header
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable, Reply
+    from jobs_core.scripts import Scripts
+
+__all__ = ["View", "look"]
+
+META = ("schema", "stamp", "epoch", "lease", "seen")
+
+
+@dataclass
+class View:
+    """All that a queue holds of `ids` at one instant. Whatever does not concern them is not in it.
+
+    `hashes` has the values of hashes by id where the table of keys asks for them, else b"". `records` are the
+    parsed headers, `sizes` the bytes of each job, `there` the ids that have a key of a family of strings
+    (`big:`). `owners` is whole, `meta` has the fields of `META`.
+    """
+
+    ids: Sequence[str]
+    records: dict[str, Header] = field(default_factory=dict[str, Header])
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
+    hashes: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
+    zsets: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    there: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    owners: dict[str, float] = field(default_factory=dict[str, float])
+    meta: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    def homes(self, job_id: str) -> list[str]:
+        """Name the homes that a job is in: one, if all is well."""
+        return [
+            key
+            for key, ids in self.zsets.items()
+            if job_id in ids and (key in HOMES or key.startswith("active:"))
+        ]
+
+    def ended(self, job_id: str) -> bool:
+        """Tell whether a job is kept after its end."""
+        return any(job_id in self.zsets[home] for home in FINAL)
+
+    @property
+    def active(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """The jobs that run: their fences by owner."""
+        for key, fences in self.zsets.items():
+            if key.startswith("active:") and fences:
+                yield key.removeprefix("active:"), fences
+
+
+async def look(scripts: Scripts, queue: str, ids: Sequence[str], strays: Sequence[str] = ()) -> View:
+    """Read all that a queue holds of some jobs, at one instant.
+
+    `strays` names keys `active:OWNER` whose owner the queue may not know.
+    """
+    plain = [key for key in names("hash") if key != "rec"]
+    families = [key.name for key in KEYS.values() if key.of == "id" and key.kind in {"string", "stream"}]
+    sets = [*names("zset"), *strays]
+    view = View(ids, zsets={key: {} for key in sets}, hashes={key: {} for key in plain})
+    view.there = {family: set() for family in families}
+    groups: list[Encodable] = ["hash", "meta", len(META), *META, "all", "owners", 0]
+    if ids:
+        n = len(ids)
+        groups += ["rec", "rec", n, *ids, "active", "", n, *ids]
+        for key in sets:
+            groups += ["zset", key, n, *ids]
+        for key in plain:
+            groups += ["hash" if KEYS[key].values else "has", key, n, *ids]
+        for family in families:
+            groups += ["there", family[:-1], n, *ids]
+    replies = iter(await scripts.peek(queue, groups=groups))
+    meta = cast("list[bytes | None]", next(replies))
+    view.meta = {key: value for key, value in zip(META, meta, strict=True) if value is not None}
+    owners = iter(cast("list[bytes]", next(replies)))
+    view.owners = {owner.decode(): float(score) for owner, score in zip(owners, owners, strict=True)}
+    if ids:
+        _read_records(view, next(replies))
+        _read_active(view, next(replies))
+        for key in sets:
+            view.zsets[key] = _scores(ids, next(replies))
+        for key in plain:
+            view.hashes[key] = _fields(ids, next(replies))
+        for family in families:
+            found = cast("list[int]", next(replies))
+            view.there[family] = {job_id for job_id, there in zip(ids, found, strict=True) if there}
+    return view
+
+
+def _read_records(view: View, reply: Reply) -> None:
+    records = cast("list[bytes | int | None]", reply)
+    for job_id, record, size in zip(view.ids, records[::2], records[1::2], strict=True):
+        if isinstance(record, bytes):
+            view.records[job_id] = parse_header(record)
+            view.sizes[job_id] = cast("int", size)
+
+
+def _read_active(view: View, reply: Reply) -> None:
+    active = cast("list[Reply]", reply)
+    for owner, scores in zip(active[::2], active[1::2], strict=True):
+        view.zsets[f"active:{cast('bytes', owner).decode()}"] = _scores(view.ids, scores)
+
+
+def _fields(ids: Sequence[str], reply: Reply) -> dict[str, bytes]:
+    values = cast("list[bytes | int | None]", reply)
+    return {
+        job_id: value if isinstance(value, bytes) else b""
+        for job_id, value in zip(ids, values, strict=True)
+        if value is not None and value != 0
+    }
+
+
+def _scores(ids: Sequence[str], reply: Reply) -> dict[str, float]:
+    scores = cast("list[bytes | None]", reply)
+    return {job_id: float(score) for job_id, score in zip(ids, scores, strict=True) if score is not None}

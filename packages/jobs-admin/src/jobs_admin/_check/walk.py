@@ -1,0 +1,250 @@
+"""Goes through a queue in bounded steps and judges it. Nothing is changed, and what moves meanwhile is no breach."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from jobs_admin._check.keys import FINAL, KEYS, SYSTEM_KEYS, kind_of
+from jobs_admin._check.rules import JOB_RULES, Wrong
+from jobs_admin._check.view import View, look
+from jobs_core.scripts import MAX_ITEMS
+
+if TYPE_CHECKING:
+    from jobs_admin._calls import Calls
+    from jobs_core.connection.protocol import Encodable, Reply
+
+__all__ = ["Tour", "check_beside", "check_queue", "scan"]
+
+# A job is looked for in each of these, so with many owners fewer jobs are looked at in one step.
+_MAX_LOOKUPS = 8192
+_MAX_BYTES = 512 * 1024
+_MAX_WALKED = 500
+
+
+@dataclass
+class Tour:
+    """A walk through one queue: whom to ask, and what came of it so far beside the breaches."""
+
+    calls: Calls
+    queue: str
+    step: int = 32
+    jobs: int = 0
+    unjudged: list[str] = field(default_factory=list[str])
+
+    async def peek(self, *groups: Encodable) -> list[Reply]:
+        """Read parts of several keys in one step."""
+        return await self.calls.read(self.calls.scripts.peek(self.queue, groups=groups))
+
+    async def look(self, ids: Sequence[str], strays: Sequence[str] = ()) -> View:
+        """Read all that the queue holds of some jobs."""
+        return await self.calls.read(look(self.calls.scripts, self.queue, ids, strays))
+
+    async def walk(self, key: str, count: int | None = None, *only: str) -> AsyncIterator[list[str]]:
+        """Yield the members of a key, about `count` at once, or `step`."""
+        cursor = ""
+        while cursor != "0":
+            call = self.calls.scripts.walk(
+                self.queue, key=key, cursor=cursor or "0", count=count or self.step, only=only
+            )
+            cursor, members = await self.calls.read(call)
+            if members:
+                yield list(dict.fromkeys(members))
+
+
+async def check_queue(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
+    """Judge one queue: its keys by name, its jobs, its owners and sessions, and what it counts."""
+    prefix = tour.calls.scripts.key(tour.queue)
+    sound = set(found)
+    for name, (kind, ttl) in zip(found, await _types(tour, [prefix + name for name in found]), strict=True):
+        for each in _key(name, kind, ttl):
+            if each.code == "key_type":
+                sound.discard(name)
+            yield each
+    if any(name in KEYS for name in set(found) - sound):
+        return  # No script could read it.
+    async for each in _jobs(tour, sound):
+        yield each
+    for judge in (_owners, _sessions, _totals, _bytes, _parked):
+        for each in await judge(tour):
+            yield each
+
+
+def check_beside(found: Sequence[str], prefix: str) -> Iterator[Wrong]:
+    """Judge the keys under a prefix that belong to no queue."""
+    for name in found:
+        if name.startswith("{~}:"):
+            if name.removeprefix("{~}:") not in SYSTEM_KEYS:
+                yield Wrong("unknown_key", f"{prefix}:{name}")
+        elif not (name.startswith("{") and "}:" in name):
+            yield Wrong("unknown_key", f"{prefix}:{name}")
+
+
+async def scan(calls: Calls, prefix: str) -> list[str]:
+    """Name all keys under a prefix, without it, sorted."""
+    cursor = b"0"
+    found: set[str] = set()
+    pattern = "".join(f"\\{each}" if each in "*?[]\\{}" else each for each in prefix) + "*"
+    while True:
+        reply = await calls.read(calls.client.call("SCAN", cursor, "MATCH", pattern, "COUNT", 500))
+        cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
+        found.update(key.decode(errors="replace").removeprefix(prefix) for key in keys)
+        if cursor == b"0":
+            return sorted(found)
+
+
+async def _types(tour: Tour, keys: Sequence[str]) -> list[tuple[str, int]]:
+    types: list[tuple[str, int]] = []
+    call = tour.calls.client.call
+    for at in range(0, len(keys), 250):
+        step = keys[at : at + 250]
+        asked = [call(command, key) for key in step for command in ("TYPE", "TTL")]
+        replies = cast("list[bytes | int]", await tour.calls.read_all(asked))
+        types += [
+            (cast("bytes", kind).decode(), int(life))
+            for kind, life in zip(replies[::2], replies[1::2], strict=True)
+        ]
+    return types
+
+
+def _key(name: str, kind: str, ttl: int) -> Iterator[Wrong]:
+    known = kind_of(name)
+    if kind == "none":
+        return  # It is gone by now.
+    if known is None:
+        yield Wrong("unknown_key", name, kind)
+    elif known.kind != kind:
+        yield Wrong("key_type", name, f"{kind}, not {known.kind}")
+    if ttl != -1:
+        yield Wrong("key_ttl", name, f"{ttl} s")
+
+
+async def _jobs(tour: Tour, found: set[str]) -> AsyncIterator[Wrong]:
+    """Judge every id that is anywhere: those with a record first, then those that have none."""
+    owners = (await tour.look(())).owners
+    active = (name for name in found if name.startswith("active:"))
+    unknown = [name for name in active if name.removeprefix("active:") not in owners]
+    most = max(min(MAX_ITEMS, _MAX_LOOKUPS // (len(KEYS) + len(owners) + len(unknown))), 8)
+    tour.step = min(most, 32)
+    async for members in tour.walk("rec"):
+        at = 0
+        while at < len(members):
+            view = await tour.look(members[at : at + tour.step], unknown)
+            at += tour.step
+            tour.jobs += len(view.records)
+            # Records are read whole on the server, though little of them leaves it.
+            size = sum(view.sizes.values()) // len(view.ids)
+            tour.step = max(min(most, _MAX_BYTES // max(size, 1)), 8)
+            for each in judge_jobs(view):
+                yield each
+    async for some in _strays(tour, found, most):
+        for each in judge_jobs(await tour.look(some, unknown)):
+            yield each
+
+
+async def _strays(tour: Tour, found: set[str], most: int) -> AsyncIterator[list[str]]:
+    """Yield ids without a record that are in any other key, at most so many at once."""
+    strays = set[str]()
+    for name in sorted(found):
+        known = kind_of(name)
+        if known is None or known.of != "id" or name == "rec":
+            continue
+        if known.kind not in {"hash", "zset"}:
+            strays.add(name.partition(":")[2])
+            continue
+        async for members in tour.walk(name, _MAX_WALKED, "strays"):
+            strays.update(members)
+            while len(strays) >= most:
+                yield [strays.pop() for _ in range(most)]
+    rest = list(strays)
+    for at in range(0, len(rest), most):
+        yield rest[at : at + most]
+
+
+def judge_jobs(view: View) -> list[Wrong]:
+    """Apply all rules that judge jobs."""
+    return [wrong for rule in JOB_RULES for wrong in rule(view)]
+
+
+async def _owners(tour: Tour) -> list[Wrong]:
+    """Judge the idle owners."""
+    owners, idle = await tour.peek("all", "owners", 0, "all", "idle", 0)
+    known = _pairs(owners)
+    return [Wrong("idle", owner) for owner in _pairs(idle) if known.get(owner, -1.0) < 0]
+
+
+async def _sessions(tour: Tour) -> list[Wrong]:
+    """Hold that a session whose last call is remembered is entered, so that it is forgotten one day."""
+    wrong: list[Wrong] = []
+    async for fields in tour.walk("meta", _MAX_WALKED):
+        some = [each.removeprefix("session:") for each in fields if each.startswith("session:")]
+        if not some:
+            continue
+        kept = [f"session:{each}" for each in some]
+        n = len(some)
+        replies = await tour.peek("hash", "meta", n, *kept, "zset", "sessions", n, *some)
+        remembered, entered = cast("list[list[bytes | None]]", replies)
+        wrong += [
+            Wrong("session", each)
+            for each, call, entry in zip(some, remembered, entered, strict=True)
+            if call is not None and entry is None
+        ]
+    return wrong
+
+
+async def _totals(tour: Tour) -> list[Wrong]:
+    """Hold that what came in is there, has ended, or was removed (I4)."""
+    tally = await tour.calls.read(tour.calls.scripts.tally(tour.queue))
+    total = Counter[str]()
+    for name, value in tally.totals.items():
+        total[name.partition(":")[0]] += value
+    live = sum(size for home, size in tally.sizes.items() if home not in FINAL)
+    came = total["added"] + total["replayed"]
+    went = sum(total[end] for end in (*FINAL, "removed"))
+    if came == live + went:
+        return []
+    return [Wrong("totals", tour.queue, f"{came} came, {went} went, {live} are there")]
+
+
+async def _bytes(tour: Tour) -> list[Wrong]:
+    """Hold that the bytes of what is kept are counted."""
+    groups: list[str | int] = ["hash", "meta", len(FINAL), *(f"bytes:{home}" for home in FINAL)]
+    for home in FINAL:
+        groups += ["weigh", home, 0]
+    said, *weighed = cast("list[list[int | bytes | None]]", await tour.peek(*groups))
+    return [
+        Wrong("bytes", home, f"{int(says or 0)} counted, {size[1]} there")
+        for home, says, size in zip(FINAL, said, weighed, strict=True)
+        if size[1] != -1 and int(says or 0) != size[1]
+    ]
+
+
+async def _parked(tour: Tour) -> list[Wrong]:
+    """Hold that parked jobs are counted by name, for the workers that could take them."""
+    names, parked = await tour.peek("fields", "unroutable.names", 0, "names", "unroutable", 0)
+    said = {
+        name.decode() if isinstance(name, bytes) else str(name): int(cast("bytes", n))
+        for name, n in _flat(names)
+    }
+    (size, *counted) = cast("list[int | bytes]", parked)
+    there = {
+        cast("bytes", name).decode(): int(n) for name, n in zip(counted[::2], counted[1::2], strict=True)
+    }
+    if cast("int", size) > sum(there.values()) or said == there:
+        return []  # Too many for one look, or ghosts among them, which are told as such.
+    return [
+        Wrong("parked", name, f"{said.get(name, 0)} counted, {there.get(name, 0)} there")
+        for name in sorted({*said, *there})
+        if said.get(name) != there.get(name)
+    ]
+
+
+def _flat(reply: Reply) -> Iterator[tuple[Reply, Reply]]:
+    flat = iter(cast("list[Reply]", reply))
+    return zip(flat, flat, strict=True)
+
+
+def _pairs(reply: Reply) -> dict[str, float]:
+    return {cast("bytes", name).decode(): float(cast("bytes", score)) for name, score in _flat(reply)}

@@ -1,0 +1,123 @@
+"""The checker names what is broken, and only that."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.engine import Engine, group
+from tests.support.seeding import Seeder
+
+from jobs_admin import Admin
+from jobs_admin._check.rules import TEXTS
+from jobs_core.connection import Client, parse_address
+from jobs_core.errors import UnknownQueue
+from jobs_core.wire import OWN_ID
+
+
+@pytest.fixture
+async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
+    """Return a queue with something in every home, and all that may be kept of jobs."""
+    client = Client(parse_address(redis_url))
+    await client.connect(timeout=5)
+    engine = await Engine(client, prefix).start()
+    await engine.add("done", "failed", "parked", "again", "told")
+    await engine.add("own", flags=OWN_ID)
+    jobs = {job.id: job for job in (await engine.claim()).jobs}
+    await engine.settle(
+        group("complete", jobs["done"], keep_count=-1),
+        group("fail", jobs["failed"], keep_count=-1),
+        group("unroutable", jobs["parked"]),
+        group("retry", jobs["again"], arg=90_000),
+        group("complete", jobs["told"], ttl_ms=60_000),
+    )
+    await engine.scripts.progress(engine.queue, owner="w1", items=["own", jobs["own"].fence, b"50%"])
+    await engine.scripts.await_(engine.queue, inbox="i", job_id="own")
+    await engine.add("big", envelope=b"x" * 70_000)
+    await engine.add("late", delay_ms=90_000)
+    yield engine
+    await client.close()
+
+
+async def found(admin: Admin) -> dict[str, tuple[str, ...]]:
+    report = await admin.check("mail")
+    assert report.ok == (not report.breaches)
+    return {breach.code: breach.about for breach in report.breaches}
+
+
+async def test_a_sound_queue_has_no_breach(admin: Admin, engine: Engine) -> None:
+    report = await admin.check("mail")
+    assert (report.queues, report.jobs, report.breaches, report.unjudged) == (("mail",), 7, (), ())
+
+
+DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "unknown_key": (("SET", "mine", "1"), ("mine",)),
+    "key_ttl": (("EXPIRE", "owners", "1000"), ("owners",)),
+    "ghost": (("ZADD", "waiting", "1", "nobody"), ("nobody",)),
+    "homeless": (("ZREM", "delayed", "late"), ("late",)),
+    "two_homes": (("ZADD", "delayed", "1", "big"), ("big",)),
+    "fence": (("ZINCRBY", "active:w1", "1000000", "own"), ("own",)),
+    "stamp": (("HSET", "meta", "stamp", "1"), ("again", "big", "done", "failed", "late", "own", "parked")),
+    "owner": (("ZREM", "owners", "w1"), ("own",)),
+    "idle": (("ZADD", "idle", "1", "w9"), ("w9",)),
+    "totals": (("HINCRBY", "stats", "removed", "1"), ("mail",)),
+    "bytes": (("HINCRBY", "meta", "bytes:failed", "1"), ("failed",)),
+    "result": (("HSET", "result", "nobody", "1"), ("nobody",)),
+    "result_due": (("ZADD", "result.due", "1", "nobody"), ("nobody",)),
+    "leftover": (("HSET", "history", "nobody", "1"), ("nobody",)),
+    "waiter": (("HSET", "waiters", "done", "i"), ("done",)),
+    "parked": (("HINCRBY", "unroutable.names", "send@1", "1"), ("send@1",)),
+    "own_id": (("ZADD", "tomb", "1", "own"), ("own",)),
+    "envelope": (("DEL", "big:big"), ("big",)),
+    "session": (("DEL", "sessions"), ("producer", "w1:claim", "w1:settle")),
+}
+
+
+@pytest.mark.parametrize("code", DAMAGES)
+async def test_every_breach_is_named_with_what_it_is_about(admin: Admin, engine: Engine, code: str) -> None:
+    (command, key, *args), about = DAMAGES[code]
+    await engine.call(command, key, *args)
+    wrong = await found(admin)
+    assert tuple(sorted(wrong[code])) == about
+    # What else is wrong follows from it.
+    assert set(wrong) <= {code, "fence", "totals", "idle", "owner"}
+
+
+def test_every_code_is_tried() -> None:
+    assert DAMAGES.keys() | {"key_type"} == TEXTS.keys()
+
+
+async def test_a_key_of_another_type_is_named(admin: Admin, engine: Engine) -> None:
+    await engine.call("DEL", "rec")
+    await engine.call("SET", "rec", "mine")
+    assert await found(admin) == {"key_type": ("rec",)}
+
+
+async def test_a_job_of_an_owner_nobody_entered_is_not_lost_to_sight(admin: Admin, engine: Engine) -> None:
+    await engine.call("ZADD", "active:ghost", engine.us, "nobody")
+    assert await found(admin) == {"ghost": ("nobody",), "owner": ("nobody",)}
+
+
+async def test_a_breach_of_very_many_jobs_names_some(admin: Admin, engine: Engine) -> None:
+    await engine.call("ZADD", "waiting", *(part for i in range(300) for part in (i, f"nobody-{i}")))
+    (breach,) = [each for each in (await admin.check("mail")).breaches if each.code == "ghost"]
+    assert (breach.queue, breach.count, len(breach.about)) == ("mail", 300, 20)
+
+
+async def test_all_queues_are_judged_and_what_lies_beside_them(
+    admin: Admin, engine: Engine, mail: Seeder
+) -> None:
+    await mail.named("audit").add("1")
+    scripts = engine.scripts
+    await scripts.client.call("SET", f"{scripts.prefix}:mine", 1)
+    await scripts.client.call("ZADD", scripts.key("audit") + "waiting", 1, "nobody")
+    report = await admin.check()
+    assert report.queues == ("audit", "mail")
+    assert [(each.queue, each.code, each.about) for each in report.breaches] == [
+        ("", "unknown_key", (f"{scripts.prefix}:mine",)),
+        ("audit", "ghost", ("nobody",)),
+        ("audit", "totals", ("audit",)),
+    ]
+
+
+async def test_a_queue_that_nobody_used_is_refused(admin: Admin) -> None:
+    with pytest.raises(UnknownQueue):
+        await admin.check("mail")

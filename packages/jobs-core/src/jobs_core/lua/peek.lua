@@ -1,0 +1,94 @@
+--- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
+-- PREFIX: P
+-- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `active` owners and scores of the members, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home
+-- INCLUDE: record weight
+-- FLAGS: no-writes
+local function whole(key, most)
+  local card = redis.call("ZCARD", key)
+  return card, card <= most and redis.call("ZRANGE", key, 0, -1) or nil
+end
+local readers = {
+  hash = function(key, members)
+    return redis.call("HMGET", key, unpack(members))
+  end,
+  has = function(key, members)
+    local found = {}
+    for i = 1, #members do
+      found[i] = redis.call("HEXISTS", key, members[i])
+    end
+    return found
+  end,
+  zset = function(key, members)
+    return redis.call("ZMSCORE", key, unpack(members))
+  end,
+  rec = function(key, members)
+    local found = {}
+    for i = 1, #members do
+      local rec = redis.call("HGET", key, members[i])
+      if rec and #rec >= 36 then
+        local _, _, _, _, _, head = record(rec)
+        found[2 * i - 1], found[2 * i] = string.sub(rec, 1, head), weight(P, members[i])
+      else
+        found[2 * i - 1], found[2 * i] = rec, 0
+      end
+    end
+    return found
+  end,
+  there = function(key, members)
+    local found = {}
+    for i = 1, #members do
+      local id = members[i]
+      found[i] = redis.call("EXISTS", key .. ":" .. id)
+    end
+    return found
+  end,
+  all = function(key)
+    local card = redis.call("ZCARD", key)
+    return card <= 4096 and redis.call("ZRANGE", key, 0, -1, "WITHSCORES") or {}
+  end,
+  fields = function(key)
+    return redis.call("HGETALL", key)
+  end,
+  active = function(_, members)
+    local found, owners = {}, redis.call("ZRANGE", P .. "owners", 0, -1)
+    for i = 1, #owners do
+      local scores = redis.call("ZMSCORE", P .. "active:" .. owners[i], unpack(members))
+      found[2 * i - 1], found[2 * i] = owners[i], scores
+    end
+    return found
+  end,
+  weigh = function(key)
+    local card, ids = whole(key, 1000)
+    local bytes = ids and 0 or -1
+    for i = 1, ids and #ids or 0 do
+      bytes = bytes + weight(P, ids[i])
+    end
+    return { card, bytes }
+  end,
+  names = function(key)
+    local card, ids = whole(key, 500)
+    local found, counts = { card }, {}
+    for i = 1, ids and #ids or 0 do
+      local rec = redis.call("HGET", P .. "rec", ids[i])
+      if rec then
+        local _, _, _, _, name = record(rec)
+        counts[name] = (counts[name] or 0) + 1
+      end
+    end
+    for name, n in pairs(counts) do
+      found[#found + 1], found[#found + 2] = name, n
+    end
+    return found
+  end,
+}
+local out, at = {}, 1
+while ARGV[at] do
+  local n, members = tonumber(ARGV[at + 2]), {}
+  for i = 1, n do
+    members[i] = ARGV[at + 2 + i]
+  end
+  out[#out + 1] = readers[ARGV[at]](P .. ARGV[at + 1], members)
+  at = at + 3 + n
+end
+return out

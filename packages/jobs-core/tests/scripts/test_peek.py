@@ -1,0 +1,70 @@
+from tests.support.engine import Engine, group
+
+from jobs_core.loader import load
+from jobs_core.wire import BIG, OWN_ID, parse_header
+
+
+async def test_all_that_is_asked_is_read_in_one_step(engine: Engine) -> None:
+    await engine.add("run", flags=OWN_ID)
+    (job,) = (await engine.claim(1)).jobs
+    await engine.add("big", envelope=b"x" * 70_000)
+    ids = ["run", "big", "nobody"]
+    groups = [
+        *("rec", "rec", 3, *ids, "active", "", 3, *ids, "zset", "waiting", 3, *ids),
+        *("there", "big", 3, *ids, "has", "rec", 3, *ids, "hash", "meta", 2, "schema", "nothing"),
+        *("all", "waiting", 0, "fields", "unroutable.names", 0),
+    ]
+    rec, active, waiting, large, has, meta, everything, parked = await engine.scripts.peek(
+        engine.queue, groups=groups
+    )
+    assert isinstance(rec, list)
+    flags = [parse_header(each).flags for each in rec[::2] if isinstance(each, bytes)]
+    assert (flags, rec[4]) == ([OWN_ID, BIG], None)
+    weights = [await engine.call("HSTRLEN", "rec", each) for each in ids]
+    assert rec[1::2] == [weights[0], weights[1] + await engine.call("STRLEN", "big:big"), 0]  # pyright: ignore[reportOperatorIssue]
+    assert active == [b"w1", [str(job.fence).encode(), None, None]]
+    place = await engine.call("ZSCORE", "waiting", "big")
+    assert waiting == [None, f"{place:.0f}".encode(), None]
+    assert large == [0, 1, 0]
+    assert has == [1, 1, 0]
+    assert meta == [b"1", None]
+    assert everything == [b"big", f"{place:.0f}".encode()]
+    assert parked == []
+
+
+async def test_homes_are_weighed_and_counted_by_name(engine: Engine) -> None:
+    await engine.add("a", "b", "c")
+    await engine.add("odd", name="odd@1")
+    jobs = (await engine.claim()).jobs
+    await engine.settle(
+        group("complete", jobs[0], keep_count=-1),
+        group("unroutable", jobs[1], jobs[2]),
+        group("unroutable", jobs[3], name="odd@1"),
+    )
+    size = await engine.call("HSTRLEN", "rec", "a")
+    weighed, names = await engine.scripts.peek(
+        engine.queue, groups=["weigh", "completed", 0, "names", "unroutable", 0]
+    )
+    assert weighed == [1, size]
+    assert isinstance(names, list)
+    assert (names[0], dict(zip(names[1::2], names[2::2], strict=True))) == (3, {b"send@1": 2, b"odd@1": 1})
+
+
+async def test_a_home_too_large_for_one_step_is_not_weighed(engine: Engine) -> None:
+    for at in range(0, 1002, 501):
+        await engine.add(*(str(i) for i in range(at, at + 501)))
+    weighed, names, everything = await engine.scripts.peek(
+        engine.queue, groups=["weigh", "waiting", 0, "names", "waiting", 0, "all", "waiting", 0]
+    )
+    assert weighed == [1002, -1]
+    assert names == [1002]
+    assert isinstance(everything, list)
+    assert len(everything) == 2004
+
+
+async def test_it_changes_nothing(engine: Engine) -> None:
+    assert load("peek").flags == load("walk").flags == "no-writes"
+    await engine.add("1")
+    before = await engine.dump()
+    await engine.scripts.peek(engine.queue, groups=["rec", "rec", 1, "1"])
+    assert await engine.dump() == before
