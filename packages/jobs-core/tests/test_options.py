@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from msgspec import Struct
 
-from jobs_core import Exponential, Fixed, JobType, Keep, OptionError, Priority, Queue
+from jobs_core import Exponential, Fixed, JobType, Keep, OptionError, Priority, Queue, State
 from jobs_core.backoff import Delays
 from jobs_core.json_options import parse_options
 from jobs_core.options import (
@@ -98,6 +98,17 @@ def test_queue_timeout_stands_below_its_default_job_options() -> None:
     assert (
         decode_policy(resolve(ping(Queue("q", timeout=5)), service={"timeout": 9}).policy).timeout_ms == 5000
     )
+
+
+def test_what_no_level_says_is_left_to_a_queue_that_keeps() -> None:
+    queue = Queue("q", retention={State.COMPLETED: 100, State.FAILED: 0})
+    unset = decode_policy(resolve(queue.job("a", Ping)).policy)
+    assert (unset.keep_completed, unset.keep_failed) == (Retention(count=-2), Retention(count=0))
+    said = decode_policy(resolve(queue.job("b", Ping, remove_on_complete=5)).policy)
+    assert said.keep_completed == Retention(count=5)
+    served = resolve(queue.job("c", Ping), service={"remove_on_complete": True, "remove_on_fail": False})
+    by_service = decode_policy(served.policy)
+    assert (by_service.keep_completed, by_service.keep_failed) == (Retention(count=0), Retention())
 
 
 def test_policy_bytes_are_shared_until_an_option_differs() -> None:

@@ -11,10 +11,12 @@ from jobs_core import (
     LIGHT,
     MEDIUM,
     DeclarationError,
+    Keep,
     OptionError,
     Priority,
     Profile,
     Queue,
+    State,
 )
 
 
@@ -84,12 +86,15 @@ def test_own_value_wins_over_the_profile() -> None:
         ("strict", 1),
         ("priority_offsets", {Priority.LOW: 3600}),
         ("priority_offsets", {Priority.HIGH: math.nan}),
+        ("retention.failed", {State.FAILED: True}),
+        ("retention.failed", {State.FAILED: -5}),
+        ("retention", {State.WAITING: 5}),
         ("profile", Profile("huge", 1, 1, 1, "auto")),
     ],
 )
 def test_wrong_queue_options_are_refused(option: str, value: object) -> None:
     with pytest.raises(OptionError) as caught:
-        Queue("q", **{option: value})  # pyright: ignore[reportArgumentType]
+        Queue("q", **{option.partition(".")[0]: value})  # pyright: ignore[reportArgumentType]
     assert caught.value.option == option
 
 
@@ -116,6 +121,19 @@ def test_definition_is_what_the_server_reads() -> None:
         "o3": "0",
         "o4": "-600000",
         "o5": "-7200000",
+    }
+
+
+def test_definition_says_what_is_kept_by_state() -> None:
+    queue = Queue("q", retention={State.FAILED: Keep(age=timedelta(days=1)), State.EXPIRED: 5})
+    kept = {field: value for field, value in queue.definition().items() if field.startswith("keep:")}
+    assert kept == {
+        "keep:failed:count": "-1",
+        "keep:failed:age": "86400000",
+        "keep:failed:bytes": "-1",
+        "keep:expired:count": "5",
+        "keep:expired:age": "-1",
+        "keep:expired:bytes": "-1",
     }
 
 

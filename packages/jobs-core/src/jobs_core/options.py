@@ -33,9 +33,11 @@ __all__ = [
     "Resolved",
     "Retention",
     "as_priority",
+    "as_retention",
     "check_options",
     "decode_policy",
     "encode_policy",
+    "left_to_queue",
     "resolve",
 ]
 
@@ -46,6 +48,7 @@ MAX_METADATA_BYTES = 8 * 1024
 MAX_METADATA_KEY = 64
 MAX_TAGS = 16
 UNLIMITED = -1
+QUEUES = -2
 _LARGEST = 2**53
 
 
@@ -80,7 +83,7 @@ class JobOptions(DefaultJobOptions, total=False):
 
 
 class Retention(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept of finished jobs: -1 is no limit, a count of 0 removes them at once."""
+    """What is kept of finished jobs: -1 is no limit, a count of 0 removes them at once, -2 leaves it to the queue."""
 
     count: int = UNLIMITED
     age_ms: int = UNLIMITED
@@ -132,6 +135,11 @@ class Declared(Protocol):
     @property
     def levels(self) -> Sequence[Mapping[str, object]]:
         """The options of queue and job type, the nearest last."""
+        ...
+
+    @property
+    def kept(self) -> Mapping[str, object]:
+        """What the queue says of `remove_on_complete` and `remove_on_fail` where no level does."""
         ...
 
     @property
@@ -218,7 +226,7 @@ def _merge(job_type: Declared, service: DefaultJobOptions | None) -> Merged:
     """Merge the lower levels and remember them; a process has one service level, tests have a few."""
     # A deep copy, since a change inside the metadata has to show as well.
     level: dict[str, object] = deepcopy({**(service or {})})
-    options = dict(_DEFAULTS)
+    options = {**_DEFAULTS, **job_type.kept}
     if job_type.declares_result:
         options["result_ttl"] = _RESULT_TTL_S
     options.update(check_options(level))
@@ -264,21 +272,30 @@ def _policy(options: Mapping[str, object]) -> Policy:
         attempts=attempts,
         backoff=as_backoff(cast("Backoff", options["backoff"])),
         timeout_ms=to_ms(cast("Duration", options["timeout"]), name="timeout"),
-        keep_completed=_retention("remove_on_complete", options["remove_on_complete"]),
-        keep_failed=_retention("remove_on_fail", options["remove_on_fail"]),
+        keep_completed=as_retention("remove_on_complete", options["remove_on_complete"]),
+        keep_failed=as_retention("remove_on_fail", options["remove_on_fail"]),
         result_ttl_ms=to_ms(cast("Duration", options["result_ttl"]), name="result_ttl"),
     )
 
 
 _REMOVED = Retention(count=0)
 _KEPT = Retention()
+_AS_QUEUE = Retention(count=QUEUES)
 
 
-def _retention(option: str, value: object) -> Retention:
+def left_to_queue(kept: Retention) -> Retention:
+    """Return what a job says that leaves it to its queue, which keeps so much."""
+    return kept if kept == _REMOVED else _AS_QUEUE
+
+
+def as_retention(option: str, value: object) -> Retention:
+    """Return what is kept: true (nothing), false (all), how many, or `Keep`. Raises `OptionError`."""
     if value is True:
         return _REMOVED
     if value is False:
         return _KEPT
+    if isinstance(value, Retention):
+        return value
     if isinstance(value, Keep):
         kept = Retention(
             count=UNLIMITED if value.count is None else _amount(f"{option}.count", value.count),

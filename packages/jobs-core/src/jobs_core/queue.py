@@ -16,13 +16,23 @@ from types import FrameType, MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 import msgspec
+from msgspec.structs import astuple
 
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.names import check_job_name, check_queue_name
-from jobs_core.options import DefaultJobOptions, Merged, as_priority, check_options
+from jobs_core.options import (
+    DefaultJobOptions,
+    Keep,
+    Merged,
+    Retention,
+    as_priority,
+    as_retention,
+    check_options,
+    left_to_queue,
+)
 from jobs_core.payloads import FORMATS, Format, JsonValue, Serializer
-from jobs_core.states import Priority
+from jobs_core.states import Priority, State
 
 __all__ = [
     "HEAVY",
@@ -49,6 +59,9 @@ _MAX_CONCURRENCY = 10_000
 _MAX_VERSION = 9999
 _HASH_DIGITS = 16
 _DYNAMIC_JOBS = 1000
+_FINAL = tuple(state for state in State if state.final)
+_LIMITS = ("count", "age", "bytes")
+_KEPT_BY = {State.COMPLETED: "remove_on_complete", State.FAILED: "remove_on_fail"}
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -87,6 +100,7 @@ class QueueOptions(TypedDict, total=False):
     executor: Executor | None
     strict: bool
     priority_offsets: Mapping[Priority, Duration] | None
+    retention: Mapping[State, Keep | int] | None
     default_job_options: DefaultJobOptions | None
     format: Format
 
@@ -117,6 +131,7 @@ class Queue:
     executor: Final[Executor]
     strict: Final[bool]
     offsets_ms: Final[tuple[int, int, int, int, int]]
+    retention: Final[Mapping[State, Retention]]
     default_job_options: Final[DefaultJobOptions]
     format: Final[Format]
     source: Final[str]
@@ -135,6 +150,7 @@ class Queue:
         executor: Executor | None = None,
         strict: bool = False,
         priority_offsets: Mapping[Priority, Duration] | None = None,
+        retention: Mapping[State, Keep | int] | None = None,
         default_job_options: DefaultJobOptions | None = None,
         format: Format = "json",  # noqa: A002 - the word of the declaration
     ) -> None:
@@ -142,7 +158,7 @@ class Queue:
 
         `lock_duration` is how long a worker child may be silent before its jobs count as stalled,
         `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs,
-        `format` how payloads and results are written.
+        `format` how payloads and results are written, `retention` what is kept of jobs that ended in a state.
         """
         defaults = profile or _PLAIN
         self.name = check_queue_name(name)
@@ -161,6 +177,7 @@ class Queue:
         self.executor = _checked_executor(executor or defaults.executor)
         self.strict = _flag("strict", strict)
         self.offsets_ms = _offsets(priority_offsets or {})
+        self.retention = _retention(retention or {})
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
         self.format = _checked_format(format)
         self.module, self.source = _where(inspect.currentframe())
@@ -278,7 +295,17 @@ class Queue:
     def definition(self) -> dict[str, str]:
         """Return what the server must know of the queue, as the fields of its `cfg` hash."""
         offsets = {f"o{number}": str(offset) for number, offset in enumerate(self.offsets_ms, 1)}
-        return {"max_stalled": str(self.max_stalled), "strict": "1" if self.strict else "0", **offsets}
+        keep = {
+            f"keep:{state}:{limit}": str(value)
+            for state, kept in self.retention.items()
+            for limit, value in zip(_LIMITS, astuple(kept), strict=True)
+        }
+        return {
+            "max_stalled": str(self.max_stalled),
+            "strict": "1" if self.strict else "0",
+            **offsets,
+            **keep,
+        }
 
     # None of these is a cached_property: up to Python 3.11 that holds a lock while it computes, and a process
     # that another thread forks meanwhile would wait for it for ever.
@@ -302,6 +329,7 @@ class Queue:
             "strict": self.strict,
             "offsets_ms": self.offsets_ms,
             "format": self.format,
+            **{f"retention.{state}": kept for state, kept in self.retention.items()},
             **{f"default_job_options.{option}": value for option, value in self.default_job_options.items()},
         }
 
@@ -336,6 +364,7 @@ class JobType(Generic[P, R]):
     result_type: Final[type[R] | None]
     options: Final[DefaultJobOptions]
     format: Final[Format]
+    kept: Final[Mapping[str, object]]
     levels: Final[tuple[Mapping[str, object], ...]]
     merged: Final[dict[int, Merged]]
     source: Final[str]
@@ -368,6 +397,11 @@ class JobType(Generic[P, R]):
             for level in (timeout, queue.default_job_options, self.options)
             if level
         )
+        self.kept = {
+            option: left_to_queue(queue.retention[state])
+            for state, option in _KEPT_BY.items()
+            if state in queue.retention
+        }
         self.merged = {}
         self._payload: Serializer[P] = self._serializer(payload, "payload")
         self._result: Serializer[R] = self._serializer(JsonValue if result is None else result, "result")
@@ -512,6 +546,21 @@ def _offsets(given: Mapping[Priority, Duration]) -> tuple[int, int, int, int, in
             "priority_offsets", dict(given), "each priority needs at least the offset of the next one"
         )
     return first, second, third, fourth, fifth
+
+
+def _retention(given: Mapping[State, Keep | int]) -> Mapping[State, Retention]:
+    """Return what is kept by final state."""
+    checked: dict[State, Retention] = {}
+    for state, value in given.items():
+        if state not in _FINAL:
+            finals = ", ".join(_FINAL)
+            raise OptionError("retention", state, f"only jobs that ended are kept; the states are {finals}")
+        if isinstance(value, bool):
+            raise OptionError(
+                f"retention.{state}", value, "it must be Keep(count=, age=, bytes=) or how many"
+            )
+        checked[State(state)] = as_retention(f"retention.{state}", value)
+    return MappingProxyType(checked)
 
 
 def _signed_ms(offset: Duration) -> int:

@@ -247,6 +247,25 @@ async def test_retention_by_age(engine: Engine) -> None:
     assert await engine.ids("completed") == ["b"]
 
 
+async def test_the_queue_decides_what_a_job_leaves_to_it(engine: Engine) -> None:
+    kept = {"keep:completed:count": "2", "keep:completed:age": "5000"}
+    await engine.scripts.declare(engine.queue, definition="d", fields=kept)
+    for job_id in "abc":
+        await engine.advance(1)
+        await engine.settle(group("complete", *await claimed(engine, job_id), keep_count=-2))
+    assert await engine.ids("completed") == ["b", "c"]
+    await engine.advance(4)
+    await engine.scripts.trim(engine.queue)
+    assert await engine.ids("completed") == ["c"]
+
+
+async def test_a_queue_that_says_nothing_keeps_what_failed(engine: Engine) -> None:
+    await engine.settle(group("fail", *await claimed(engine, "a"), keep_count=-2))
+    await engine.advance(86_400 * 30)
+    await engine.scripts.trim(engine.queue)
+    assert await engine.ids("failed") == ["a"]
+
+
 async def test_kept_jobs_lose_their_progress_and_keep_their_history(engine: Engine) -> None:
     (job,) = await claimed(engine, "a")
     await engine.settle(group("retry", job, info=b"first"))

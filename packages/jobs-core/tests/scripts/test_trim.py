@@ -86,3 +86,32 @@ async def test_at_most_500_of_each_kind_a_call(engine: Engine) -> None:
     await engine.settle(group("complete", *(await engine.claim(600)).jobs, ttl_ms=1))
     await engine.advance(1)
     assert [await engine.scripts.trim(engine.queue) for _ in range(3)] == [500, 100, 0]
+
+
+async def failed(engine: Engine, count: int) -> None:
+    ids = [f"j{i:04}" for i in range(count)]
+    await engine.add(*ids)
+    await engine.settle(group("fail", *(await engine.claim(count)).jobs, keep_count=-1))
+
+
+async def test_a_smaller_retention_reaches_what_is_kept_already(engine: Engine) -> None:
+    await failed(engine, 700)
+    assert await engine.scripts.trim(engine.queue) == 0
+    await engine.scripts.declare(engine.queue, definition="d", fields={"keep:failed:count": "50"})
+    assert [await engine.scripts.trim(engine.queue) for _ in range(3)] == [500, 150, 0]
+    assert len(await engine.ids("failed")) == 50
+
+
+async def test_a_smaller_retention_by_bytes(engine: Engine) -> None:
+    await failed(engine, 10)
+    size = int((await engine.hash("meta"))["bytes:failed"]) // 10
+    fields = {"keep:failed:bytes": str(size * 3 + 1)}
+    await engine.scripts.declare(engine.queue, definition="d", fields=fields)
+    assert await engine.scripts.trim(engine.queue) == 7
+    assert await engine.ids("failed") == ["j0007", "j0008", "j0009"]
+
+
+async def test_a_queue_that_keeps_none_of_its_own_leaves_those_that_say_otherwise(engine: Engine) -> None:
+    await failed(engine, 3)
+    await engine.scripts.declare(engine.queue, definition="d", fields={"keep:failed:count": "0"})
+    assert await engine.scripts.trim(engine.queue) == 0

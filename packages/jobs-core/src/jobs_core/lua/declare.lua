@@ -1,4 +1,5 @@
---- Writes what code declares of a queue (offsets, strict, crash budget) by the hash of its definition; an operator's overrides stay.
+--- Writes what code declares of a queue (offsets, strict, crash budget, retention) by the hash of its definition.
+-- What an earlier declaration wrote and this one does not goes; what operators set stays.
 -- PREFIX: P
 -- ARGV: definition:str
 -- REST: field, value pairs of cfg
@@ -13,11 +14,20 @@ end
 if redis.call("HGET", P .. "cfg", "definition") == definition then
   return 0
 end
-local fields = { "definition", definition }
+local fields, names, stays = { "definition", definition }, {}, {}
 for i = 2, #ARGV, 2 do
   fields[#fields + 1] = ARGV[i]
   fields[#fields + 1] = ARGV[i + 1]
+  names[#names + 1] = ARGV[i]
+  stays[ARGV[i]] = true
 end
+for name in string.gmatch(redis.call("HGET", P .. "cfg", "declared") or "", "[^,]+") do
+  if not stays[name] then
+    redis.call("HDEL", P .. "cfg", name)
+  end
+end
+fields[#fields + 1] = "declared"
+fields[#fields + 1] = table.concat(names, ",")
 redis.call("HSET", P .. "cfg", unpack(fields))
 save(q)
 return 1

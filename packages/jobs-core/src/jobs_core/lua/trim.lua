@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop
+-- INCLUDE: open save unsound drop weight keeps
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -27,6 +27,31 @@ for i = 1, #over do
   end
 end
 n = n + #over
+-- Ended jobs go one by one as others end; this is for a retention that became smaller.
+for _, home in ipairs({ "completed", "failed", "cancelled", "expired" }) do
+  local card, keep, declared = redis.call("ZCARD", P .. home), nil, nil
+  if card > 0 then
+    keep, declared = keeps(q, home)
+  end
+  -- Of completed and failed jobs a queue that says nothing, or that removes its own, leaves those that say themselves.
+  if keep and keep[1] ~= 0 and (declared or home == "cancelled" or home == "expired") then
+    local excess = keep[1] > 0 and math.max(math.min(card - keep[1], 500), 0) or 0
+    if keep[3] >= 0 then
+      local size = tonumber(redis.call("HGET", P .. "meta", "bytes:" .. home) or 0)
+      local oldest = size > keep[3] and redis.call("ZRANGE", P .. home, 0, 499) or {}
+      for i = 1, #oldest do
+        if size > keep[3] then
+          excess = math.max(excess, i)
+        end
+        size = size - weight(P, oldest[i])
+      end
+    end
+    if excess > 0 then
+      drop(q, home, redis.call("ZRANGE", P .. home, 0, excess - 1))
+    end
+    n = n + excess
+  end
+end
 local tombs = redis.call("ZRANGEBYSCORE", P .. "tomb", "-inf", q.ms, "LIMIT", 0, 500)
 if tombs[1] then
   n = n + redis.call("ZREM", P .. "tomb", unpack(tombs))

@@ -1,8 +1,11 @@
 --- The only door to a final state. `infos` are what is told of the jobs afterwards (opaque), kept for ttl_ms or with the job.
--- keep = {count, age_ms, bytes}; count 0 removes the jobs at once. The caller takes them out of their home.
--- INCLUDE: notify forget retain
+-- keep = {count, age_ms, bytes}; count 0 removes the jobs at once, -2 leaves it to the queue. The caller takes them out of their home.
+-- INCLUDE: notify forget retain keeps
 local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   local P = q.P
+  if keep[1] == -2 then
+    keep = keeps(q, state)
+  end
   local kept = keep[1] ~= 0
   if kept or ttl_ms > 0 then
     local fields, due = {}, {}
