@@ -1,0 +1,1 @@
+"""Recurring jobs: when they fire, and what is kept of them on the server."""

@@ -1,0 +1,83 @@
+"""When a schedule fires: by cron, every so often, at given instants, or so long after a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TypeAlias
+
+import msgspec
+
+from jobs_core.schedules.cron import Cron
+from jobs_core.schedules.zones import load_zone
+
+__all__ = ["AfterCompletion", "At", "CronTimes", "Every", "Recurrence", "fires", "next_fire", "spread"]
+
+
+class CronTimes(msgspec.Struct, frozen=True, tag="cron", tag_field="kind"):
+    """By a cron expression on the wall clock of a zone."""
+
+    expression: str
+    timezone: str = "UTC"
+
+
+class Every(msgspec.Struct, frozen=True, tag="every", tag_field="kind"):
+    """Every `interval_ms` from an anchor (Unix ms) on, the anchor included; elapsed time, so no zone matters."""
+
+    interval_ms: int
+    anchor_ms: int
+
+
+class At(msgspec.Struct, frozen=True, tag="at", tag_field="kind"):
+    """At these instants, Unix ms, in order."""
+
+    instants_ms: tuple[int, ...]
+
+
+class AfterCompletion(msgspec.Struct, frozen=True, tag="after_completion", tag_field="kind"):
+    """First at `first_ms` (Unix ms), then each time so long after the run before has ended, however it ended."""
+
+    delay_ms: int
+    first_ms: int
+
+
+Recurrence: TypeAlias = CronTimes | Every | At | AfterCompletion
+
+
+def next_fire(recurrence: Recurrence, after_ms: int) -> int | None:
+    """Return the first fire later than an instant (both Unix ms), or None when there is none.
+
+    Raises OptionError for an expression or zone that this process does not know.
+    """
+    match recurrence:
+        case CronTimes(expression, timezone):
+            second = _cron(expression).after(after_ms // 1000, load_zone(timezone))
+            return None if second is None else second * 1000
+        case Every(interval, anchor):
+            return max(anchor, anchor + ((after_ms - anchor) // interval + 1) * interval)
+        case At(instants):
+            return next((each for each in instants if each > after_ms), None)
+        case AfterCompletion(_, first):
+            return first if first > after_ms else None
+
+
+def fires(recurrence: Recurrence, after_ms: int, until_ms: int) -> Iterator[int]:
+    """Yield the fires later than one instant and up to another, both Unix ms."""
+    at = next_fire(recurrence, after_ms)
+    while at is not None and at <= until_ms:
+        yield at
+        at = next_fire(recurrence, at)
+
+
+def spread(schedule_id: str, fire_ms: int, jitter_ms: int) -> int:
+    """Return how many ms later than its time a fire is sent, below `jitter_ms`: for one fire always the same."""
+    if not jitter_ms:
+        return 0
+    digest = blake2b(f"{schedule_id}:{fire_ms}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % jitter_ms
+
+
+@lru_cache(maxsize=4096)
+def _cron(expression: str) -> Cron:
+    return Cron(expression)
