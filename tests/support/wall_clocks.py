@@ -72,9 +72,7 @@ _wild: dict[str, Callable[[datetime], bool]] = {
 }
 
 
-def _both(
-    time: Callable[[datetime], bool], day: Callable[[datetime], bool]
-) -> Callable[[datetime], bool]:
+def _both(time: Callable[[datetime], bool], day: Callable[[datetime], bool]) -> Callable[[datetime], bool]:
     return lambda wall: time(wall) and day(wall)
 
 

@@ -1,0 +1,118 @@
+"""What a tick does with the fires that are due."""
+
+import msgspec
+import pytest
+
+from jobs_core.schedules.definition import (
+    GRACE_MS,
+    Misfire,
+    ScheduleDefinition,
+    decode_definition,
+    encode_definition,
+)
+from jobs_core.schedules.plan import Plan, first_fire, make_plan, upcoming
+from jobs_core.schedules.recurrence import At, CronTimes, Every
+
+HOUR = 3_600_000
+NOON = 1_790_000_000_000 // HOUR * HOUR
+
+
+def hourly(**changes: object) -> ScheduleDefinition:
+    made = ScheduleDefinition(
+        id="s", queue="mail", recurrence=Every(HOUR, NOON), lead=b"\1\1\0\3", name=b"send@1", body=b""
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_a_fire_on_time_is_sent() -> None:
+    assert make_plan(hourly(), NOON, 0, NOON + 40) == Plan((NOON,), NOON + HOUR)
+
+
+def test_nothing_is_due_yet() -> None:
+    assert make_plan(hourly(), NOON, 0, NOON - 1) == Plan((), NOON)
+
+
+@pytest.mark.parametrize(
+    ("policy", "most", "sent", "skipped"),
+    [
+        ("run_once", 0, [3], 3),
+        ("skip", 0, [], 4),
+        ("run_all", 10, [0, 1, 2, 3], 0),
+        ("run_all", 2, [2, 3], 2),
+    ],
+)
+def test_three_hours_away(policy: Misfire, most: int, sent: list[int], skipped: int) -> None:
+    plan = make_plan(hourly(misfire=policy, misfire_max=most), NOON, 0, NOON + 3 * HOUR + 60_000)
+    times = tuple(NOON + each * HOUR for each in sent)
+    assert plan == Plan(times, NOON + 4 * HOUR, late=len(sent), skipped=skipped)
+
+
+def test_run_once_is_satisfied_by_a_fire_on_time() -> None:
+    plan = make_plan(hourly(), NOON, 0, NOON + 3 * HOUR + GRACE_MS)
+    assert plan == Plan((NOON + 3 * HOUR,), NOON + 4 * HOUR, skipped=3)
+
+
+def test_what_is_older_than_the_window_is_missed() -> None:
+    plan = make_plan(
+        hourly(catch_up_ms=2 * HOUR, misfire="run_all", misfire_max=100), NOON, 0, NOON + 10 * HOUR + 60_000
+    )
+    assert plan == Plan((NOON + 9 * HOUR, NOON + 10 * HOUR), NOON + 11 * HOUR, late=2, missed=9)
+
+
+def test_a_year_away_is_passed_over_at_once() -> None:
+    seconds = hourly(recurrence=Every(1000, NOON), catch_up_ms=0)
+    plan = make_plan(seconds, NOON, 0, NOON + 365 * 24 * HOUR)
+    assert (plan.missed, plan.sent[-1]) == (365 * 24 * 3600 - 10, NOON + 365 * 24 * HOUR)
+
+
+def test_very_many_are_worked_off_in_steps_and_run_once_runs_once() -> None:
+    minutely = hourly(recurrence=CronTimes("* * * * *"), catch_up_ms=100 * HOUR)
+    sent: list[int] = []
+    at, skipped, now = NOON, 0, NOON + 40 * HOUR + 30_000
+    while True:
+        plan = make_plan(minutely, at, 0, now)
+        sent += plan.sent
+        skipped += plan.skipped
+        assert plan.next_ms is not None
+        at = plan.next_ms
+        if at > now:
+            break
+    assert (sent, skipped) == ([NOON + 40 * HOUR], 2400)
+
+
+def test_a_limit_counts_what_is_sent_and_ends_the_schedule() -> None:
+    away = hourly(limit=5, misfire="run_all", misfire_max=10)
+    plan = make_plan(away, NOON, 3, NOON + 3 * HOUR + 60_000)
+    assert (plan.sent, plan.next_ms) == ((NOON, NOON + HOUR), None)
+
+
+def test_start_and_end_are_inclusive() -> None:
+    bounded = hourly(start_ms=NOON + HOUR, end_ms=NOON + 3 * HOUR)
+    assert first_fire(bounded, NOON - HOUR) == NOON + HOUR
+    assert upcoming(bounded, NOON + HOUR, 10) == [NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR]
+    assert make_plan(bounded, NOON + 3 * HOUR, 0, NOON + 3 * HOUR).next_ms is None
+    assert first_fire(bounded, NOON + 3 * HOUR + 1) is None
+
+
+def test_jitter_delays_a_fire_and_never_doubles_it() -> None:
+    spread_out = hourly(jitter_ms=HOUR // 2)
+    sent: list[int] = []
+    at: int | None = NOON
+    for minute in range(5 * 60):
+        assert at is not None
+        plan = make_plan(spread_out, at, 0, NOON + minute * 60_000)
+        sent += plan.sent
+        at = plan.next_ms
+    assert sent == [NOON + each * HOUR for each in range(5)][: len(sent)]
+    assert len(sent) >= 4
+
+
+def test_the_end_of_a_list_ends_it() -> None:
+    assert make_plan(hourly(recurrence=At((NOON,))), NOON, 0, NOON) == Plan((NOON,), None)
+
+
+def test_a_definition_comes_back_as_it_was_and_has_a_fingerprint() -> None:
+    made = hourly(recurrence=CronTimes("0 9 * * *", "Europe/Paris"), limit=3)
+    assert decode_definition(encode_definition(made)) == made
+    assert made.fingerprint == hourly(recurrence=CronTimes("0 9 * * *", "Europe/Paris"), limit=3).fingerprint
+    assert made.fingerprint != hourly(recurrence=CronTimes("0 9 * * *", "Europe/Rome"), limit=3).fingerprint
