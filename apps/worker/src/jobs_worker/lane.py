@@ -7,80 +7,44 @@ what the other brought. Nothing waits to fill a batch: what gathered during a tr
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
-import struct
 from collections import deque
-from typing import TYPE_CHECKING, cast
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.connection.turn import Turn
-from jobs_core.errors import ConnectionFailed, JobsError, OwnerGone, SchemaMismatch
-from jobs_core.keys import big_key, wake_channel
-from jobs_core.scripts import MAX_BYTES, MAX_ITEMS, Claimed, Group
-from jobs_core.wire import BIG, Header, decode_envelope, encode_progress, parse_header
+from jobs_core.errors import JobsError, OwnerGone
+from jobs_core.keys import wake_channel
+from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
+from jobs_core.wire import BIG
 from jobs_worker import logs
-from jobs_worker.delivery import Delivery, Settlement, released, unopened, unreadable, unroutable
+from jobs_worker.asides import Asides
+from jobs_worker.delivery import Settlement, released, unopened
+from jobs_worker.ends import Ends
 from jobs_worker.limits import NameLimits
+from jobs_worker.reports import ProgressReports
+from jobs_worker.rerouting import move_parked
+from jobs_worker.sessions import Pump
+from jobs_worker.settling import settle
+from jobs_worker.starting import fetch_envelope, header_of, open_delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.scripts import Claim, Glance, Scripts
-    from jobs_core.wire import Progress
+    from jobs_core.scripts import Claim, Claimed, Glance, Scripts
+    from jobs_core.wire import Header, Progress
+    from jobs_worker.delivery import Delivery
+    from jobs_worker.ends import LaneStats
     from jobs_worker.routes import QueueRoutes
     from jobs_worker.runner import Runner
+    from jobs_worker.slots import SlotBudget
 
 _STALE_CLAIM = 10.0
 _PUMPS = 2
 _SPLIT_FROM = 16
-_PROGRESS_EVERY = 0.25
 _ERROR_PAUSE = 1.0
 _STOP_PATIENCE = 2.0
 _log = logs.get("jobs.worker")
-
-
-class SlotBudget:
-    """Slots that several lanes share (the heavy ones of a child), besides each one's own."""
-
-    def __init__(self, slots: int) -> None:
-        """Allow `slots` jobs at once over all lanes that join."""
-        self._slots = slots
-        self.lanes: list[Lane] = []
-
-    @property
-    def free(self) -> int:
-        """Slots that no lane has taken or asked for."""
-        return self._slots - sum(lane.taken for lane in self.lanes)
-
-    def freed(self, by: Lane) -> None:
-        """Let the lanes see that slots are free; they take turns, so the one that had them comes last."""
-        self.lanes.remove(by)
-        self.lanes.append(by)
-        for lane in self.lanes:
-            lane.kick()
-
-
-class LaneStats(msgspec.Struct):
-    """What a lane did since it began; `run_us` is summed over all attempts that ended."""
-
-    completed: int = 0
-    failed: int = 0
-    retried: int = 0
-    lost: int = 0
-    run_us: int = 0
-
-
-class _Pump:
-    """One caller of the server: it has a session for claims and one for settlements, and one call of each under way."""
-
-    def __init__(self) -> None:
-        self.name = secrets.token_hex(8)
-        self.claims = 0
-        self.settles = 0
 
 
 class Lane:
@@ -100,11 +64,13 @@ class Lane:
         """`on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more."""
         self.queue = routes.queue.name
         self.slots = slots
-        self.stats = LaneStats()
         self._scripts = scripts
         self._routes = routes
         self._child = child
-        self._runner = make_runner(self._report)
+        self._ends = Ends(self.queue)
+        self._asides = Asides(self.queue, self._check_drained)
+        self._reports = ProgressReports(self._write_progress)
+        self._runner = make_runner(self._reports.take)
         self._on_owner = on_owner
         self._budget = budget
         if budget is not None:
@@ -127,10 +93,6 @@ class Lane:
         self._pumps: list[asyncio.Task[None]] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
-        self._progress: dict[Delivery, Progress] = {}
-        self._progress_timer: asyncio.TimerHandle | None = None
-        self._aside: set[asyncio.Task[None]] = set()
-        self._debug = logs.enabled(logging.DEBUG)
         self._loop = asyncio.get_running_loop()
         self._turn = Turn(self._loop)
 
@@ -139,9 +101,14 @@ class Lane:
         self._new_owner()
         # A limit on a name must count what the other pump is about to be given, so one pump works such a lane.
         self._pumps = [
-            asyncio.create_task(self._pump(_Pump()), name=f"lane-{self.queue}")
+            asyncio.create_task(self._pump(Pump()), name=f"lane-{self.queue}")
             for _ in range(1 if self._limits else _PUMPS)
         ]
+
+    @property
+    def stats(self) -> LaneStats:
+        """What was done so far."""
+        return self._ends.stats
 
     @property
     def taken(self) -> int:
@@ -203,10 +170,10 @@ class Lane:
             return
         _log.info("owner_gone", queue=self.queue, owner=owner)
         for delivery in [each for each in self._running if each.owner == owner]:
-            self._lost(delivery)
+            self._ends.lost(delivery)
             self._cancel(delivery)
         for settlement in self._finished:
-            self._lost(settlement.delivery)
+            self._ends.lost(settlement.delivery)
         self._finished.clear()
         self._on_owner(self.queue, owner, False)  # noqa: FBT003 - (queue, owner, alive)
         self._new_owner()
@@ -240,11 +207,10 @@ class Lane:
         self._quiet = True
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._progress_timer is not None:
-            self._progress_timer.cancel()
-        for task in [*self._pumps, *self._aside]:
+        self._reports.close()
+        for task in self._pumps:
             task.cancel()
-        await asyncio.gather(*self._pumps, *self._aside, return_exceptions=True)
+        await asyncio.gather(*self._pumps, self._asides.close(), return_exceptions=True)
 
     def _new_owner(self) -> None:
         client = self._scripts.client
@@ -262,7 +228,7 @@ class Lane:
             self._hungry and not self._quiet and self.free > 0 and (self._limits is None or self._want() > 0)
         )
 
-    async def _pump(self, pump: _Pump) -> None:
+    async def _pump(self, pump: Pump) -> None:
         while True:
             if not self._has_work():
                 waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -309,7 +275,7 @@ class Lane:
             taken.append(self._finished.popleft())
         return taken
 
-    async def _claim(self, pump: _Pump, want: int) -> None:
+    async def _claim(self, pump: Pump, want: int) -> None:
         owner = self.owner
         try:
             if not self._registered and await self._ask(pump, owner, 0) is not None and owner == self.owner:
@@ -334,9 +300,9 @@ class Lane:
         if self._budget is not None:
             self._budget.freed(self)
 
-    async def _ask(self, pump: _Pump, owner: str, want: int) -> Claim | None:
+    async def _ask(self, pump: Pump, owner: str, want: int) -> Claim | None:
         """Claim; None when the owner is gone. A call whose outcome is unknown is sent again, for its answer alone."""
-        pump.claims += 1
+        pump.claims.advance()
         free = self.free + want
         limits = after = ""
         if self._limits is not None and want:
@@ -346,8 +312,8 @@ class Lane:
             try:
                 return await self._scripts.claim(
                     self.queue,
-                    session=pump.name + "c",
-                    seq=pump.claims,
+                    session=pump.claims.name,
+                    seq=pump.claims.number,
                     owner=owner,
                     register=not self._registered,
                     want=want,
@@ -367,12 +333,14 @@ class Lane:
         if claim.alarm_ms is not None:
             self._set_alarm(claim.alarm_ms / 1000)
         if claim.unroutable:
-            self._reroute(claim.unroutable)
+            known = [name for name in claim.unroutable if self._routes.find(name) is not None]
+            if known:
+                self._asides.spawn(move_parked(self._scripts, self.queue, known, self._claim_more))
         if claim.jobs:
             stale = self._loop.time() - sent > _STALE_CLAIM
             self._starting += len(claim.jobs)
             if self._limits is not None:
-                self._limits.take(_header_of(claimed).name for claimed in claim.jobs)
+                self._limits.take(header_of(claimed).name for claimed in claim.jobs)
             self._turn.take(lambda: self._start_all(claim.jobs, owner, stale=stale))
 
     def _look_on(self, limits: NameLimits, claim: Claim, *, filled: bool) -> bool:
@@ -393,25 +361,22 @@ class Lane:
             self._start(claimed, owner, stale=stale)
 
     def _start(self, claimed: Claimed, owner: str, *, stale: bool) -> None:
-        header = _header_of(claimed)
+        header = header_of(claimed)
         if header.flags & BIG:
             # It keeps its slot while the envelope is fetched.
             self._starting += 1
-            self._spawn(self._start_big(claimed, header, owner, stale=stale))
+            self._asides.spawn(self._start_big(claimed, header, owner, stale=stale))
         else:
             self._begin(claimed, header, claimed.record[header.size :], owner, stale=stale)
 
     async def _start_big(self, claimed: Claimed, header: Header, owner: str, *, stale: bool) -> None:
-        packed = b""
+        packed = None
         try:
-            key = big_key(self._scripts.key(self.queue), claimed.id)
-            packed = cast("bytes | None", await self._scripts.client.call("GET", key)) or b""
-        except ConnectionFailed:
-            # It is claimed, so it is settled: it waits again, and whoever claims it next fetches it.
-            stale = True
+            packed = await fetch_envelope(self._scripts, self.queue, claimed.id)
         finally:
             self._starting -= 1
-        self._begin(claimed, header, packed, owner, stale=stale)
+        # One that cannot be fetched is claimed, so it is settled: it waits again, and whoever claims it next fetches it.
+        self._begin(claimed, header, packed or b"", owner, stale=stale or packed is None)
 
     def _begin(self, claimed: Claimed, header: Header, packed: bytes, owner: str, *, stale: bool) -> None:
         if owner != self.owner:
@@ -421,20 +386,12 @@ class Lane:
             # A claim that took so long that its lease may be over could start the job twice.
             self._put_off(released(unopened(claimed, header, owner)))
             return
-        route = self._routes.find(header.name)
-        if route is None and header.name:
-            needs = self._routes.missing.get(header.name, [])
-            _log.warning("unroutable", queue=self.queue, job_id=claimed.id, job=header.name, needs=needs)
-            self._put_off(unroutable(unopened(claimed, header, owner)))
+        delivery = open_delivery(self._routes, claimed, header, packed, owner, self._child)
+        if isinstance(delivery, Settlement):
+            self._ends.count(delivery)
+            self._put_off(delivery)
             return
-        try:
-            delivery = Delivery(claimed, header, decode_envelope(packed), route, owner)
-        except (msgspec.MsgspecError, ValueError, struct.error) as error:
-            settlement = unreadable(unopened(claimed, header, owner), error, self._child)
-            self._count(settlement)
-            self._put_off(settlement)
-            return
-        if self._debug:
+        if self._ends.debug:
             _log.debug(
                 "active", queue=self.queue, job_id=claimed.id, job=header.name, attempt=delivery.attempt
             )
@@ -468,97 +425,22 @@ class Lane:
         del self._running[delivery]
         if settlement is not None and not delivery.abandoned:
             self._finished.append(settlement)
-            self._count(settlement)
-        if self._progress:
-            self._progress.pop(delivery, None)
+            self._ends.count(settlement)
+        self._reports.drop(delivery)
         if self._limits is not None or self._budget is not None:
             self._forgo(delivery.header)
         self.kick()
         if self._quiet:
             self._check_drained()
 
-    def _count(self, settlement: Settlement) -> None:
-        self.stats.run_us += settlement.run_us
-        verb = settlement.verb
-        if verb == "complete":
-            self.stats.completed += 1
-            if self._debug:
-                self._tell(settlement, "completed", logging.DEBUG)
-        elif verb == "retry":
-            self.stats.retried += 1
-            self._tell(settlement, "retry", logging.INFO)
-        elif verb == "fail":
-            self.stats.failed += 1
-            self._tell(settlement, "failed", logging.INFO)
-
-    def _tell(self, settlement: Settlement, event: str, level: int) -> None:
-        delivery = settlement.delivery
-        facts: dict[str, object] = {
-            "queue": self.queue,
-            "job_id": delivery.id,
-            "job": delivery.header.name,
-            "attempt": delivery.attempt,
-            "attempts": delivery.policy.attempts,
-            "run_ms": settlement.run_us / 1000,
-        }
-        if event == "retry":
-            facts["delay_ms"] = settlement.arg
-        if settlement.error is not None:
-            facts["error_type"], facts["error"] = settlement.error.type, settlement.error.message
-        _log.log(level, event, **facts)
-
-    async def _settle(self, pump: _Pump, settlements: list[Settlement]) -> None:
-        groups: dict[object, tuple[Settlement, list[Encodable], list[int]]] = {}
-        ordered: list[Settlement] = []
-        last: object = None
-        found: tuple[Settlement, list[Encodable], list[int]] = (settlements[0], [], [0, 0])
-        for settlement in settlements:
-            key = settlement.key
-            if key is not last:
-                last = key
-                found = groups.setdefault(key, (settlement, [], [0, 0]))
-            found[1].extend(settlement.items())
-            found[2][0] += settlement.run_us
-            found[2][1] += settlement.wait_us
-        made: list[Group] = []
-        for first, items, (run_us, wait_us) in groups.values():
-            verb, name, keep, ttl = first.key
-            made.append(Group(verb, name, items, keep.count, keep.age_ms, keep.bytes, ttl, run_us, wait_us))
-            ordered += (
-                [each for each in settlements if each.key == first.key] if len(groups) > 1 else settlements
-            )
+    async def _settle(self, pump: Pump, settlements: list[Settlement]) -> None:
         try:
-            verdict = await self._tell_server(pump, settlements[0].delivery.owner, made)
+            lost = await settle(self._scripts, self.queue, pump.settlements, settlements)
         finally:
             self._settling -= len(settlements)
-        if b"0" in verdict:
-            for each, settled in zip(ordered, verdict, strict=True):
-                if settled == ord("0"):
-                    self._lost(each.delivery)
+        for delivery in lost:
+            self._ends.lost(delivery)
         self._check_drained()
-
-    async def _tell_server(self, pump: _Pump, owner: str, groups: list[Group]) -> bytes:
-        """Settle, sent again until there is an answer: the server applies it once."""
-        pump.settles += 1
-        while True:
-            try:
-                return await self._scripts.settle(
-                    self.queue, session=pump.name + "s", seq=pump.settles, owner=owner, groups=groups
-                )
-            except (JobsError, OutcomeLost) as error:
-                _log.warning("settle_failed", queue=self.queue, error=str(error))
-                await asyncio.sleep(_ERROR_PAUSE)
-
-    def _lost(self, delivery: Delivery) -> None:
-        self.stats.lost += 1
-        _log.info(
-            "lease_lost",
-            queue=self.queue,
-            job_id=delivery.id,
-            job=delivery.header.name,
-            attempt=delivery.attempt,
-            fence=delivery.fence,
-        )
 
     def _check_drained(self) -> None:
         if (
@@ -567,7 +449,7 @@ class Lane:
             and not self._finished
             and not self._settling
             and not self._starting
-            and not self._aside
+            and not self._asides
         ):
             self._drained.set()
 
@@ -582,62 +464,10 @@ class Lane:
             self.kick(hungry=True)
         else:
             # No slot is free here, but idle owners elsewhere are woken by what becomes ready.
-            self._spawn(self._scripts.promote(self.queue))
+            self._asides.spawn(self._scripts.promote(self.queue))
 
-    def _reroute(self, names: list[str]) -> None:
-        known = [name for name in names if self._routes.find(name) is not None]
-        if known:
-            self._spawn(self._move_parked(known))
+    def _claim_more(self) -> None:
+        self.kick(hungry=True)
 
-    async def _move_parked(self, names: list[str]) -> None:
-        offset = 0
-        while True:
-            moved, looked = await self._scripts.reroute(self.queue, offset=offset, names=names)
-            if not looked:
-                return
-            offset += looked - moved
-            if moved:
-                _log.info("rerouted", queue=self.queue, jobs=moved, names=names)
-                self.kick(hungry=True)
-
-    def _report(self, delivery: Delivery, progress: Progress) -> None:
-        if delivery.abandoned:
-            return
-        self._progress[delivery] = progress
-        if self._progress_timer is None:
-            self._progress_timer = asyncio.get_running_loop().call_later(
-                _PROGRESS_EVERY, self._flush_progress
-            )
-
-    def _flush_progress(self) -> None:
-        self._progress_timer = None
-        reported, self._progress = self._progress, {}
-        items: list[Encodable] = []
-        for delivery, progress in reported.items():
-            items += (delivery.id, delivery.fence, encode_progress(progress))
-        if items:
-            self._spawn(self._scripts.progress(self.queue, owner=self.owner, items=items))
-
-    def _spawn(self, work: Coroutine[object, object, object]) -> None:
-        """Do something beside the pumps; a failure is logged, for the next claim or glance makes up for it."""
-        task = asyncio.create_task(self._quietly(work))
-        self._aside.add(task)
-        task.add_done_callback(self._done_aside)
-
-    def _done_aside(self, task: asyncio.Task[None]) -> None:
-        self._aside.discard(task)
-        self._check_drained()
-
-    async def _quietly(self, work: Coroutine[object, object, object]) -> None:
-        try:
-            await work
-        except (JobsError, OutcomeLost) as error:
-            _log.warning("call_failed", queue=self.queue, error=str(error))
-
-
-def _header_of(claimed: Claimed) -> Header:
-    """Parse the header of a record; one that is none gets no name, and its job fails as unreadable."""
-    try:
-        return parse_header(claimed.record)
-    except (SchemaMismatch, struct.error, ValueError):
-        return Header(0, 3, claimed.fence, 0, "", len(claimed.record))
+    def _write_progress(self, items: list[Encodable]) -> None:
+        self._asides.spawn(self._scripts.progress(self.queue, owner=self.owner, items=items))

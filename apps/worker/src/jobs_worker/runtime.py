@@ -17,9 +17,10 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
-from jobs_worker.lane import Lane, SlotBudget
+from jobs_worker.lane import Lane
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
+from jobs_worker.slots import SlotBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

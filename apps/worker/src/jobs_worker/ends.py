@@ -1,0 +1,78 @@
+"""How the deliveries of a lane ended: counted, and told in the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_worker import logs
+
+if TYPE_CHECKING:
+    from jobs_worker.delivery import Delivery, Settlement
+
+_log = logs.get("jobs.worker")
+
+
+class LaneStats(msgspec.Struct):
+    """What a lane did since it began; `run_us` is summed over all attempts that ended."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    lost: int = 0
+    run_us: int = 0
+
+
+class Ends:
+    """Takes note of how deliveries of one queue end."""
+
+    def __init__(self, queue: str) -> None:
+        """Begin with nothing."""
+        self.stats = LaneStats()
+        self.debug = logs.enabled(logging.DEBUG)
+        self._queue = queue
+
+    def count(self, settlement: Settlement) -> None:
+        """Take note of a delivery that this worker settles."""
+        self.stats.run_us += settlement.run_us
+        verb = settlement.verb
+        if verb == "complete":
+            self.stats.completed += 1
+            if self.debug:
+                self._tell(settlement, "completed", logging.DEBUG)
+        elif verb == "retry":
+            self.stats.retried += 1
+            self._tell(settlement, "retry", logging.INFO)
+        elif verb == "fail":
+            self.stats.failed += 1
+            self._tell(settlement, "failed", logging.INFO)
+
+    def lost(self, delivery: Delivery) -> None:
+        """Take note of a delivery whose job is somebody else's by now."""
+        self.stats.lost += 1
+        _log.info(
+            "lease_lost",
+            queue=self._queue,
+            job_id=delivery.id,
+            job=delivery.header.name,
+            attempt=delivery.attempt,
+            fence=delivery.fence,
+        )
+
+    def _tell(self, settlement: Settlement, event: str, level: int) -> None:
+        delivery = settlement.delivery
+        facts: dict[str, object] = {
+            "queue": self._queue,
+            "job_id": delivery.id,
+            "job": delivery.header.name,
+            "attempt": delivery.attempt,
+            "attempts": delivery.policy.attempts,
+            "run_ms": settlement.run_us / 1000,
+        }
+        if event == "retry":
+            facts["delay_ms"] = settlement.arg
+        if settlement.error is not None:
+            facts["error_type"], facts["error"] = settlement.error.type, settlement.error.message
+        _log.log(level, event, **facts)

@@ -1,0 +1,64 @@
+"""Tells the server how deliveries ended, in groups of those that ended alike."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import JobsError
+from jobs_core.scripts import Group
+from jobs_worker import logs
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable
+    from jobs_core.scripts import Scripts
+    from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.sessions import Session
+
+_ERROR_PAUSE = 1.0
+_log = logs.get("jobs.worker")
+
+
+async def settle(
+    scripts: Scripts, queue: str, session: Session, settlements: list[Settlement]
+) -> list[Delivery]:
+    """Settle deliveries of one owner, sent again until there is an answer. Returns those whose lease was lost."""
+    groups, ordered = _grouped(settlements)
+    session.advance()
+    owner = settlements[0].delivery.owner
+    while True:
+        try:
+            verdict = await scripts.settle(
+                queue, session=session.name, seq=session.number, owner=owner, groups=groups
+            )
+        except (JobsError, OutcomeLost) as error:
+            _log.warning("settle_failed", queue=queue, error=str(error))
+            await asyncio.sleep(_ERROR_PAUSE)
+        else:
+            break
+    if b"0" not in verdict:
+        return []
+    return [each.delivery for each, settled in zip(ordered, verdict, strict=True) if settled == ord("0")]
+
+
+def _grouped(settlements: list[Settlement]) -> tuple[list[Group], list[Settlement]]:
+    """Return the groups, and the settlements in the order of them."""
+    groups: dict[object, tuple[Settlement, list[Encodable], list[int]]] = {}
+    ordered: list[Settlement] = []
+    last: object = None
+    found: tuple[Settlement, list[Encodable], list[int]] = (settlements[0], [], [0, 0])
+    for settlement in settlements:
+        key = settlement.key
+        if key is not last:
+            last = key
+            found = groups.setdefault(key, (settlement, [], [0, 0]))
+        found[1].extend(settlement.items())
+        found[2][0] += settlement.run_us
+        found[2][1] += settlement.wait_us
+    made: list[Group] = []
+    for first, items, (run_us, wait_us) in groups.values():
+        verb, name, keep, ttl = first.key
+        made.append(Group(verb, name, items, keep.count, keep.age_ms, keep.bytes, ttl, run_us, wait_us))
+        ordered += [each for each in settlements if each.key == first.key] if len(groups) > 1 else settlements
+    return made, ordered

@@ -1,0 +1,53 @@
+"""What a claim gave, made ready to be run: or the settlement of a job that is not to be run here."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.errors import ConnectionFailed, SchemaMismatch
+from jobs_core.keys import big_key
+from jobs_core.wire import Header, decode_envelope, parse_header
+from jobs_worker import logs
+from jobs_worker.delivery import Delivery, Settlement, unopened, unreadable, unroutable
+
+if TYPE_CHECKING:
+    from jobs_core.scripts import Claimed, Scripts
+    from jobs_worker.routes import QueueRoutes
+
+_log = logs.get("jobs.worker")
+
+
+def header_of(claimed: Claimed) -> Header:
+    """Parse the header of a record; one that is none gets no name, and its job fails as unreadable."""
+    try:
+        return parse_header(claimed.record)
+    except (SchemaMismatch, struct.error, ValueError):
+        return Header(0, 3, claimed.fence, 0, "", len(claimed.record))
+
+
+async def fetch_envelope(scripts: Scripts, queue: str, job_id: str) -> bytes | None:
+    """Return an envelope that lies apart; empty where there is none, None while the server is away."""
+    try:
+        packed = await scripts.client.call("GET", big_key(scripts.key(queue), job_id))
+    except ConnectionFailed:
+        return None
+    return cast("bytes | None", packed) or b""
+
+
+def open_delivery(  # noqa: PLR0917 - once for each job, so by position
+    routes: QueueRoutes, claimed: Claimed, header: Header, packed: bytes, owner: str, worker: str
+) -> Delivery | Settlement:
+    """Return the delivery to run, or how a job is settled that no handler here knows or nobody can read."""
+    queue = routes.queue.name
+    route = routes.find(header.name)
+    if route is None and header.name:
+        needs = routes.missing.get(header.name, [])
+        _log.warning("unroutable", queue=queue, job_id=claimed.id, job=header.name, needs=needs)
+        return unroutable(unopened(claimed, header, owner))
+    try:
+        return Delivery(claimed, header, decode_envelope(packed), route, owner)
+    except (msgspec.MsgspecError, ValueError, struct.error) as error:
+        return unreadable(unopened(claimed, header, owner), error, worker)
