@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.scripts import Claim, Claimed, Effects, Group, Scripts, Settled
-from jobs_core.wire import Draft, RecordHead, pack_drafts
+from jobs_core.scripts import Claim, Claimed, Group, Scripts
+from jobs_core.wire import EXPIRES, UNIQUE, Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
     from jobs_core.connection import Client
@@ -28,11 +28,15 @@ def draft(
     run_at_ms: int = 0,
     flags: int = 0,
     envelope: bytes = b"e",
+    unique: str = "",
+    options: str = "",
 ) -> Draft:
-    """Make a new job as its producer sends it."""
+    """Make a new job as its producer sends it. `unique` is until when its key is held (s, d, t), then the key."""
     head = RecordHead(name)
+    flags |= (UNIQUE if unique else 0) | (EXPIRES if "expires=" in options else 0)
     lead = head.lead(flags, priority)
-    return Draft(job_id, lead, head.name, head.body(envelope), delay_ms, run_at_ms)
+    body = head.body(envelope, unique=unique.encode())
+    return Draft(job_id, lead, head.name, body, delay_ms, run_at_ms, options)
 
 
 class Engine:
@@ -74,6 +78,8 @@ class Engine:
         run_at_ms: int = 0,
         flags: int = 0,
         envelope: bytes = b"envelope",
+        unique: str = "",
+        options: str = "",
         session: str = "producer",
     ) -> bytes:
         """Enqueue jobs that differ in their ids alone."""
@@ -92,6 +98,8 @@ class Engine:
                         run_at_ms=run_at_ms,
                         flags=flags,
                         envelope=envelope,
+                        unique=unique,
+                        options=options,
                     )
                     for job_id in ids
                 ]
@@ -129,12 +137,8 @@ class Engine:
         """Take jobs and tell their ids."""
         return [job.id for job in (await self.claim(want, owner=owner)).jobs]
 
-    async def settle(self, *groups: Group | Effects, owner: str = "w1") -> bytes:
+    async def settle(self, *groups: Group, owner: str = "w1") -> bytes:
         """Settle deliveries."""
-        return (await self.settled(*groups, owner=owner)).verdict
-
-    async def settled(self, *groups: Group | Effects, owner: str = "w1") -> Settled:
-        """Settle deliveries, and tell what they wrote into the outbox as well."""
         session = f"{owner}:settle"
         self.seqs[session] += 1
         return await self.scripts.settle(
@@ -192,8 +196,6 @@ class Engine:
                 found[suffix] = {each: value for each, value in fields.items() if not each.startswith(clocks)}
             elif kind == b"zset":
                 found[suffix] = await self.zset(suffix)
-            elif kind == b"stream":
-                found[suffix] = await self.call("XRANGE", suffix, "-", "+")
             else:
                 found[suffix] = await self.call("GET", suffix)
         return found

@@ -21,6 +21,7 @@ async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
     engine = await Engine(client, prefix).start()
     await engine.add("done", "failed", "parked", "again", "told")
     await engine.add("own", flags=OWN_ID)
+    await engine.add("first", unique="dkey", options="conflict=replace")
     jobs = {job.id: job for job in (await engine.claim()).jobs}
     await engine.settle(
         group("complete", jobs["done"], keep_count=-1),
@@ -33,6 +34,8 @@ async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
     await engine.scripts.await_(engine.queue, inbox="i", job_id="own")
     await engine.add("big", envelope=b"x" * 70_000)
     await engine.add("late", delay_ms=90_000)
+    await engine.add("brief", delay_ms=90_000, options="expires=60000")
+    await engine.add("pending", unique="dkey", options="conflict=replace")
     yield engine
     await client.close()
 
@@ -45,9 +48,10 @@ async def found(admin: Admin) -> dict[str, tuple[str, ...]]:
 
 async def test_a_sound_queue_has_no_breach(admin: Admin, engine: Engine) -> None:
     report = await admin.check("mail")
-    assert (report.queues, report.jobs, report.breaches, report.unjudged) == (("mail",), 7, (), ())
+    assert (report.queues, report.jobs, report.breaches, report.unjudged) == (("mail",), 10, (), ())
 
 
+STAMPED = ("again", "big", "brief", "done", "failed", "first", "late", "own", "parked", "pending")
 DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unknown_key": (("SET", "mine", "1"), ("mine",)),
     "key_ttl": (("EXPIRE", "owners", "1000"), ("owners",)),
@@ -55,8 +59,8 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "homeless": (("ZREM", "delayed", "late"), ("late",)),
     "two_homes": (("ZADD", "delayed", "1", "big"), ("big",)),
     "fence": (("ZINCRBY", "active:w1", "1000000", "own"), ("own",)),
-    "stamp": (("HSET", "meta", "stamp", "1"), ("again", "big", "done", "failed", "late", "own", "parked")),
-    "owner": (("ZREM", "owners", "w1"), ("own",)),
+    "stamp": (("HSET", "meta", "stamp", "1"), STAMPED),
+    "owner": (("ZREM", "owners", "w1"), ("first", "own")),
     "idle": (("ZADD", "idle", "1", "w9"), ("w9",)),
     "totals": (("HINCRBY", "stats", "removed", "1"), ("mail",)),
     "bytes": (("HINCRBY", "meta", "bytes:failed", "1"), ("failed",)),
@@ -67,6 +71,9 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "parked": (("HINCRBY", "unroutable.names", "send@1", "1"), ("send@1",)),
     "own_id": (("ZADD", "tomb", "1", "own"), ("own",)),
     "envelope": (("DEL", "big:big"), ("big",)),
+    "expiring": (("ZINCRBY", "expiring", "1", "brief"), ("brief",)),
+    "unique": (("HSET", "uniq", "key", "late"), ("key",)),
+    "blocked": (("DEL", "uniq.next"), ("pending",)),
     "session": (("DEL", "sessions"), ("producer", "w1:claim", "w1:settle")),
 }
 

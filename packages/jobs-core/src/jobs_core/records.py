@@ -19,6 +19,7 @@ from jobs_core.wire import (
     Progress,
     decode_envelope,
     decode_progress,
+    end_note,
     parse_finish,
     parse_header,
     parse_history,
@@ -129,6 +130,10 @@ def failure_text(error: ErrorInfo | None) -> str | None:
     return f"{error.type}: {error.message}" if error.type else error.message
 
 
+# Ended by a script: what is told of them is how and when.
+_UNRUN = frozenset({State.EXPIRED, State.CANCELLED})
+
+
 @lru_cache(maxsize=4096)
 def job_name(wire_name: str) -> str:
     """Return the name of a job without its version."""
@@ -180,6 +185,9 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
         reason = failure_text(info.error)
         processed_ms, wait_ms, run_ms = info.started_ms, info.wait_us / 1000, info.run_us / 1000
         finished_ms = info.started_ms + run_ms
+    elif found.state in _UNRUN and found.info:
+        _, numbers = end_note(found.info)
+        finished_ms = numbers[0] if numbers else None
     elif found.info:
         stalled, attempts_made = poison_counts(found.info)
         reason = f"poison: the worker died {stalled} times while it ran this job"

@@ -31,8 +31,6 @@ EFFECTS: Final = 32
 
 _FIXED = struct.Struct(">BBBBQQBBHQI")
 _STATE = struct.Struct(">IIIBQ")
-# In a history: the entry is what was told of the job when it had failed for good, before it was replayed.
-_ENDED: Final = 1 << 31
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -52,7 +50,8 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Header(msgspec.Struct, frozen=True, gc=False):
     """The parsed header of a record.
 
-    `stamp_us` is when the server took the job, `due_ms` when a delayed one is due (0: at once).
+    `stamp_us` is when the server took the job, `due_ms` when a delayed one is due (0: at once), `expires_ms` until
+    when it must have started (0: no such time).
     """
 
     flags: int
@@ -61,6 +60,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     due_ms: int
     name: str
     size: int
+    expires_ms: int = 0
 
 
 class JobStateEntry(msgspec.Struct, frozen=True, gc=False):
@@ -240,7 +240,9 @@ def parse_header(record: bytes) -> Header:
 
     Raises SchemaMismatch for a record of another version.
     """
-    version, flags, _, priority, stamp, due, name_len, key_len, unique_len, _, _ = _FIXED.unpack_from(record)
+    version, flags, _, priority, stamp, due, name_len, key_len, unique_len, expires, _ = _FIXED.unpack_from(
+        record
+    )
     if version != VERSION:
         raise SchemaMismatch(found=str(version), supported=str(VERSION))
     raw = record[36 : 36 + name_len]
@@ -249,7 +251,14 @@ def parse_header(record: bytes) -> Header:
         name = raw.decode()
         if len(_names) < 4096:
             _names[raw] = name
-    return Header(flags, priority, stamp, due, name, 36 + name_len + key_len + unique_len)
+    return Header(flags, priority, stamp, due, name, 36 + name_len + key_len + unique_len, expires)
+
+
+def parse_unique(record: bytes) -> tuple[str, str]:
+    """Return until when a record's unique key is held (`s` start, `d` done, `t` ttl) and the key; "" without one."""
+    at = 36 + record[20] + record[21]
+    raw = record[at : at + int.from_bytes(record[22:24], "big")].decode()
+    return raw[:1], raw[1:]
 
 
 def parse_state(packed: bytes | None) -> JobStateEntry:
@@ -258,8 +267,14 @@ def parse_state(packed: bytes | None) -> JobStateEntry:
 
 
 def parse_finish(info: bytes) -> FinishInfo | None:
-    """Parse what is told of a finished job; None for one that a script failed as poison (`poison_counts`)."""
-    return None if info.startswith(b"poison ") or not info else _decode_finish(info)
+    """Parse what is told of a finished job; None for one that a script ended (`end_note`)."""
+    return _decode_finish(info) if info and info[0] >= 0x80 else None
+
+
+def end_note(info: bytes) -> tuple[str, tuple[int, ...]]:
+    """Return how a script ended a job, in words: `poison` crashes attempts, or another state and when (ms)."""
+    word, *numbers = info.decode().split(" ")
+    return word, tuple(map(int, numbers))
 
 
 def poison_counts(info: bytes) -> tuple[int, int]:
@@ -274,28 +289,9 @@ def parse_history(entries: bytes) -> list[AttemptInfo]:
     view = entries
     while view:
         size = int.from_bytes(view[:4], "big")
-        last, size = size & _ENDED, size & ~_ENDED
-        packed = view[4 : 4 + size]
-        attempt = ended_attempt(packed) if last else _decode_attempt(packed)
-        if attempt is not None:
-            attempts.append(attempt)
+        attempts.append(_decode_attempt(view[4 : 4 + size]))
         view = view[4 + size :]
     return attempts
-
-
-def ended_attempt(info: bytes) -> AttemptInfo | None:
-    """Return the attempt that ended a job for good, of what is told of the job; None where it did not fail."""
-    finish = parse_finish(info)
-    if finish is not None:
-        if finish.error is None:
-            return None
-        error = finish.error
-        return AttemptInfo(finish.attempts_made, finish.started_ms, finish.run_us, finish.worker, error)
-    if not info:
-        return None
-    crashes, attempts = poison_counts(info)
-    reason = f"the worker died {crashes} times while it ran this job"
-    return AttemptInfo(attempts + 1, 0, 0, "", ErrorInfo("poison", reason))
 
 
 def pack_history_entry(attempt: AttemptInfo) -> bytes:

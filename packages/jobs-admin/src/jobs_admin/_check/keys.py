@@ -41,6 +41,10 @@ KEYS: dict[str, Key] = {
         Key("result.due", "zset", "id"),
         Key("tomb", "zset", "id"),
         Key("waiters", "hash", "id"),
+        Key("expiring", "zset", "id"),
+        Key("uniq", "hash"),
+        Key("uniq.next", "hash"),
+        Key("uniq.due", "zset"),
         Key("owners", "zset"),
         Key("idle", "zset"),
         Key("unroutable.names", "hash"),
@@ -48,10 +52,6 @@ KEYS: dict[str, Key] = {
         Key("sessions", "zset"),
         Key("cfg", "hash"),
         Key("stats", "hash"),
-        Key("out", "stream"),
-        Key("in:", "zset"),
-        Key("inlow", "hash"),
-        Key("letters", "hash"),
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.

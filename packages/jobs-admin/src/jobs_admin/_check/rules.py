@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jobs_core.wire import BIG, OWN_ID
+from jobs_core.wire import BIG, EXPIRES, OWN_ID
 
 if TYPE_CHECKING:
     from jobs_admin._check.view import View
@@ -39,6 +39,9 @@ TEXTS: dict[str, str] = {
     "parked": "parked jobs are counted wrongly by name",
     "own_id": "an id of the caller's own that is not remembered, or one remembered of no job",
     "envelope": "a large envelope that is missing, or that nobody has",
+    "expiring": "a job that is to expire though it started, ended or has no expiry",
+    "unique": "a unique key that is held by a job which is over, or has another one",
+    "blocked": "a job that waits behind another one which does not know of it: it would never run",
     "session": "a session that will never be forgotten",
 }
 
@@ -130,3 +133,43 @@ def envelopes(view: View) -> Iterator[Wrong]:
         header = view.records.get(job_id)
         if (job_id in view.there["big:"]) != (header is not None and bool(header.flags & BIG)):
             yield Wrong("envelope", job_id)
+
+
+@of_jobs
+def expiries(view: View) -> Iterator[Wrong]:
+    """Hold that only jobs which never started, and have an expiry, are to expire, and at the time they say."""
+    for job_id, till in view.zsets["expiring"].items():
+        header = view.records.get(job_id)
+        waits = any(job_id in view.zsets[home] for home in ("waiting", "delayed", "unroutable", "blocked"))
+        if header is None or not waits or not header.flags & EXPIRES or header.expires_ms != till:
+            yield Wrong("expiring", job_id)
+
+
+def unique_keys(view: View) -> Iterator[Wrong]:
+    """Hold that whoever holds a unique key is there and has it, or holds it for a time, and the same of who is next."""
+    active = {job_id for _, held in view.active for job_id in held}
+    for key, job_id in view.holders.items():
+        if job_id not in view.ids:
+            continue  # It came in between.
+        mode, own = view.unique.get(job_id, ("", ""))
+        holds = own == key and not view.ended(job_id) and not (mode == "s" and job_id in active)
+        if not holds and key not in view.until:
+            yield Wrong("unique", key, job_id)
+    for key, job_id in view.behind.items():
+        if job_id in view.ids and (
+            view.unique.get(job_id, ("", ""))[1] != key or job_id not in view.zsets["blocked"]
+        ):
+            yield Wrong("unique", key, job_id)
+        elif key not in view.holders:
+            yield Wrong("blocked", job_id, key)
+    for key in view.until:
+        if key not in view.holders:
+            yield Wrong("unique", key, "nobody")
+
+
+def blocked_jobs(view: View) -> Iterator[Wrong]:
+    """Hold that a job with a unique key that waits behind another one is let in when that one ends."""
+    for job_id in view.zsets["blocked"]:
+        _, key = view.unique.get(job_id, ("", ""))
+        if key and view.behind.get(key) != job_id:
+            yield Wrong("blocked", job_id, key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin._check.keys import FINAL, HOMES, KEYS, names
-from jobs_core.wire import Header, parse_header
+from jobs_core.wire import UNIQUE, Header, parse_header, parse_unique
 
 if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable, Reply
@@ -24,7 +24,9 @@ class View:
 
     `hashes` has the values of hashes by id where the table of keys asks for them, else b"". `records` are the
     parsed headers, `sizes` the bytes of each job, `there` the ids that have a key of a family of strings
-    (`big:`). `owners` is whole, `meta` has the fields of `META`.
+    (`big:`). `owners` is whole, `meta` has the fields of `META`. `unique` says of jobs that have one until when
+    their unique key is held (`s` start, `d` done, `t` ttl), and the key. Of unique keys that were asked for `holders`
+    and `behind` name the jobs, `until` (ms) when they are let go of at the latest.
     """
 
     ids: Sequence[str]
@@ -35,6 +37,10 @@ class View:
     there: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     owners: dict[str, float] = field(default_factory=dict[str, float])
     meta: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    unique: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    holders: dict[str, str] = field(default_factory=dict[str, str])
+    behind: dict[str, str] = field(default_factory=dict[str, str])
+    until: dict[str, float] = field(default_factory=dict[str, float])
 
     def homes(self, job_id: str) -> list[str]:
         """Name the homes that a job is in: one, if all is well."""
@@ -56,8 +62,10 @@ class View:
                 yield key.removeprefix("active:"), fences
 
 
-async def look(scripts: Scripts, queue: str, ids: Sequence[str], strays: Sequence[str] = ()) -> View:
-    """Read all that a queue holds of some jobs, at one instant.
+async def look(
+    scripts: Scripts, queue: str, ids: Sequence[str], strays: Sequence[str] = (), keys: Sequence[str] = ()
+) -> View:
+    """Read all that a queue holds of some jobs, and who holds some unique keys, at one instant.
 
     `strays` names keys `active:OWNER` whose owner the queue may not know.
     """
@@ -76,7 +84,15 @@ async def look(scripts: Scripts, queue: str, ids: Sequence[str], strays: Sequenc
             groups += ["hash" if KEYS[key].values else "has", key, n, *ids]
         for family in families:
             groups += ["there", family[:-1], n, *ids]
-    replies = iter(await scripts.peek(queue, groups=groups))
+    if keys:
+        n = len(keys)
+        groups += ["hash", "uniq", n, *keys, "hash", "uniq.next", n, *keys, "zset", "uniq.due", n, *keys]
+    _take_in(view, iter(await scripts.peek(queue, groups=groups)), keys)
+    return view
+
+
+def _take_in(view: View, replies: Iterator[Reply], keys: Sequence[str]) -> None:
+    ids, sets, plain, families = view.ids, list(view.zsets), list(view.hashes), list(view.there)
     meta = cast("list[bytes | None]", next(replies))
     view.meta = {key: value for key, value in zip(META, meta, strict=True) if value is not None}
     owners = iter(cast("list[bytes]", next(replies)))
@@ -91,7 +107,8 @@ async def look(scripts: Scripts, queue: str, ids: Sequence[str], strays: Sequenc
         for family in families:
             found = cast("list[int]", next(replies))
             view.there[family] = {job_id for job_id, there in zip(ids, found, strict=True) if there}
-    return view
+    if keys:
+        _read_keys(view, keys, replies)
 
 
 def _read_records(view: View, reply: Reply) -> None:
@@ -100,6 +117,15 @@ def _read_records(view: View, reply: Reply) -> None:
         if isinstance(record, bytes):
             view.records[job_id] = parse_header(record)
             view.sizes[job_id] = cast("int", size)
+            if view.records[job_id].flags & UNIQUE:
+                view.unique[job_id] = parse_unique(record)
+
+
+def _read_keys(view: View, keys: Sequence[str], replies: Iterator[Reply]) -> None:
+    view.holders, view.behind = (
+        {key: each.decode() for key, each in _fields(keys, next(replies)).items()} for _ in range(2)
+    )
+    view.until = _scores(keys, next(replies))
 
 
 def _read_active(view: View, reply: Reply) -> None:

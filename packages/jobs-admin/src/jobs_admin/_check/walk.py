@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin._check.keys import FINAL, KEYS, SYSTEM_KEYS, kind_of
-from jobs_admin._check.rules import JOB_RULES, Wrong
+from jobs_admin._check.rules import JOB_RULES, Wrong, blocked_jobs, unique_keys
 from jobs_admin._check.view import View, look
 from jobs_core.scripts import MAX_ITEMS
 
@@ -38,9 +38,9 @@ class Tour:
         """Read parts of several keys in one step."""
         return await self.calls.read(self.calls.scripts.peek(self.queue, groups=groups))
 
-    async def look(self, ids: Sequence[str], strays: Sequence[str] = ()) -> View:
-        """Read all that the queue holds of some jobs."""
-        return await self.calls.read(look(self.calls.scripts, self.queue, ids, strays))
+    async def look(self, ids: Sequence[str], strays: Sequence[str] = (), keys: Sequence[str] = ()) -> View:
+        """Read all that the queue holds of some jobs, and who holds some unique keys."""
+        return await self.calls.read(look(self.calls.scripts, self.queue, ids, strays, keys))
 
     async def walk(self, key: str, count: int | None = None, *only: str) -> AsyncIterator[list[str]]:
         """Yield the members of a key, about `count` at once, or `step`."""
@@ -67,7 +67,7 @@ async def check_queue(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
         return  # No script could read it.
     async for each in _jobs(tour, sound):
         yield each
-    for judge in (_owners, _sessions, _totals, _bytes, _parked):
+    for judge in (_owners, _sessions, _totals, _bytes, _parked, _unique):
         for each in await judge(tour):
             yield each
 
@@ -239,6 +239,20 @@ async def _parked(tour: Tour) -> list[Wrong]:
         for name in sorted({*said, *there})
         if said.get(name) != there.get(name)
     ]
+
+
+async def _unique(tour: Tour) -> list[Wrong]:
+    """Judge unique keys, and the jobs that wait behind those which hold them."""
+    wrong: list[Wrong] = []
+    for name in ("uniq", "uniq.next", "uniq.due"):
+        async for keys in tour.walk(name, 32):
+            first = await tour.look((), keys=keys)
+            ids = list(dict.fromkeys([*first.holders.values(), *first.behind.values()]))
+            wrong += unique_keys(await tour.look(ids, keys=keys))
+    async for ids in tour.walk("blocked", 32):
+        keys = [key for _, key in (await tour.look(ids)).unique.values()]
+        wrong += blocked_jobs(await tour.look(ids, keys=keys)) if keys else ()
+    return list(dict.fromkeys(wrong))
 
 
 def _flat(reply: Reply) -> Iterator[tuple[Reply, Reply]]:

@@ -3,7 +3,7 @@
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
 -- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted)
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember due pick leave
+-- INCLUDE: open save tick session remember sweep due pick leave started
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -37,16 +37,24 @@ tick(q)
 if not deadline then
   redis.call("ZADD", P .. "owners", q.lease + 20000, owner)
 end
+local sides = redis.call("EXISTS", P .. "state", P .. "unroutable.names", P .. "expiring")
+local next_expiry
+if sides > 0 then
+  next_expiry = select(2, sweep(q, 128))
+end
 local promoted, next_due = due(q, 128)
+if next_expiry and (not next_due or next_expiry < next_due) then
+  next_due = next_expiry
+end
 
 local ids, taken, gone, left, cursor = {}, {}, {}, nil, ""
 if not q.paused and want > 0 then
-  ids, taken, gone, left, cursor = pick(P, want, max_bytes, limits, after)
+  ids, taken, gone, left, cursor = pick(q, want, max_bytes, limits, after)
 end
 left = left or redis.call("ZCARD", P .. "waiting") - #ids - #gone
 
 local states, unroutable = {}, {}
-if redis.call("EXISTS", P .. "state", P .. "unroutable.names") > 0 then
+if sides > 0 then
   states = ids[1] and redis.call("HMGET", P .. "state", unpack(ids)) or states
   unroutable = redis.call("HRANDFIELD", P .. "unroutable.names", 128)
 end
@@ -85,5 +93,6 @@ if ids[1] then
   end
   redis.call("ZADD", active, unpack(pairs))
   leave(q, ids, taken)
+  started(q, ids, taken)
 end
 return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor }

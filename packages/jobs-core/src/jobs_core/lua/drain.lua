@@ -3,7 +3,7 @@
 -- ARGV: home:str limit:int
 -- RETURNS: jobs removed, jobs left in that home
 -- ERRORS: SCHEMA, BAD_HOME, WRONGTYPE
--- INCLUDE: open save unsound forget notify leave
+-- INCLUDE: open save unsound forget notify leave let_go
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -16,6 +16,7 @@ end
 local ids = limit > 0 and redis.call("ZRANGE", P .. home, 0, math.min(limit, 500) - 1) or {}
 if ids[1] then
   notify(q, ids, "removed")
+  let_go(q, ids, false)
   if home == "waiting" then
     leave(q, ids)
   else

@@ -3,7 +3,7 @@
 -- PREFIX: P
 -- ARGV: session:str seq:int
 -- REST: groups: count, version with flags and priority (4 bytes), name@version, delay_ms, run_at_ms, options ("" or k=v,…); then id and record from byte 21 on of each
--- RETURNS: one character a job (1 created, 0 its id was already known), then for each that another job stands for a newline and its id
+-- RETURNS: one character a job (1 created, 0 its id was known, s skipped, r replaced, e extended, k kept as the pending one, x a conflict that is an error, f the queue is full), then for each s r e k x a newline and the id that stands for it
 -- ERRORS: SCHEMA, STALE, TOO_LARGE, TOO_MANY, BAD_RECORD
 -- INCLUDE: open save session remember admit enter
 local q = open(P, session)
@@ -15,7 +15,7 @@ if known or err then
   return known or err
 end
 -- First everything is read and checked: no error may find half of the jobs written.
-local jobs = admit(q, ARGV, 3, #ARGV)
+local jobs = admit(q, ARGV, 3, #ARGV, true)
 if jobs.err then
   return jobs
 end

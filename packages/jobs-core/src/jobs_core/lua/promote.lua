@@ -1,9 +1,9 @@
---- Promotes delayed jobs: those that are due, at most 128, or the named ones at once.
+--- Promotes delayed jobs: those that are due, at most 128, or the named ones at once; without names it also ends what expired.
 -- PREFIX: P
 -- REST: ids to promote whether due or not (at most 128)
 -- RETURNS: jobs promoted, ms until the next due job (-1: none)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound due history score to_ready
+-- INCLUDE: open save unsound sweep due history score to_ready
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -39,7 +39,9 @@ if ARGV[1] then
   local head = redis.call("ZRANGE", P .. "delayed", 0, 0, "WITHSCORES")
   next_due = head[1] and math.floor(head[2] / 16)
 else
+  local _, next_expiry = sweep(q, 128)
   promoted, next_due = due(q, 128)
+  next_due = next_expiry and math.min(next_due or next_expiry, next_expiry) or next_due
 end
 save(q)
 return { promoted, next_due and math.max(next_due - q.ms, 0) or -1 }

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 removed, 0 not known, or "active"
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes drop forget notify unpark leave
+-- INCLUDE: open save unsound record homes drop forget notify unpark leave let_go
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -44,6 +44,7 @@ for state, ids in pairs(groups) do
       unpark(q, counts)
     end
     notify(q, ids, "removed")
+    let_go(q, ids, false)
     if state == "waiting" then
       leave(q, ids)
     else

@@ -1,15 +1,15 @@
---- Removes what has outlived its time, at most 500 of each kind a call: results, retained jobs, remembered ids, idle sessions, dead owners.
+--- Removes what has outlived its time, at most 500 of each kind a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners.
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop weight keeps
+-- INCLUDE: open save unsound drop weight keeps sweep
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
   return bad
 end
-local n = 0
+local n = sweep(q, 128)
 local over = redis.call("ZRANGEBYSCORE", P .. "result.due", "-inf", q.ms, "LIMIT", 0, 500)
 for i = 1, #over do
   local id = over[i]
@@ -55,6 +55,18 @@ end
 local tombs = redis.call("ZRANGEBYSCORE", P .. "tomb", "-inf", q.ms, "LIMIT", 0, 500)
 if tombs[1] then
   n = n + redis.call("ZREM", P .. "tomb", unpack(tombs))
+end
+-- A unique key whose time is over is let go of; where a job waits behind it, it is held until that one is let in.
+local keys = redis.call("ZRANGEBYSCORE", P .. "uniq.due", "-inf", q.ms, "LIMIT", 0, 500)
+if keys[1] then
+  local behind, free = redis.call("HMGET", P .. "uniq.next", unpack(keys)), {}
+  for i = 1, #keys do
+    free[#free + 1] = not behind[i] and keys[i] or nil
+  end
+  if free[1] then
+    redis.call("HDEL", P .. "uniq", unpack(free))
+  end
+  n = n + redis.call("ZREM", P .. "uniq.due", unpack(keys))
 end
 -- A session is entered once, at its first call; when its hour is over its last use decides.
 local sessions = redis.call("ZRANGEBYSCORE", P .. "sessions", "-inf", q.ms - 3600000, "LIMIT", 0, 500)

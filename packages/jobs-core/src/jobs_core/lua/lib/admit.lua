@@ -1,9 +1,10 @@
 --- Reads the groups of new jobs in args[at] to args[to], checks them, and decides what becomes of each; nothing is written.
--- Returns what `enter` writes, with `verdict` (of each job) and `added` (by name@version), or one with `err`.
--- INCLUDE: head_start
-local function admit(q, args, at, to)
+-- `bounded` says that a full queue takes no more. Returns what `enter` writes, with `verdict` (of each job, then who stands for it) and
+-- `added` (by name@version), or one with `err`.
+-- INCLUDE: head_start choices unique_of has holders dispute room compose
+local function admit(q, args, at, to, bounded)
   local P, sub, byte, pack = q.P, string.sub, string.byte, struct.pack
-  local groups, own, tombs = {}, {}, {}
+  local groups, own, tombs, keys = {}, {}, {}, {}
   local count = 0
   while at <= to do
     local n, lead, name = tonumber(args[at]), args[at + 1], args[at + 2]
@@ -21,7 +22,8 @@ local function admit(q, args, at, to)
     if due == 0 then
       due = q.ms + tonumber(args[at + 3])
     end
-    groups[#groups + 1] = { first, last, lead, name, due > q.ms and due or 0, flags, priority }
+    local how = args[at + 5] ~= "" and choices(args[at + 5]) or nil
+    groups[#groups + 1] = { first, last, lead, name, due > q.ms and due or 0, flags, priority, how }
     for i = first, last, 2 do
       local body = args[i + 1]
       local size = #body
@@ -30,6 +32,13 @@ local function admit(q, args, at, to)
         return redis.error_reply("TOO_LARGE " .. args[i])
       elseif size < 16 or name_len ~= #name or size < 16 + name_len + key_len + high * 256 + low then
         return redis.error_reply("BAD_RECORD " .. args[i])
+      end
+      if how and how.conflict then
+        local _, key = unique_of(body, 20)
+        if key == "" then
+          return redis.error_reply("BAD_RECORD " .. args[i])
+        end
+        keys[#keys + 1] = key
       end
     end
     if flags % 2 == 1 then
@@ -45,69 +54,105 @@ local function admit(q, args, at, to)
       tombs[own[i]] = till[i] and tonumber(till[i]) > q.ms
     end
   end
+  local held = keys[1] and holders(q, keys) or nil
+  local left = bounded and q.max_depth and room(q)
 
-  local verdicts, recs, bigs, ready, delayed, added = {}, {}, {}, {}, {}, {}
-  local fresh, alive = {}, {}
+  local jobs = { recs = {}, bigs = {}, ready = {}, delayed = {}, fresh = {}, alive = {}, added = {} }
+  local recs, bigs, ready, delayed, fresh, alive = jobs.recs, jobs.bigs, jobs.ready, jobs.delayed, jobs.fresh, jobs.alive
+  local verdicts, survivors, made, renewed = {}, {}, {}, {}
   local stamp = math.max(q.stamp + 1, q.now)
-  local n, waiting, first_due = 0, 0, nil
+  local n, waiting = 0, 0
   for g = 1, #groups do
-    local first, last, lead, name, due, flags, priority = unpack(groups[g])
+    local first, last, lead, name, due, flags, priority, how = unpack(groups[g])
     local is_own, before = flags % 2 == 1, head_start(q, priority)
-    local before_group, place, header = n, nil, nil
+    local place, header, created = nil, nil, 0
     for i = first, last, 2 do
       local id, body = args[i], args[i + 1]
+      local verdict, survivor, job = "1", nil, nil
       if tombs[id] then
-        verdicts[#verdicts + 1] = "0"
-      else
+        verdict = "0"
+      elseif how then
+        job = { id = id, body = body, name = name, flags = flags, priority = priority, due = due, stamp = stamp }
+        job.cost, job.home = byte(lead, 3), due > 0 and "delayed" or "waiting"
+        job.expires = how.expires and math.max(q.ms, due) + how.expires
+        if how.conflict then
+          local _, key = unique_of(body, 20)
+          local before_it = held[key]
+          local pending = before_it and before_it.next
+          job.key = key
+          verdict, survivor = dispute(q, held, job, how, renewed)
+          if left and left <= 0 and (verdict == "1" or survivor == id) then
+            -- A job that is refused leaves no lock behind.
+            held[key] = before_it
+            if before_it then
+              before_it.next = pending
+            end
+            verdict, survivor = "f", nil
+          end
+        end
+      end
+      if verdict == "1" and left and left <= 0 then
+        verdict = "f"
+      end
+      if verdict == "1" or survivor == id then
         if is_own then
           tombs[id] = true
           fresh[#fresh + 1] = id
           alive[#alive + 1] = "inf"
           alive[#alive + 1] = id
         end
-        if is_own or not header then
-          -- Made ids sort by time, so a whole group shares one stamp; formatting a number costs more than storing the job.
-          place = string.format("%.0f", due > 0 and due * 16 + priority or stamp + before)
-          header = pack(">c4I8I8", lead, stamp, due)
+        created = created + 1
+        if left then
+          left = left - 1
+        end
+        if job then
           stamp = stamp + 1
-        end
-        recs[n + 1] = id
-        if #body > 65516 then
-          local head = 16 + byte(body, 1) + byte(body, 2) + byte(body, 3) * 256 + byte(body, 4)
-          bigs[#bigs + 1] = P .. "big:" .. id
-          bigs[#bigs + 1] = sub(body, head + 1)
-          local big_lead = pack("BBBB", 1, flags + 2, 0, priority)
-          recs[n + 2] = table.concat({ big_lead, sub(header, 5), sub(body, 1, head) })
+          made[#made + 1] = job
         else
-          recs[n + 2] = header .. body
+          if is_own or not header then
+            -- Made ids sort by time, so a whole group shares one stamp; formatting a number costs more than storing the job.
+            place = string.format("%.0f", due > 0 and due * 16 + priority or stamp + before)
+            header = pack(">c4I8I8", lead, stamp, due)
+            stamp = stamp + 1
+          end
+          recs[n + 1] = id
+          if #body > 65516 then
+            local head = 16 + byte(body, 1) + byte(body, 2) + byte(body, 3) * 256 + byte(body, 4)
+            bigs[#bigs + 1] = P .. "big:" .. id
+            bigs[#bigs + 1] = sub(body, head + 1)
+            local big_lead = pack("BBBB", 1, flags + 2, byte(lead, 3), priority)
+            recs[n + 2] = table.concat({ big_lead, sub(header, 5), sub(body, 1, head) })
+          else
+            recs[n + 2] = header .. body
+          end
+          n = n + 2
+          if due == 0 then
+            ready[waiting + 1] = place
+            ready[waiting + 2] = id
+            waiting = waiting + 2
+          else
+            delayed[#delayed + 1] = place
+            delayed[#delayed + 1] = id
+            jobs.first_due = math.min(jobs.first_due or due, due)
+          end
         end
-        n = n + 2
-        if due == 0 then
-          ready[waiting + 1] = place
-          ready[waiting + 2] = id
-          waiting = waiting + 2
-        else
-          delayed[#delayed + 1] = place
-          delayed[#delayed + 1] = id
-          first_due = math.min(first_due or due, due)
-        end
-        verdicts[#verdicts + 1] = "1"
       end
+      verdicts[#verdicts + 1] = verdict
+      survivors[#survivors + 1] = survivor
     end
-    if n > before_group then
-      added[name] = (added[name] or 0) + (n - before_group) / 2
+    if created > 0 then
+      jobs.added[name] = (jobs.added[name] or 0) + created
     end
   end
-  return {
-    verdict = table.concat(verdicts),
-    added = added,
-    recs = recs,
-    bigs = bigs,
-    ready = ready,
-    delayed = delayed,
-    first_due = first_due,
-    fresh = fresh,
-    alive = alive,
-    stamp = stamp - 1,
-  }
+  if verdicts[1] and survivors[1] then
+    verdicts[#verdicts + 1] = "\n"
+    verdicts[#verdicts + 1] = table.concat(survivors, "\n")
+  end
+  jobs.verdict = table.concat(verdicts)
+  jobs.stamp = stamp - 1
+  if made[1] or renewed[1] or held then
+    jobs.made, jobs.renewed, jobs.held = made, renewed, held
+    jobs.more = compose(q, jobs)
+  end
+  return jobs
 end

@@ -1,8 +1,8 @@
 --- Writes the jobs that `admit` let in. Their totals are the caller's to count, and the queue is to be saved.
--- INCLUDE: to_ready rearm
+-- INCLUDE: to_ready rearm amend
 local function enter(q, jobs)
-  local P = q.P
-  if not jobs.recs[1] then
+  local P, more = q.P, jobs.more
+  if not jobs.recs[1] and not more then
     return
   end
   if jobs.fresh[1] then
@@ -10,17 +10,25 @@ local function enter(q, jobs)
     redis.call("HDEL", P .. "result", unpack(jobs.fresh))
     redis.call("ZREM", P .. "result.due", unpack(jobs.fresh))
   end
+  if more and more.leaving[1] then
+    leave(q, more.leaving, more.records)
+  end
   to_ready(q, jobs.ready)
   if jobs.delayed[1] then
     redis.call("ZADD", P .. "delayed", unpack(jobs.delayed))
     rearm(q, jobs.first_due)
   end
-  redis.call("HSET", P .. "rec", unpack(jobs.recs))
+  if jobs.recs[1] then
+    redis.call("HSET", P .. "rec", unpack(jobs.recs))
+  end
   if jobs.bigs[1] then
     redis.call("MSET", unpack(jobs.bigs))
   end
   if jobs.alive[1] then
     redis.call("ZADD", P .. "tomb", unpack(jobs.alive))
+  end
+  if more then
+    amend(q, more)
   end
   q.stamp = jobs.stamp
 end

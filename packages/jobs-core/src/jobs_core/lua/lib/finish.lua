@@ -1,15 +1,15 @@
 --- The only door to a final state. `infos` are what is told of the jobs afterwards (opaque), kept for ttl_ms or with the job.
 -- keep = {count, age_ms, bytes}; count 0 removes the jobs at once, -2 leaves it to the queue. The caller takes them out of their home.
--- INCLUDE: notify forget retain keeps bury
+-- INCLUDE: notify forget retain keeps let_go
 local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   local P = q.P
-  if state == "failed" and q.letters then
-    bury(q, ids, infos)
-  end
   if keep[1] == -2 then
     keep = keeps(q, state)
   end
   local kept = keep[1] ~= 0
+  if not plain then
+    let_go(q, ids, state == "completed" or state == "failed")
+  end
   if kept or ttl_ms > 0 then
     local fields, due = {}, {}
     local till = string.format("%.0f", q.ms + ttl_ms)

@@ -1,8 +1,9 @@
 --- Picks the jobs that a claim takes: at most `want`, of records at most `max_bytes` (always one), of a name as many as `limits` says.
 -- `after` is the place to go on from ("": the start). Returns ids, records, ids without a record, how many are left where the end
 -- was seen (else nil), and where it stopped. Nothing is changed.
--- INCLUDE: position
-local function pick(P, want, max_bytes, limits, after)
+-- INCLUDE: position stale
+local function pick(q, want, max_bytes, limits, after)
+  local P = q.P
   local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
   local room = {}
   for name, n in string.gmatch(limits, "([^,=]+)=(%d+)") do
@@ -31,7 +32,7 @@ local function pick(P, want, max_bytes, limits, after)
         break
       else
         local name = limits ~= "" and string.sub(rec, 37, 36 + string.byte(rec, 21))
-        if not name or (room[name] or 1) > 0 then
+        if (not name or (room[name] or 1) > 0) and not stale(q, heads[i], rec) then
           ids[#ids + 1] = heads[i]
           taken[#taken + 1] = rec
           bytes = bytes + #rec

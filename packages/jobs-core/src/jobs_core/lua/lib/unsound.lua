@@ -2,9 +2,8 @@
 -- A key that somebody else put there is refused. The scripts of the hot path order their writes instead.
 local function unsound(P)
   local kinds = {
-    hash = "rec meta state history progress checkpoint result stats waiters unroutable.names",
-    zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions",
-    stream = "out",
+    hash = "rec meta state history progress checkpoint result stats waiters unroutable.names uniq uniq.next",
+    zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due",
   }
   for kind, names in pairs(kinds) do
     for name in string.gmatch(names, "%S+") do

@@ -1,1 +1,0 @@
-"""Tell of what failed for good."""

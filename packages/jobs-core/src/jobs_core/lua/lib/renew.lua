@@ -1,0 +1,24 @@
+--- Makes a job that is there, as `holders` found it, into one that `admit` writes anew; `list` gathers those that were there before.
+-- INCLUDE: record has
+local function renew(holder, list)
+  if not holder.job then
+    local rec = holder.rec
+    local flags, priority, stamp, due, name = record(rec)
+    holder.job = {
+      id = holder.id,
+      old = rec,
+      home = holder.state,
+      body = string.sub(rec, 21),
+      name = name,
+      flags = flags,
+      cost = string.byte(rec, 3),
+      priority = priority,
+      stamp = stamp,
+      due = due,
+      expires = has(flags, 4) and struct.unpack(">I8", rec, 25) or nil,
+      apart = has(flags, 2),
+    }
+    list[#list + 1] = holder.job
+  end
+  return holder.job
+end
