@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.scripts import Claim, Claimed, Group, Scripts
+from jobs_core.scripts import Claim, Claimed, Effects, Group, Scripts, Settled
 from jobs_core.wire import EXPIRES, UNIQUE, Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
@@ -137,8 +137,12 @@ class Engine:
         """Take jobs and tell their ids."""
         return [job.id for job in (await self.claim(want, owner=owner)).jobs]
 
-    async def settle(self, *groups: Group, owner: str = "w1") -> bytes:
+    async def settle(self, *groups: Group | Effects, owner: str = "w1") -> bytes:
         """Settle deliveries."""
+        return (await self.settled(*groups, owner=owner)).verdict
+
+    async def settled(self, *groups: Group | Effects, owner: str = "w1") -> Settled:
+        """Settle deliveries, and tell what they wrote into the outbox as well."""
         session = f"{owner}:settle"
         self.seqs[session] += 1
         return await self.scripts.settle(
@@ -196,6 +200,8 @@ class Engine:
                 found[suffix] = {each: value for each, value in fields.items() if not each.startswith(clocks)}
             elif kind == b"zset":
                 found[suffix] = await self.zset(suffix)
+            elif kind == b"stream":
+                found[suffix] = await self.call("XRANGE", suffix, "-", "+")
             else:
                 found[suffix] = await self.call("GET", suffix)
         return found

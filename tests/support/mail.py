@@ -81,10 +81,10 @@ class Settler:
     ) -> list[str]:
         self._seq += 1
         groups = [_group(verb, job, await self._envelope(job), result, error) for job in jobs]
-        verdict = await self.scripts.settle(
+        settled = await self.scripts.settle(
             self.queue, session=f"{self.owner}:settle", seq=self._seq, owner=self.owner, groups=groups
         )
-        assert verdict == b"1" * len(jobs)
+        assert settled.verdict == b"1" * len(jobs)
         return [job.id for job in jobs]
 
     async def _envelope(self, job: Claimed) -> bytes:

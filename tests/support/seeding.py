@@ -113,10 +113,10 @@ class Seeder:
             run_us=2_000_000 * count,
             wait_us=1_000_000 * count,
         )
-        verdict = await self.scripts.settle(
+        settled = await self.scripts.settle(
             self.queue, session=self.owner, seq=self._next(self.owner), owner=self.owner, groups=[group]
         )
-        assert verdict == b"1" * count
+        assert settled.verdict == b"1" * count
 
     async def finish(self, verb: str, *ids: str, keep: int = -1) -> None:
         """Enqueue, claim and settle jobs."""

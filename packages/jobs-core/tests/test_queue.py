@@ -116,6 +116,7 @@ def test_definition_is_what_the_server_reads() -> None:
     assert Queue("q", strict=True, max_stalled=1).definition() == {
         "max_stalled": "1",
         "strict": "1",
+        "dead_letter": "1",
         "o1": "86400000",
         "o2": "1800000",
         "o3": "0",

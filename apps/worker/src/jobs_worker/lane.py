@@ -14,6 +14,7 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.connection.turn import Turn
 from jobs_core.errors import JobsError, OwnerGone
 from jobs_core.keys import wake_channel
+from jobs_core.outbox import STALE_MS
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import BIG
 from jobs_worker import logs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobs_core.connection.protocol import Encodable
+    from jobs_core.outbox import Relay
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
     from jobs_core.wire import Header, Progress
     from jobs_worker.delivery import Delivery
@@ -59,6 +61,7 @@ class Lane:
         child: str,
         make_runner: Callable[[Callable[[Delivery, Progress], None]], Runner],
         on_owner: Callable[[str, str, bool], None],
+        relay: Relay,
         budget: SlotBudget | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more."""
@@ -72,6 +75,8 @@ class Lane:
         self._reports = ProgressReports(self._write_progress)
         self._runner = make_runner(self._reports.take)
         self._on_owner = on_owner
+        self._relay = relay
+        self._relaying = False
         self._budget = budget
         if budget is not None:
             budget.lanes.append(self)
@@ -147,6 +152,12 @@ class Lane:
         parked, self._parked = self._parked, glance.unroutable
         if not glance.paused and (glance.waiting or glance.next_due_ms == 0 or glance.unroutable > parked):
             self.kick(hungry=True)
+
+    def left_behind(self) -> None:
+        """Relay what lies in the outbox for longer than who wrote it takes."""
+        if not self._relaying:
+            self._relaying = True
+            self._asides.spawn(self._relay_old())
 
     def quiet(self) -> None:
         """Claim no more."""
@@ -435,12 +446,20 @@ class Lane:
 
     async def _settle(self, pump: Pump, settlements: list[Settlement]) -> None:
         try:
-            lost = await settle(self._scripts, self.queue, pump.settlements, settlements)
+            lost, posted = await settle(self._scripts, self.queue, pump.settlements, settlements)
         finally:
             self._settling -= len(settlements)
+        if posted:
+            self._asides.spawn(self._relay.relay(self.queue, ids=posted))
         for delivery in lost:
             self._ends.lost(delivery)
         self._check_drained()
+
+    async def _relay_old(self) -> None:
+        try:
+            await self._relay.relay(self.queue, age_ms=STALE_MS)
+        finally:
+            self._relaying = False
 
     def _check_drained(self) -> None:
         if (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec.structs import replace
 
-from jobs_core.discovery import Catalog, imported, load_features, processor_modules
+from jobs_core.discovery import ALWAYS, Catalog, imported, load_features, processor_modules
 from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
 from jobs_core.queue import JobType, Queue, Upcast
 from jobs_core.upcasts import chain
@@ -140,9 +140,11 @@ def _with_processors(served: Sequence[Queue], specs: Sequence[ProcessorSpec]) ->
     """Leave out the queues that no processor was found for: jobs taken from them would only be parked."""
     handled = {spec.queue.name for spec in specs}
     kept = [queue for queue in served if queue.name in handled]
+    # What every worker has beside its own queues does not make up for them.
+    own = [queue for queue in kept if queue.name not in ALWAYS] or [q for q in kept if len(served) == 1]
     left_out = [queue.name for queue in served if queue.name not in handled]
     mend = "JOBS_FEATURES names packages with queues, JOBS_PROCESSORS those with processors; set both"
-    if not kept:
+    if not own:
         names = ", ".join(left_out)
         raise ConfigurationError(f"no processor was found for any of the queues {names}: {mend}")
     for name in left_out:

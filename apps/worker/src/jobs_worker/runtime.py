@@ -15,6 +15,7 @@ import msgspec
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
+from jobs_core.outbox import Relay
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
 from jobs_worker.lane import Lane
@@ -79,6 +80,7 @@ class Runtime:
         )
         heavy = [name for name, each in routes.items() if each.queue.weight == "heavy"]
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
+        relay = Relay(scripts)
         self.lanes = {
             name: Lane(
                 scripts,
@@ -87,6 +89,7 @@ class Runtime:
                 child=self.worker,
                 make_runner=self._runner_for(name),
                 on_owner=on_owner,
+                relay=relay,
                 budget=budget if name in heavy else None,
             )
             for name, each in routes.items()
@@ -188,20 +191,21 @@ class Runtime:
             lane.kick(hungry=True)
 
     async def _glance(self) -> None:
-        """Look on behalf of idle lanes, the less often the more owners are idle: the backstop of wake-ups."""
+        """Look at all queues, the less often the more owners are idle: the backstop of wake-ups and of effects left behind."""
         while True:
-            idle = [name for name, lane in self.lanes.items() if lane.idle]
-            pause = 1.0
-            if idle:
-                try:
-                    seen = await self._scripts.glance(idle)
-                except (JobsError, OutcomeLost) as error:
-                    _log.warning("glance_failed", error=str(error))
-                    seen = {}
-                for name, glance in seen.items():
-                    self.lanes[name].glanced(glance)
-                most = max((glance.idle for glance in seen.values()), default=0)
-                pause = min(max(most / 10, 1.0), 3.0)
+            try:
+                seen = await self._scripts.glance(list(self.lanes))
+            except (JobsError, OutcomeLost) as error:
+                _log.warning("glance_failed", error=str(error))
+                seen = {}
+            for name, glance in seen.items():
+                lane = self.lanes[name]
+                if glance.outbox:
+                    lane.left_behind()
+                if lane.idle:
+                    lane.glanced(glance)
+            most = max((glance.idle for name, glance in seen.items() if self.lanes[name].idle), default=0)
+            pause = min(max(most / 10, 1.0), 3.0)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     async def _tick(self) -> None:

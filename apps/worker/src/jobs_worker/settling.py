@@ -22,14 +22,17 @@ _log = logs.get("jobs.worker")
 
 async def settle(
     scripts: Scripts, queue: str, session: Session, settlements: list[Settlement]
-) -> list[Delivery]:
-    """Settle deliveries of one owner, sent again until there is an answer. Returns those whose lease was lost."""
+) -> tuple[list[Delivery], list[int]]:
+    """Settle deliveries of one owner, sent again until there is an answer.
+
+    Returns those whose lease was lost, and the entries that were written into the outbox.
+    """
     groups, ordered = _grouped(settlements)
     session.advance()
     owner = settlements[0].delivery.owner
     while True:
         try:
-            verdict = await scripts.settle(
+            settled = await scripts.settle(
                 queue, session=session.name, seq=session.number, owner=owner, groups=groups
             )
         except (JobsError, OutcomeLost) as error:
@@ -37,9 +40,10 @@ async def settle(
             await asyncio.sleep(_ERROR_PAUSE)
         else:
             break
-    if b"0" not in verdict:
-        return []
-    return [each.delivery for each, settled in zip(ordered, verdict, strict=True) if settled == ord("0")]
+    if b"0" not in settled.verdict:
+        return [], settled.posted
+    verdicts = zip(ordered, settled.verdict, strict=True)
+    return [each.delivery for each, verdict in verdicts if verdict == ord("0")], settled.posted
 
 
 def _grouped(settlements: list[Settlement]) -> tuple[list[Group], list[Settlement]]:

@@ -20,15 +20,15 @@ from jobs_core.errors import DeclarationError, UnknownJob, UnknownQueue
 from jobs_core.names import nearest
 from jobs_core.queue import JobType, Queue, differences
 
-__all__ = ["BUILTIN", "Catalog", "imported", "load_features", "processor_modules"]
+__all__ = ["ALWAYS", "BUILTIN", "Catalog", "imported", "load_features", "processor_modules"]
 
 BUILTIN = "builtin"
 """The name that stands for the packages that come with the system."""
 
 _BUILTIN_FEATURES = "jobs_core.queues"
 _BUILTIN_PROCESSORS = "jobs_worker.queues"
-# Every queue sends what failed for good to dead-letter, so it is there whatever packages are named.
-_ALWAYS = frozenset({"dead_letter"})
+ALWAYS = {"dead-letter": "dead_letter"}
+"""Queues that are there whatever packages are named, and their folders: all others send there what failed for good."""
 
 
 class Catalog:
@@ -141,7 +141,7 @@ def _listed(packages: Sequence[str] | None, builtin: str, leaf: str) -> Iterator
         yield from found
     if builtin not in named:
         for module, folder in _leaves(builtin, _locations(builtin) or [], leaf):
-            if folder in _ALWAYS:
+            if folder in ALWAYS.values():
                 yield module, folder
 
 

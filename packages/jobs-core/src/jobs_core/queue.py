@@ -99,6 +99,7 @@ class QueueOptions(TypedDict, total=False):
     timeout: Duration | None
     executor: Executor | None
     strict: bool
+    dead_letter: bool
     priority_offsets: Mapping[Priority, Duration] | None
     retention: Mapping[State, Keep | int] | None
     default_job_options: DefaultJobOptions | None
@@ -130,6 +131,7 @@ class Queue:
     timeout_ms: Final[int]
     executor: Final[Executor]
     strict: Final[bool]
+    dead_letter: Final[bool]
     offsets_ms: Final[tuple[int, int, int, int, int]]
     retention: Final[Mapping[State, Retention]]
     default_job_options: Final[DefaultJobOptions]
@@ -149,6 +151,7 @@ class Queue:
         timeout: Duration | None = None,
         executor: Executor | None = None,
         strict: bool = False,
+        dead_letter: bool = True,
         priority_offsets: Mapping[Priority, Duration] | None = None,
         retention: Mapping[State, Keep | int] | None = None,
         default_job_options: DefaultJobOptions | None = None,
@@ -159,6 +162,7 @@ class Queue:
         `lock_duration` is how long a worker child may be silent before its jobs count as stalled,
         `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs,
         `format` how payloads and results are written, `retention` what is kept of jobs that ended in a state.
+        What fails for good is sent to `dead-letter` unless `dead_letter` is False.
         """
         defaults = profile or _PLAIN
         self.name = check_queue_name(name)
@@ -176,6 +180,7 @@ class Queue:
         self.timeout_ms = 0 if timeout is None else to_ms(timeout, name="timeout")
         self.executor = _checked_executor(executor or defaults.executor)
         self.strict = _flag("strict", strict)
+        self.dead_letter = _flag("dead_letter", dead_letter)
         self.offsets_ms = _offsets(priority_offsets or {})
         self.retention = _retention(retention or {})
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
@@ -303,6 +308,7 @@ class Queue:
         return {
             "max_stalled": str(self.max_stalled),
             "strict": "1" if self.strict else "0",
+            "dead_letter": "1" if self.dead_letter else "0",
             **offsets,
             **keep,
         }
@@ -327,6 +333,7 @@ class Queue:
             "timeout_ms": self.timeout_ms,
             "executor": self.executor,
             "strict": self.strict,
+            "dead_letter": self.dead_letter,
             "offsets_ms": self.offsets_ms,
             "format": self.format,
             **{f"retention.{state}": kept for state, kept in self.retention.items()},

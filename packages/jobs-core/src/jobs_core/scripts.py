@@ -90,6 +90,7 @@ class Glance(msgspec.Struct, frozen=True):
     paused: bool
     idle: int
     lease_ends_ms: int | None
+    outbox: int = 0
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -160,6 +161,43 @@ class Group(msgspec.Struct, frozen=True):
     result_ttl_ms: int = 0
     run_us: int = 0
     wait_us: int = 0
+
+
+class Effects(msgspec.Struct, frozen=True):
+    """What follows the end of jobs that the same call settles: effects of one kind for one queue.
+
+    `items` holds id, fence, how many jobs it adds, and content, one after the other.
+    """
+
+    kind: str
+    target: str
+    items: list[Encodable]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What became of settlements: b"1" (settled) or b"0" (the lease was lost) for each, in the order given.
+
+    `posted` names the entries that this call wrote into the outbox.
+    """
+
+    verdict: bytes
+    posted: list[int]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of an outbox: effects for one queue, as pairs of kind and content."""
+
+    id: int
+    target: str
+    effects: list[tuple[str, bytes]]
+
+
+class OutboxPage(msgspec.Struct, frozen=True):
+    """Entries of an outbox; `mark` is the oldest one that it has (0: none)."""
+
+    epoch: str
+    mark: int
+    entries: list[Entry]
 
 
 class Scripts:
@@ -259,27 +297,54 @@ class Scripts:
         )
 
     async def settle(
-        self, queue: str, *, session: str, seq: int, owner: str, groups: Sequence[Group]
-    ) -> bytes:
-        """Settle deliveries.
-
-        Returns b"1" (settled) or b"0" (the lease was lost) for each, in the order given.
-        """
+        self, queue: str, *, session: str, seq: int, owner: str, groups: Sequence[Group | Effects]
+    ) -> Settled:
+        """Settle deliveries; effects stand before the groups of the jobs that they belong to."""
         args: list[Encodable] = [session, seq, owner]
         for group in groups:
-            args += (
-                group.verb,
-                group.name,
-                len(group.items) // 4,
-                group.keep_count,
-                group.keep_age_ms,
-                group.keep_bytes,
-                group.result_ttl_ms,
-                group.run_us,
-                group.wait_us,
-            )
+            if isinstance(group, Effects):
+                args += ("effect", group.kind, len(group.items) // 4, group.target, -1, -1, 0, 0, 0)
+            else:
+                args += (
+                    group.verb,
+                    group.name,
+                    len(group.items) // 4,
+                    group.keep_count,
+                    group.keep_age_ms,
+                    group.keep_bytes,
+                    group.result_ttl_ms,
+                    group.run_us,
+                    group.wait_us,
+                )
             args += group.items
-        return cast("bytes", await self._run("settle", queue, args))
+        verdict, _, posted = cast("bytes", await self._run("settle", queue, args)).partition(b"\n")
+        return Settled(verdict, [int(each) for each in posted.split()] if posted else [])
+
+    async def outbox(
+        self, queue: str, *, after: int = 0, age_ms: int = 0, ids: Sequence[int] = ()
+    ) -> OutboxPage:
+        """Read the named entries of an outbox, or those behind `after` that are so old, oldest first."""
+        reply = cast("list[Reply]", await self._run("outbox", queue, (after, age_ms, *ids)))
+        entries: list[Entry] = []
+        for row in cast("list[list[bytes]]", reply[2]):
+            pairs = iter(row[3:])
+            effects = [(kind.decode(), content) for kind, content in zip(pairs, pairs, strict=True)]
+            entries.append(Entry(int(row[0]), row[2].decode(), effects))
+        return OutboxPage(cast("bytes", reply[0]).decode(), int(cast("bytes", reply[1])), entries)
+
+    async def apply(
+        self, queue: str, *, source: str, epoch: str, entry: int, mark: int, effects: Sequence[Encodable]
+    ) -> bool | None:
+        """Apply an entry of the outbox of `source`, once.
+
+        Returns whether this call did, None where it cannot be applied now.
+        """
+        reply = await self._run("apply", queue, (source, epoch, entry, mark, *effects))
+        return None if reply == -1 else reply == 1
+
+    async def ack(self, queue: str, *, ids: Sequence[int]) -> int:
+        """Take entries off an outbox that were applied. Returns how many were still there."""
+        return cast("int", await self._run("ack", queue, tuple(ids)))
 
     async def beat(
         self, queue: str, *, lease_ms: int, owners: Sequence[str], deadline: float | None = None
@@ -324,6 +389,7 @@ class Scripts:
                 paused=row[4] == 1,
                 idle=row[5],
                 lease_ends_ms=None if row[6] < 0 else row[6],
+                outbox=row[7],
             )
             for queue, row in zip(queues, reply, strict=True)
         }
@@ -373,6 +439,13 @@ class Scripts:
         Returns for each "1", "0" (not known) or the state it is in instead.
         """
         return _texts(await self._run("retry", queue, tuple(ids)))
+
+    async def replay(self, queue: str, *, jobs: Sequence[Encodable]) -> list[str]:
+        """Replay jobs that failed for good, given flat as the script takes them.
+
+        Returns for each "1", "0" (not known), "replayed" (this life of it was before) or the state it is in.
+        """
+        return _texts(await self._run("replay", queue, tuple(jobs)))
 
     async def remove(self, queue: str, *, ids: Sequence[str]) -> list[str]:
         """Remove jobs. Returns for each "1", "0" (not known) or "active" (refused)."""

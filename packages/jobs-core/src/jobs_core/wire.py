@@ -31,6 +31,8 @@ EFFECTS: Final = 32
 
 _FIXED = struct.Struct(">BBBBQQBBHQI")
 _STATE = struct.Struct(">IIIBQ")
+# In a history: the entry is what was told of the job when it had failed for good, before it was replayed.
+_ENDED: Final = 1 << 31
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -289,9 +291,28 @@ def parse_history(entries: bytes) -> list[AttemptInfo]:
     view = entries
     while view:
         size = int.from_bytes(view[:4], "big")
-        attempts.append(_decode_attempt(view[4 : 4 + size]))
+        last, size = size & _ENDED, size & ~_ENDED
+        packed = view[4 : 4 + size]
+        attempt = ended_attempt(packed) if last else _decode_attempt(packed)
+        if attempt is not None:
+            attempts.append(attempt)
         view = view[4 + size :]
     return attempts
+
+
+def ended_attempt(info: bytes) -> AttemptInfo | None:
+    """Return the attempt that ended a job for good, of what is told of the job; None where it did not fail."""
+    finish = parse_finish(info)
+    if finish is not None:
+        if finish.error is None:
+            return None
+        error = finish.error
+        return AttemptInfo(finish.attempts_made, finish.started_ms, finish.run_us, finish.worker, error)
+    if not info:
+        return None
+    crashes, attempts = poison_counts(info)
+    reason = f"the worker died {crashes} times while it ran this job"
+    return AttemptInfo(attempts + 1, 0, 0, "", ErrorInfo("poison", reason))
 
 
 def pack_history_entry(attempt: AttemptInfo) -> bytes:

@@ -28,7 +28,7 @@ async def test_nothing_of_them_is_left(engine: Engine) -> None:
     await keep(engine, "b", verb="complete")
     assert await engine.scripts.clean(engine.queue, home="failed", age_ms=0, limit=500) == 1
     assert await engine.scripts.clean(engine.queue, home="completed", age_ms=0, limit=500) == 1
-    assert set(await engine.dump()) == {"idle", "meta", "owners", "stats", "tomb"} - {"idle"}
+    assert set(await engine.dump()) == {"meta", "out", "owners", "stats", "tomb"}
 
 
 @pytest.mark.parametrize("limit", [0, -1, -500])

@@ -146,6 +146,8 @@ async def test_a_script_that_fails_leaves_a_sound_queue(damaged: Engine, operati
         wrong = await broken(damaged)
         if (operation, key) in MENDED:
             assert wrong != []
+            # Time goes on, and stamps with it.
+            await damaged.advance(0.001)
             await run(damaged)
             wrong = [each for each in await broken(damaged) if not each.startswith("totals")]
         assert wrong == [], (operation, key)

@@ -11,7 +11,7 @@ async def test_a_failed_job_starts_anew(engine: Engine) -> None:
     await engine.advance(9)
     assert await engine.scripts.retry(engine.queue, ids=["a"]) == ["1"]
     located = (await engine.scripts.lookup(engine.queue, ids=["a"]))[0]
-    assert (located.state, located.info, located.history) == ("waiting", b"", b"first")
+    assert (located.state, located.info, located.history) == ("waiting", b"", b"first\x80\0\0\4info")
     entry = located.entry
     assert (entry.attempts, entry.crashes, entry.releases, entry.ready_ms) == (0, 0, 0, engine.ms)
     assert await engine.zset("waiting") == {"a": (engine.ms - 30 * 60_000) * 1000}

@@ -52,6 +52,10 @@ KEYS: dict[str, Key] = {
         Key("sessions", "zset"),
         Key("cfg", "hash"),
         Key("stats", "hash"),
+        Key("out", "stream"),
+        Key("in:", "zset"),
+        Key("inlow", "hash"),
+        Key("letters", "hash"),
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.

@@ -1,6 +1,6 @@
 --- Looks at many queues without changing anything: what an idle worker asks once a second, and what counts are made of.
 -- KEYS: prefixes
--- RETURNS: for each queue: waiting, delayed, unroutable, ms until the next due job (-1: none), paused, idle owners, ms until the first lease ends (-1: none)
+-- RETURNS: for each queue: waiting, delayed, unroutable, ms until the next due job (-1: none), paused, idle owners, ms until the first lease ends (-1: none), entries in the outbox
 -- INCLUDE: clock
 -- FLAGS: no-writes
 local ms = math.floor(clock() / 1000)
@@ -24,6 +24,7 @@ for i = 1, #KEYS do
     paused and paused ~= "" and 1 or 0,
     redis.call("ZCARD", P .. "idle"),
     ends,
+    redis.call("XLEN", P .. "out"),
   }
 end
 return out

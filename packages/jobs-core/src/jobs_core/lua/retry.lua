@@ -1,9 +1,9 @@
---- Puts failed jobs back to `waiting` with fresh budgets; priority and history stay.
+--- Puts failed jobs back to `waiting` with fresh budgets, and clears their dead letters; priority and history stay.
 -- PREFIX: P
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 put back, 0 not known, or the state it is in instead
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record score to_ready homes weight
+-- INCLUDE: open save unsound record homes revive post
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -15,31 +15,22 @@ if not ARGV[1] then
 end
 local states = homes(P, ARGV)
 local recs = redis.call("HMGET", P .. "rec", unpack(ARGV))
-local verdicts, pairs, ids, entries, bytes, seen = {}, {}, {}, {}, 0, {}
+local ended = redis.call("ZMSCORE", P .. "failed", unpack(ARGV))
+local verdicts, cleared, seen = {}, {}, {}
 for i = 1, #ARGV do
   local id = ARGV[i]
   if states[i] == "failed" and recs[i] and not seen[id] then
     local _, priority = record(recs[i])
     seen[id] = true
-    ids[#ids + 1] = id
-    pairs[#pairs + 1] = score(q, q.ms * 1000, priority)
-    pairs[#pairs + 1] = id
-    entries[#entries + 1] = id
-    entries[#entries + 1] = struct.pack(">I4I4I4BI8", 0, 0, 0, 0, q.ms)
-    bytes = bytes + weight(P, id)
+    cleared[#cleared + 1] = "clear"
+    cleared[#cleared + 1] = revive(q, id, ended[i], priority)
     verdicts[i] = "1"
   else
     verdicts[i] = seen[id] and "waiting" or states[i] == "" and "0" or states[i]
   end
 end
-if ids[1] then
-  to_ready(q, pairs)
-  redis.call("HSET", P .. "state", unpack(entries))
-  redis.call("HDEL", P .. "result", unpack(ids))
-  redis.call("ZREM", P .. "result.due", unpack(ids))
-  redis.call("ZREM", P .. "failed", unpack(ids))
-  redis.call("HINCRBY", P .. "meta", "bytes:failed", 0 - bytes)
-  redis.call("HINCRBY", P .. "stats", "replayed", #ids)
+if cleared[1] and q.letters then
+  post(q, "dead-letter", cleared)
 end
 save(q)
 return verdicts

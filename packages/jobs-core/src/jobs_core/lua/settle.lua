@@ -1,11 +1,13 @@
 --- Settles deliveries of one owner, in groups of one verb: complete, fail, retry, release, unroutable.
+-- A group `effect` before them writes what follows their end into the outbox, in the same step: its `name` is the kind, `keep_count` the
+-- queue that it is for, and of each it has id, fence, number of jobs, content.
 -- A delivery whose fence is no longer the one in force is refused and changes nothing.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
 -- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail) or delay_ms (retry), info
--- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost)
+-- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
--- INCLUDE: open save session remember finish put_back park
+-- INCLUDE: open save session remember finish put_back park post_all
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -15,7 +17,7 @@ local known, err = session_verdict(q, session, seq)
 if known or err then
   return known or err
 end
-local at, verbs = 4, { complete = "completed", fail = "failed", retry = "retried", release = "", unroutable = "" }
+local at, verbs = 4, { complete = "completed", fail = "failed", retry = "retried", release = "", unroutable = "", effect = "" }
 while at <= #ARGV do
   if not verbs[ARGV[at]] then
     return redis.error_reply("BAD_VERB " .. ARGV[at])
@@ -27,7 +29,7 @@ local active = P .. "active:" .. owner
 local verdicts, stats = {}, P .. "stats"
 at = 4
 while at <= #ARGV do
-  local verb, name, n = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local verb, name, n, target = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local keep = { tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]) }
   local ttl, run_us, wait_us = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8]
   at = at + 9
@@ -39,19 +41,21 @@ while at <= #ARGV do
   local ids, args, infos, plain, seen = {}, {}, {}, true, {}
   for i = 1, n do
     local j = at + 4 * (i - 1)
-    if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and not seen[all[i]] then
+    if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not seen[all[i]]) then
       seen[all[i]] = true
       ids[#ids + 1] = all[i]
       args[#ids] = ARGV[j + 2]
       infos[#ids] = ARGV[j + 3]
       plain = plain and ARGV[j + 2] == "0"
-      verdicts[#verdicts + 1] = "1"
+      verdicts[#verdicts + 1] = verb == "effect" and "" or "1"
     else
-      verdicts[#verdicts + 1] = "0"
+      verdicts[#verdicts + 1] = verb == "effect" and "" or "0"
     end
   end
   at = at + 4 * n
-  if ids[1] then
+  if verb == "effect" then
+    post_all(q, target, name, args, infos)
+  elseif ids[1] then
     if verb == "complete" or verb == "fail" then
       finish(q, verbs[verb], ids, infos, keep, ttl, plain)
     elseif verb == "unroutable" then
@@ -68,6 +72,10 @@ while at <= #ARGV do
       redis.call("HINCRBY", stats, "wait_us:" .. name, wait_us)
     end
   end
+end
+if rawget(q, "posted") then
+  verdicts[#verdicts + 1] = "\n"
+  verdicts[#verdicts + 1] = table.concat(q.posted, " ")
 end
 local verdict = table.concat(verdicts)
 remember(q, session, seq, verdict)

@@ -1,8 +1,11 @@
 --- The only door to a final state. `infos` are what is told of the jobs afterwards (opaque), kept for ttl_ms or with the job.
 -- keep = {count, age_ms, bytes}; count 0 removes the jobs at once, -2 leaves it to the queue. The caller takes them out of their home.
--- INCLUDE: notify forget retain keeps let_go
+-- INCLUDE: notify forget retain keeps let_go bury
 local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   local P = q.P
+  if state == "failed" and q.letters then
+    bury(q, ids, infos)
+  end
   if keep[1] == -2 then
     keep = keeps(q, state)
   end

@@ -4,6 +4,7 @@ local function unsound(P)
   local kinds = {
     hash = "rec meta state history progress checkpoint result stats waiters unroutable.names uniq uniq.next",
     zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due",
+    stream = "out",
   }
   for kind, names in pairs(kinds) do
     for name in string.gmatch(names, "%S+") do

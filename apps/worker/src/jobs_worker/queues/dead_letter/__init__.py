@@ -1,0 +1,1 @@
+"""Tell of what failed for good."""

@@ -1,0 +1,28 @@
+"""Tell of what failed for good: a log line for each dead letter, which then stays until it is replayed or removed.
+
+A processor of your own takes this one's place: `@processor(DEAD_LETTER)` in a package of JOBS_PROCESSORS.
+"""
+
+import msgspec
+
+from jobs_core.payloads import JsonValue
+from jobs_core.queues.dead_letter.queue import DEAD_LETTERS, DeadLetter
+from jobs_worker import JobContext, processor
+
+
+# For the queue as a whole, so that a processor of the job itself, which users may have, goes before it.
+@processor(DEAD_LETTERS)
+async def tell(payload: JsonValue, ctx: JobContext) -> None:
+    """Write down what failed, and why."""
+    letter = msgspec.convert(payload, DeadLetter)
+    ctx.log.error(
+        "dead_letter",
+        dead_queue=letter.queue,
+        dead_job_id=letter.id,
+        dead_job=letter.name,
+        reason=letter.reason,
+        group=letter.group,
+        attempts=len(letter.attempts),
+        stalled=letter.stalled,
+        trace_id=letter.trace_id or None,
+    )

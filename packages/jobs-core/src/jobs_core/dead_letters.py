@@ -1,0 +1,168 @@
+"""Dead letters: how a job that failed for good is told to the `dead-letter` queue, and made a job again."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from jobs_core.fingerprints import fingerprint
+from jobs_core.options import resolve
+from jobs_core.queues.dead_letter.queue import DEAD_LETTER, DeadAttempt, DeadLetter
+from jobs_core.wire import (
+    BIG,
+    OWN_ID,
+    AttemptInfo,
+    Draft,
+    Envelope,
+    ErrorInfo,
+    RecordHead,
+    decode_envelope,
+    encode_envelope,
+    ended_attempt,
+    parse_header,
+    parse_history,
+    parse_state,
+)
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable
+
+DEAD_LETTER_QUEUE = DEAD_LETTER.queue.name
+_HEAD = RecordHead(DEAD_LETTER.wire_name)
+_LEAD = _HEAD.lead(OWN_ID, 3)
+_LONGEST_ID = 128
+_LARGEST = 1_300_000
+_encode_json = msgspec.json.Encoder().encode
+_check_json = msgspec.json.Decoder().decode
+_NOBODY = ErrorInfo("", "nothing is known of why it failed")
+
+
+def letter_id(queue: str, job_id: str, failed_ms: int) -> str:
+    """Return the id of the dead letter of a job that failed at this time: one for each life of the job."""
+    plain = f"{queue}:{job_id}:{failed_ms}"
+    return plain if len(plain) <= _LONGEST_ID else sha256(plain.encode()).hexdigest()
+
+
+def unpack_parts(packed: bytes) -> list[bytes]:
+    """Return the pieces that a script packed, each behind its length."""
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(packed):
+        size = int.from_bytes(packed[at : at + 4], "big")
+        pieces.append(packed[at + 4 : at + 4 + size])
+        at += 4 + size
+    return pieces
+
+
+def make_letter(queue: str, packed: bytes) -> tuple[Draft, DeadLetter]:
+    """Make the dead letter of an effect `dead` of this queue, as a job and as what that carries."""
+    raw_id, at, record, large, state, past, info = unpack_parts(packed)
+    job_id, failed_ms = raw_id.decode(), int(at)
+    header = parse_header(record)
+    try:
+        envelope = decode_envelope(large or record[header.size :])
+    except msgspec.MsgspecError:
+        # It failed because nobody could read it; what it was is told nevertheless.
+        envelope = Envelope(b"", large or record[header.size :])
+    attempts = parse_history(past)
+    final = ended_attempt(info)
+    if final is not None:
+        attempts.append(final)
+    error = attempts[-1].error if attempts else _NOBODY
+    letter = DeadLetter(
+        queue=queue,
+        id=job_id,
+        name=header.name,
+        reason=f"{error.type}: {error.message}" if error.type else error.message,
+        group=fingerprint(error),
+        failed_at_ms=failed_ms,
+        created_at_ms=header.stamp_us // 1000,
+        priority=header.priority,
+        attempts=tuple(_attempt(each) for each in attempts),
+        stalled=parse_state(state).crashes,
+        metadata=envelope.metadata or {},
+        tags=envelope.tags or (),
+        trace_id=_trace_id(envelope.trace),
+        head=b64encode(record[: header.size]).decode(),
+        envelope=b64encode(encode_envelope(replace(envelope, payload=b""))).decode(),
+    )
+    payload = _encode_json(_sized(letter, envelope))
+    resolved = resolve(DEAD_LETTER)
+    packed_envelope = encode_envelope(
+        Envelope(resolved.policy, payload, envelope.metadata, envelope.tags, envelope.trace)
+    )
+    own = letter_id(queue, job_id, failed_ms)
+    return Draft(own, _LEAD, _HEAD.name, _HEAD.body(packed_envelope)), letter
+
+
+def payload_of(letter: DeadLetter) -> bytes | None:
+    """Return the payload of the job as its record held it; None where it was left out."""
+    if letter.payload_left_out:
+        return None
+    if isinstance(letter.payload, msgspec.Raw):
+        return bytes(letter.payload)
+    return b64decode(letter.payload_base64)
+
+
+def remake(letter: DeadLetter, payload: bytes) -> tuple[bytes, str, bytes]:
+    """Return version with flags and priority, name@version, and record from byte 21 on of the job of a letter."""
+    head = bytearray(b64decode(letter.head))
+    envelope = encode_envelope(replace(decode_envelope(b64decode(letter.envelope)), payload=payload))
+    head[1] &= ~BIG
+    head[32:36] = len(envelope).to_bytes(4, "big")
+    return bytes(head[:4]), letter.name, bytes(head[20:]) + envelope
+
+
+def replay_arguments(
+    job_id: str,
+    *,
+    failed_ms: int = 0,
+    priority: int = 0,
+    edited: bool = False,
+    job: tuple[bytes, str, bytes] = (b"", "", b""),
+    history: bytes = b"",
+) -> list[Encodable]:
+    """Return what the replay script takes of one job."""
+    lead, name, body = job
+    return [job_id, failed_ms, priority, int(edited), lead, name, body, history]
+
+
+def _attempt(attempt: AttemptInfo) -> DeadAttempt:
+    return DeadAttempt(
+        attempt=attempt.attempt,
+        started_at_ms=attempt.started_ms,
+        run_ms=attempt.run_us / 1000,
+        worker=attempt.worker,
+        error_type=attempt.error.type,
+        error=attempt.error.message,
+        stack=attempt.error.stack,
+    )
+
+
+def _trace_id(trace: dict[str, str] | None) -> str:
+    parts = (trace or {}).get("traceparent", "").split("-")
+    return parts[1] if len(parts) == 4 else ""
+
+
+def _sized(letter: DeadLetter, envelope: Envelope) -> DeadLetter:
+    """Put the payload in; stacks go first where the letter would be too large, then the payload."""
+    payload = envelope.payload
+    try:
+        if envelope.codec is not None:
+            raise ValueError("not plain JSON")
+        _check_json(payload)
+        whole = replace(letter, payload=msgspec.Raw(payload))
+        size = len(payload)
+    except (msgspec.MsgspecError, ValueError):
+        whole = replace(letter, payload_base64=b64encode(payload).decode())
+        size = len(payload) * 4 // 3
+    if size + len(_encode_json(letter)) <= _LARGEST:
+        return whole
+    bare = tuple(replace(each, stack="") for each in letter.attempts[:-1]) + letter.attempts[-1:]
+    if size + len(_encode_json(replace(letter, attempts=bare))) <= _LARGEST:
+        return replace(whole, attempts=bare)
+    return replace(letter, attempts=bare, payload_left_out=True)

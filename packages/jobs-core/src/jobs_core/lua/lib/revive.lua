@@ -1,0 +1,22 @@
+--- Puts a failed job back into `waiting` with fresh budgets; the attempt that ended it joins its history. Its record is the caller's.
+-- Returns the effect that clears its dead letter. That this life of it was replayed is remembered for 24 h: a second replay is refused.
+-- INCLUDE: score to_ready weight parts
+local function revive(q, id, failed_ms, priority)
+  local P = q.P
+  local info, past = redis.call("HGET", P .. "result", id), redis.call("HGET", P .. "history", id) or ""
+  -- The high bit tells what ended the job from an attempt that was retried.
+  if info and #past + #info <= 65532 then
+    redis.call("HSET", P .. "history", id, table.concat({ past, struct.pack(">I4", 2147483648 + #info), info }))
+  end
+  local bytes = weight(P, id)
+  to_ready(q, { score(q, q.ms * 1000, priority), id })
+  redis.call("HSET", P .. "state", id, struct.pack(">I4I4I4BI8", 0, 0, 0, 0, q.ms))
+  redis.call("HDEL", P .. "result", id)
+  redis.call("ZREM", P .. "result.due", id)
+  redis.call("ZREM", P .. "failed", id)
+  redis.call("HINCRBY", P .. "meta", "bytes:failed", 0 - bytes)
+  redis.call("HINCRBY", P .. "stats", "replayed", 1)
+  local life = string.format("%.0f", failed_ms)
+  redis.call("ZADD", P .. "tomb", q.ms + 86400000, table.concat({ "\1", id, " ", life }))
+  return parts({ id, life })
+end

@@ -1,0 +1,168 @@
+"""Carries what follows the end of jobs from a queue's outbox to the queues that it is for.
+
+An effect is written by the script that ends a job, in the same step, and applied by its target once, however often
+it comes; it leaves the outbox when it was applied. Who wrote it relays it at once, and what is left lying is relayed by any
+worker of the queue. `docs/engine.md` has the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.dead_letters import letter_id, make_letter, unpack_parts
+from jobs_core.errors import ConnectionFailed, JobsError, ServerFull
+from jobs_core.queue import Queue
+from jobs_core.queues.dead_letter.queue import DEAD_LETTERS
+from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.wire import Draft, pack_drafts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jobs_core.connection.protocol import Encodable
+    from jobs_core.scripts import Entry, OutboxPage, Scripts
+
+__all__ = ["STALE_MS", "Relay", "encode_jobs"]
+
+STALE_MS = 2000
+"""An effect so old was left behind by whoever should have relayed it."""
+
+_PAGES = 8
+_log = logging.getLogger("jobs.outbox")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def encode_jobs(drafts: Sequence[Draft]) -> bytes:
+    """Return jobs as the content of an effect `jobs`."""
+    return _encode(pack_drafts(drafts))
+
+
+class Relay:
+    """Relays the outboxes of queues by one client."""
+
+    def __init__(self, scripts: Scripts, declared: Iterable[Queue] = ()) -> None:
+        """Bind to the scripts; `declared` are queues whose declarations a target is told before its first effect."""
+        self._scripts = scripts
+        self._declared = {queue.name: queue for queue in (DEAD_LETTERS, *declared)}
+        self._told: set[str] = set()
+        self._refused: set[tuple[str, int]] = set()
+
+    def declare(self, queue: Queue) -> None:
+        """Take note of what code declares of a target."""
+        self._declared.setdefault(queue.name, queue)
+
+    async def relay(self, queue: str, *, ids: Sequence[int] = (), age_ms: int = 0) -> int:
+        """Relay the named entries, or all of that age (in bounded calls). Returns how many left the outbox.
+
+        What cannot be applied now (the server's memory is full) stays. Raises ConnectionFailed and OutcomeLost.
+        """
+        done = after = 0
+        for _ in range(_PAGES):
+            page = await self._scripts.outbox(queue, after=after, age_ms=age_ms, ids=ids)
+            if not page.entries:
+                break
+            done += await self._relay_page(queue, page)
+            after = page.entries[-1].id
+            if ids:
+                ids = [each for each in ids if each > after]
+                if not ids:
+                    break
+        return done
+
+    async def _relay_page(self, queue: str, page: OutboxPage) -> int:
+        targets: dict[str, list[Entry]] = {}
+        for entry in page.entries:
+            targets.setdefault(entry.target, []).append(entry)
+        found = await asyncio.gather(
+            *(self._apply_all(queue, page, target, entries) for target, entries in targets.items()),
+            return_exceptions=True,
+        )
+        applied: list[int] = []
+        lost: BaseException | None = None
+        for result in found:
+            if isinstance(result, BaseException):
+                lost = result
+            else:
+                applied += result
+        done = await self._scripts.ack(queue, ids=applied) if applied else 0
+        if lost is not None:
+            raise lost
+        return done
+
+    async def _apply_all(self, queue: str, page: OutboxPage, target: str, entries: list[Entry]) -> list[int]:
+        applied: list[int] = []
+        for entry in entries:
+            try:
+                if target not in self._told:
+                    await self._tell(target)
+                done = await self._scripts.apply(
+                    target,
+                    source=queue,
+                    epoch=page.epoch,
+                    entry=entry.id,
+                    mark=page.mark,
+                    effects=arguments(queue, entry),
+                )
+            except ServerFull as error:
+                _log.warning("effects of queue %s for %s wait: %s", queue, target, error)
+                break
+            except (OutcomeLost, ConnectionFailed):
+                if applied:
+                    break
+                raise
+            except (JobsError, msgspec.MsgspecError, ValueError) as error:
+                # It is never dropped: whoever mends the cause finds it there.
+                if (queue, entry.id) not in self._refused:
+                    self._refused.add((queue, entry.id))
+                    _log.error("effect %s of queue %s for %s is refused: %s", entry.id, queue, target, error)
+                continue
+            if done is not None:
+                applied.append(entry.id)
+        return applied
+
+    async def _tell(self, target: str) -> None:
+        """Declare and list a queue that gets effects: perhaps nobody used it before."""
+        known = self._declared.get(target)
+        if known is not None:
+            await self._scripts.declare(target, definition=known.definition_hash, fields=known.definition())
+        entry = QueueEntry(
+            queue=target,
+            profile=known.weight if known else "",
+            jobs=tuple(sorted(known.versions)) if known else (),
+            concurrency=known.concurrency if known else 0,
+        )
+        await announce_queue(self._scripts.client, self._scripts.prefix, entry)
+        self._told.add(target)
+
+
+def arguments(source: str, entry: Entry) -> list[Encodable]:
+    """Return what the apply script takes of an entry: a pure function, so that everybody relays the same."""
+    jobs: list[Encodable] = []
+    letters: list[Draft] = []
+    cleared: list[Encodable] = []
+    counted: list[Encodable] = []
+    for kind, content in entry.effects:
+        if kind == "jobs":
+            jobs += cast("list[Encodable]", _decode(content))
+        elif kind == "dead":
+            draft, letter = make_letter(source, content)
+            letters.append(draft)
+            counted += (source, letter.name, letter.group)
+        elif kind == "clear":
+            raw_id, failed_ms = unpack_parts(content)
+            cleared.append(letter_id(source, raw_id.decode(), int(failed_ms)))
+        else:
+            raise ValueError(f"an effect of kind {kind!r} is not known here; is a newer release at work?")
+    jobs += pack_drafts(letters)
+    parts = {"jobs": jobs, "clear": cleared, "count": counted}
+    packed: list[Encodable] = []
+    for kind, items in parts.items():
+        if items:
+            packed += (kind, len(items), *items)
+    return packed

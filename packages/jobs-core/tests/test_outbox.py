@@ -1,0 +1,259 @@
+"""Effects on their way: relayed by whoever wrote them or by others, applied once, never lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import cast
+
+import msgspec
+import pytest
+from tests.support.effects import Effected, effect
+from tests.support.engine import NAME, Engine, draft, group
+from tests.support.invariants import broken
+
+from jobs_core.backoff import Fixed
+from jobs_core.connection import Client, parse_address
+from jobs_core.dead_letters import letter_id, payload_of, remake, replay_arguments
+from jobs_core.options import Policy, Retention, encode_policy
+from jobs_core.outbox import STALE_MS, Relay, arguments, encode_jobs
+from jobs_core.queues.dead_letter import DEAD_LETTER, DeadLetter
+from jobs_core.wire import (
+    OWN_ID,
+    AttemptInfo,
+    Envelope,
+    ErrorInfo,
+    FinishInfo,
+    decode_envelope,
+    encode_envelope,
+    encode_finish,
+    pack_history_entry,
+    parse_header,
+)
+
+STACK = """Traceback (most recent call last):
+  File "/opt/site-packages/jobs_worker/runner.py", line 1, in run
+  File "/srv/shop/mail.py", line 42, in send
+  File "/opt/site-packages/smtp/client.py", line 9, in connect
+OSError: no route"""
+POLICY = encode_policy(Policy(3, Fixed(0), 0, Retention(0), Retention(), 0))
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Client]:
+    client = Client(parse_address(redis_url))
+    await client.connect(timeout=5)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def engine(client: Client, prefix: str) -> AsyncIterator[Engine]:
+    engine = await Engine(client, prefix).start()
+    yield engine
+    for each in (engine, beside(engine, "other"), beside(engine, "dead-letter")):
+        assert await broken(each) == []
+
+
+def beside(engine: Engine, queue: str) -> Engine:
+    """Return another queue of the same server and time."""
+    other = Engine(engine.client, engine.scripts.prefix, queue)
+    other.us = engine.us
+    return other
+
+
+def jobs(*ids: str) -> bytes:
+    return encode_jobs([draft(each, flags=OWN_ID) for each in ids])
+
+
+async def end_dead(engine: Engine, job_id: str = "a", *, kept: bool = True, flags: int = 0) -> int:
+    """Fail a job for good in its second attempt, and return when."""
+    envelope = encode_envelope(
+        Envelope(POLICY, b'{"to":"ada"}', {"user": 7}, ("new",), {"traceparent": "00-abc-def-01"})
+    )
+    await engine.add(job_id, flags=flags, envelope=envelope, priority=2)
+    (job,) = (await engine.claim(1)).jobs
+    first = AttemptInfo(1, engine.ms, 5000, "w1", ErrorInfo("ValueError", "first", ""))
+    await engine.settle(group("retry", job, info=pack_history_entry(first)))
+    (job,) = (await engine.claim(1)).jobs
+    error = ErrorInfo("OSError", "no route", STACK)
+    info = encode_finish(
+        FinishInfo("failed", NAME, 2, engine.ms, 0, engine.ms, 0, 7000, 2, 2, 0, "w1", None, error)
+    )
+    await engine.settle(group("fail", job, arg=flags, info=info, keep_count=-1 if kept else 0))
+    return engine.ms
+
+
+async def read_letter(engine: Engine, own: str) -> DeadLetter:
+    letters = beside(engine, "dead-letter")
+    (located,) = await engine.scripts.lookup(letters.queue, ids=[own])
+    assert located.state == "waiting"
+    return DEAD_LETTER.decode(decode_envelope(located.record[parse_header(located.record).size :]).payload)
+
+
+async def test_jobs_reach_their_queue(engine: Engine) -> None:
+    posted = await Effected(engine).end("a", jobs("x", "y"))
+    relay = Relay(engine.scripts)
+    assert await relay.relay(engine.queue, ids=[posted]) == 1
+    assert await relay.relay(engine.queue) == 0
+    assert await beside(engine, "other").take() == ["x", "y"]
+
+
+async def test_what_its_writer_left_behind_is_relayed_by_another(engine: Engine) -> None:
+    effected = Effected(engine)
+    posted = await effected.end("a", jobs("x"))
+    # Applied, and its writer died before it could say so.
+    page = await engine.scripts.outbox(engine.queue, ids=[posted])
+    await engine.scripts.apply(
+        "other",
+        source=engine.queue,
+        epoch=page.epoch,
+        entry=posted,
+        mark=page.mark,
+        effects=arguments(engine.queue, page.entries[0]),
+    )
+    await effected.end("b", jobs("y"))
+    relay = Relay(engine.scripts)
+    assert await relay.relay(engine.queue, age_ms=STALE_MS) == 0
+    await engine.advance(2.1)
+    assert await relay.relay(engine.queue, age_ms=STALE_MS) == 2
+    other = beside(engine, "other")
+    assert await other.take() == ["x", "y"]
+    assert (await other.stats())["added:send@1"] == 2
+
+
+async def test_two_may_relay_the_same(engine: Engine) -> None:
+    effected = Effected(engine)
+    for i in range(20):
+        await effected.end(f"a{i}", jobs(f"x{i:02}"))
+    await asyncio.gather(*(Relay(engine.scripts).relay(engine.queue) for _ in range(4)))
+    other = beside(engine, "other")
+    assert await other.take() == [f"x{i:02}" for i in range(20)]
+    assert (await other.stats())["added:send@1"] == 20
+
+
+async def test_full_memory_keeps_them_in_the_outbox(engine: Engine) -> None:
+    posted = await Effected(engine).end("a", jobs("x"))
+    relay = Relay(engine.scripts)
+    await relay.relay(engine.queue, ids=[posted + 1])
+    await engine.client.call("CONFIG", "SET", "maxmemory", 1)
+    try:
+        assert await relay.relay(engine.queue, ids=[posted]) == 0
+    finally:
+        await engine.client.call("CONFIG", "SET", "maxmemory", 0)
+    assert await relay.relay(engine.queue) == 1
+    assert await beside(engine, "other").take() == ["x"]
+
+
+async def test_what_a_target_refuses_stays_and_holds_up_nothing(engine: Engine) -> None:
+    effected = Effected(engine)
+    await effected.end("a", jobs("x"), kind="unheard-of")
+    await effected.end("b", jobs("y"))
+    relay = Relay(engine.scripts)
+    assert await relay.relay(engine.queue) == 1
+    assert await relay.relay(engine.queue) == 0
+    assert await beside(engine, "other").take() == ["y"]
+    assert len((await engine.scripts.outbox(engine.queue)).entries) == 1
+
+
+async def test_a_dead_letter_tells_it_all(engine: Engine) -> None:
+    failed_ms = await end_dead(engine)
+    assert await Relay(engine.scripts).relay(engine.queue) == 1
+    letter = await read_letter(engine, letter_id("mail", "a", failed_ms))
+    assert (letter.queue, letter.id, letter.name, letter.priority) == ("mail", "a", NAME, 2)
+    assert payload_of(letter) == b'{"to":"ada"}'
+    assert letter.reason == "OSError: no route"
+    assert letter.group == "OSError in shop/mail.py:send"
+    assert [(each.attempt, each.error, each.run_ms) for each in letter.attempts] == [
+        (1, "first", 5.0),
+        (2, "no route", 7.0),
+    ]
+    assert (letter.metadata, letter.tags, letter.trace_id) == ({"user": 7}, ("new",), "abc")
+    counted = await beside(engine, "dead-letter").hash("letters")
+    assert counted == {"mail": b"1", f"mail\n{NAME}\nOSError in shop/mail.py:send": b"1"}
+
+
+async def test_none_is_sent_where_letters_are_off(engine: Engine) -> None:
+    await engine.scripts.declare(engine.queue, definition="d", fields={"dead_letter": "0"})
+    await end_dead(engine)
+    letters = beside(engine, "dead-letter")
+    await end_dead(letters, "b")
+    for each in (engine, letters):
+        assert (await each.scripts.outbox(each.queue)).entries == []
+
+
+async def test_poison_is_a_dead_letter_too(engine: Engine) -> None:
+    await engine.scripts.declare(engine.queue, definition="d", fields={"max_stalled": "0"})
+    envelope = encode_envelope(Envelope(POLICY, b"x" * 70_000))
+    await engine.add("a", envelope=envelope)
+    await engine.claim(1)
+    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await Relay(engine.scripts).relay(engine.queue)
+    letters = beside(engine, "dead-letter")
+    own = letter_id("mail", "a", engine.ms)
+    large = cast("bytes", await letters.call("GET", f"big:{own}"))
+    letter = DEAD_LETTER.decode(decode_envelope(large).payload)
+    assert letter.reason == "poison: the worker died 1 times while it ran this job"
+    # What is no JSON is kept as it is.
+    assert payload_of(letter) == b"x" * 70_000
+
+
+async def test_what_cannot_be_sent_on_whole_is_sent_in_part(engine: Engine) -> None:
+    await engine.add("a", envelope=encode_envelope(Envelope(POLICY, b"\xff" * 1_048_576)))
+    (job,) = (await engine.claim(1)).jobs
+    await engine.settle(group("fail", job, arg=2, info=b"poison 1 1", keep_count=-1))
+    await Relay(engine.scripts).relay(engine.queue)
+    letter = await read_letter(engine, letter_id("mail", "a", engine.ms))
+    assert (letter.payload_left_out, payload_of(letter)) == (True, None)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("flags", [0, OWN_ID])
+async def test_a_replay_by_letter_brings_the_job_back_once(engine: Engine, kept: bool, flags: int) -> None:  # noqa: FBT001
+    failed_ms = await end_dead(engine, kept=kept, flags=flags)
+    before = (await engine.scripts.lookup(engine.queue, ids=["a"]))[0].record
+    relay = Relay(engine.scripts)
+    await relay.relay(engine.queue)
+    own = letter_id("mail", "a", failed_ms)
+    letter = await read_letter(engine, own)
+    payload = payload_of(letter)
+    assert payload is not None
+    replay = replay_arguments("a", failed_ms=failed_ms, job=remake(letter, payload))
+    await engine.advance(1)
+    assert await engine.scripts.replay(engine.queue, jobs=replay) == ["1"]
+    await relay.relay(engine.queue)
+    assert await beside(engine, "dead-letter").state(own) == ""
+    assert await engine.scripts.replay(engine.queue, jobs=replay) == ["replayed"]
+    (job,) = (await engine.claim()).jobs
+    header = parse_header(job.record)
+    assert (header.priority, header.flags, header.name) == (2, flags, NAME)
+    if kept:
+        assert job.record == before
+    assert decode_envelope(job.record[header.size :]).payload == payload
+    await engine.settle(group("complete", job, arg=flags))
+
+
+async def test_a_letter_that_comes_after_its_replay_is_refused(engine: Engine) -> None:
+    failed_ms = await end_dead(engine)
+    await engine.advance(1)
+    assert await engine.scripts.retry(engine.queue, ids=["a"]) == ["1"]
+    first, second = (await engine.scripts.outbox(engine.queue)).entries
+    relay = Relay(engine.scripts)
+    await relay.relay(engine.queue, ids=[second.id])
+    await relay.relay(engine.queue, ids=[first.id])
+    assert await beside(engine, "dead-letter").state(letter_id("mail", "a", failed_ms)) == ""
+
+
+async def test_effects_and_letters_share_no_call(engine: Engine) -> None:
+    await engine.add("a", "b", envelope=encode_envelope(Envelope(POLICY, b"1")))
+    a, b = (await engine.claim()).jobs
+    done = await engine.settled(
+        effect("jobs", "other", (a, jobs("x"))), group("complete", a), group("fail", b, info=b"poison 1 1")
+    )
+    assert (done.verdict, len(done.posted)) == (b"11", 2)
+    assert await Relay(engine.scripts).relay(engine.queue, ids=done.posted) == 2
+    assert await beside(engine, "other").take() == ["x"]
+
+
+def test_ids_of_letters_stay_short() -> None:
+    assert letter_id("mail", "a", 5) == "mail:a:5"
+    assert len(letter_id("q" * 64, "i" * 128, 5)) == 64
+    assert msgspec.json.encode(letter_id("q" * 64, "i" * 128, 5)) != letter_id("q" * 64, "i" * 128, 6)
