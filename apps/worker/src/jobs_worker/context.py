@@ -6,10 +6,11 @@ import asyncio
 import time
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack, cast
 
 from jobs_core.wire import Progress
 from jobs_worker import logs
+from jobs_worker.effects import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 
     import structlog
 
-    from jobs_core.options import MetaValue
+    from jobs_core.options import JobOptions, MetaValue
+    from jobs_core.queue import JobType
+    from jobs_worker.effects import Enqueued
 
+P = TypeVar("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -50,6 +55,7 @@ class JobContext:
     """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes."""
 
     __slots__ = (
+        "_collector",
         "_log",
         "_report",
         "_shared",
@@ -98,6 +104,7 @@ class JobContext:
         self._report = report
         self._shared = shared
         self._log: structlog.stdlib.BoundLogger | None = None
+        self._collector: Collector | None = None
 
     @classmethod
     def for_test(
@@ -114,7 +121,7 @@ class JobContext:
         def report(ctx: JobContext, progress: Progress) -> None:
             ctx.progress_log.append(progress)
 
-        return cls(
+        ctx = cls(
             job_id=job_id,
             queue=queue,
             name=name,
@@ -127,6 +134,8 @@ class JobContext:
             report=report,
             shared=Shared(),
         )
+        ctx._collector = Collector(queue, job_id, 0, {}, keep=True)
+        return ctx
 
     async def __aenter__(self) -> Self:
         """For tests: leaving closes what the handler shared."""
@@ -174,6 +183,30 @@ class JobContext:
         if message is not None:
             message = message[:1000].encode("utf-8", "backslashreplace").decode()
         self._report(self, Progress(percent, current, total, message))
+
+    def enqueue(self, job: JobType[P, R], payload: P, **options: Unpack[JobOptions]) -> str:
+        """Enqueue a job as an effect of this one's success, and return its id.
+
+        It is sent in the same step in which this job completes, and not at all if this attempt fails. Its id follows from this job
+        unless one is given, and it inherits this job's metadata. Raises PayloadError, PayloadTooLarge or OptionError.
+        """
+        return self._collected().add(job, payload, options)
+
+    @property
+    def enqueued(self) -> tuple[Enqueued, ...]:
+        """For tests: what a context made by `for_test` was given to enqueue."""
+        return tuple(self._collected().enqueued)
+
+    @property
+    def collector(self) -> Collector | None:
+        """What the handler enqueued, None if nothing; for the worker."""
+        return self._collector
+
+    def _collected(self) -> Collector:
+        if self._collector is None:
+            stamp_us = round(self.created_at_ms * 1000)
+            self._collector = Collector(self.queue, self.job_id, stamp_us, self.metadata)
+        return self._collector
 
     async def shared(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:
         """Return what `factory` makes, one for each worker child, closed when the child ends. Only for handlers on the loop."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from jobs_core.queue import JobType, Queue, Upcast
     from jobs_core.scripts import Claimed
     from jobs_core.wire import Header, JobStateEntry
+    from jobs_worker.context import JobContext
+    from jobs_worker.effects import Effect
     from jobs_worker.routes import Route
 
 MESSAGE_CAP = 2000
@@ -51,6 +53,7 @@ class Delivery:
     __slots__ = (
         "abandoned",
         "begun",
+        "ctx",
         "entry",
         "envelope",
         "fence",
@@ -75,6 +78,7 @@ class Delivery:
         self.owner = owner
         self.begun = False
         self.abandoned = False
+        self.ctx: JobContext | None = None
 
     @property
     def attempt(self) -> int:
@@ -91,7 +95,7 @@ class Delivery:
 class Settlement:
     """What the server is told of a delivery; settlements alike in `key` travel as one group."""
 
-    __slots__ = ("arg", "delivery", "error", "info", "key", "run_us", "wait_us")
+    __slots__ = ("arg", "delivery", "effects", "error", "info", "key", "run_us", "wait_us")
 
     def __init__(  # noqa: PLR0917 - one for each job, so by position
         self,
@@ -106,6 +110,7 @@ class Settlement:
         """`key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms."""
         self.error = error
         self.delivery = delivery
+        self.effects: tuple[Effect, ...] = ()
         self.key = key
         self.arg = arg
         self.info = info
@@ -116,6 +121,14 @@ class Settlement:
     def verb(self) -> str:
         """complete, fail, retry, release or unroutable."""
         return self.key[0]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it moves on the server: a job that fails for good sends its payload on."""
+        size = len(self.info)
+        if self.effects:
+            size += sum(len(effect.content) for effect in self.effects)
+        return size + len(self.delivery.envelope.payload) if self.key[0] == "fail" else size
 
     def items(self) -> tuple[Encodable, ...]:
         """Return what the script takes of it."""
@@ -133,7 +146,10 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
             route = cast("Route", delivery.route)
             written, codec = encode_result(route.queue, route.job, result)
         info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
-    return Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
+    settlement = Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
+    if delivery.ctx is not None and delivery.ctx.collector is not None:
+        settlement.effects = delivery.ctx.collector.effects()
+    return settlement
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -280,7 +280,7 @@ class Lane:
         taken: list[Settlement] = []
         size, share = 0, max(self._share, _SPLIT_FROM)
         while self._finished and len(taken) < share:
-            size += len(self._finished[0].info)
+            size += self._finished[0].size
             if taken and size > MAX_BYTES:
                 break
             taken.append(self._finished.popleft())
@@ -450,10 +450,19 @@ class Lane:
         finally:
             self._settling -= len(settlements)
         if posted:
+            for settlement in settlements:
+                self._declare_targets(settlement)
             self._asides.spawn(self._relay.relay(self.queue, ids=posted))
         for delivery in lost:
             self._ends.lost(delivery)
         self._check_drained()
+
+    def _declare_targets(self, settlement: Settlement) -> None:
+        """Let the queues that a handler enqueued into be declared before the first job of it arrives."""
+        ctx = settlement.delivery.ctx
+        if settlement.effects and ctx is not None and ctx.collector is not None:
+            for queue in ctx.collector.queues.values():
+                self._relay.declare(queue)
 
     async def _relay_old(self) -> None:
         try:

@@ -107,7 +107,8 @@ def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channe
             asyncio.run(cast("Coroutine[object, object, object]", returned)) if spec.is_async else returned
         )
         data, codec = encode_result(spec.queue, spec.job, result)
-        return JobReply("result", data, codec=codec)
+        effects = ctx.collector.effects() if ctx.collector is not None else ()
+        return JobReply("result", data, codec=codec, effects=effects)
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         told = describe(error)
         kind = "fail" if is_final(error) else "retry" if isinstance(error, Retry) else "error"

@@ -14,6 +14,7 @@ import msgspec
 
 from jobs_core.wire import Progress, decode_progress
 from jobs_worker import logs
+from jobs_worker.effects import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,7 @@ class JobReply(msgspec.Struct, array_like=True, frozen=True):
     stack: str = ""
     after_ms: int = 0
     codec: str | None = None
+    effects: tuple[Effect, ...] = ()
 
 
 class ProcessDied(Exception):

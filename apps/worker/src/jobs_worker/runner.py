@@ -174,7 +174,9 @@ class Runner:
 
     def _settled(self, delivery: Delivery, reply: JobReply, run_us: int) -> Settlement:
         if reply.kind == "result":
-            return completed(delivery, Written(reply.data, reply.codec), run_us, self._worker)
+            settlement = completed(delivery, Written(reply.data, reply.codec), run_us, self._worker)
+            settlement.effects = reply.effects
+            return settlement
         error = ErrorInfo(type=reply.error_type, message=reply.message, stack=reply.stack)
         return failed_or_retried(
             delivery,
@@ -196,7 +198,7 @@ class Runner:
             else:
                 thread_loop.call_soon_threadsafe(self._report, delivery, progress)
 
-        return JobContext(
+        delivery.ctx = JobContext(
             job_id=delivery.id,
             queue=self._queue,
             name=job_name(header.name),
@@ -209,3 +211,4 @@ class Runner:
             report=report,
             shared=None if thread_loop is not None else self._shared,
         )
+        return delivery.ctx

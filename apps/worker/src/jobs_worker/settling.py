@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
-from jobs_core.scripts import Group
+from jobs_core.scripts import Effects, Group
 from jobs_worker import logs
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ async def settle(
 
     Returns those whose lease was lost, and the entries that were written into the outbox.
     """
-    groups, ordered = _grouped(settlements)
+    made, ordered = _grouped(settlements)
+    groups = [*_effects(settlements), *made]
     session.advance()
     owner = settlements[0].delivery.owner
     while True:
@@ -44,6 +45,16 @@ async def settle(
         return [], settled.posted
     verdicts = zip(ordered, settled.verdict, strict=True)
     return [each.delivery for each, verdict in verdicts if verdict == ord("0")], settled.posted
+
+
+def _effects(settlements: list[Settlement]) -> list[Effects]:
+    """Return what follows the end of jobs elsewhere, by kind and queue."""
+    groups: dict[tuple[str, str], list[Encodable]] = {}
+    for settlement in settlements:
+        for effect in settlement.effects:
+            items = groups.setdefault((effect.kind, effect.target), [])
+            items += (settlement.delivery.id, settlement.delivery.fence, effect.jobs, effect.content)
+    return [Effects(kind, target, items) for (kind, target), items in groups.items()]
 
 
 def _grouped(settlements: list[Settlement]) -> tuple[list[Group], list[Settlement]]:

@@ -6,7 +6,7 @@ A processor of your own takes this one's place: `@processor(DEAD_LETTER)` in a p
 import msgspec
 
 from jobs_core.payloads import JsonValue
-from jobs_core.queues.dead_letter.queue import DEAD_LETTERS, DeadLetter
+from jobs_core.queues.dead_letter.queue import DEAD_LETTER, DEAD_LETTERS
 from jobs_worker import JobContext, processor
 
 
@@ -14,7 +14,7 @@ from jobs_worker import JobContext, processor
 @processor(DEAD_LETTERS)
 async def tell(payload: JsonValue, ctx: JobContext) -> None:
     """Write down what failed, and why."""
-    letter = msgspec.convert(payload, DeadLetter)
+    letter = DEAD_LETTER.decode(msgspec.json.encode(payload))
     ctx.log.error(
         "dead_letter",
         dead_queue=letter.queue,

@@ -1,0 +1,120 @@
+"""Jobs that a handler enqueues as effects of its success: collected while it runs, sent with its completion or not at all."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from jobs_core.drafts import derived_id, make_draft
+from jobs_core.errors import OptionError
+from jobs_core.options import resolve
+from jobs_core.outbox import encode_jobs
+from jobs_core.settings import CommonSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue
+    from jobs_core.queue import JobType, Queue
+    from jobs_core.wire import Draft
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+__all__ = ["Collector", "Effect", "Enqueued"]
+
+MAX_JOBS = 10_000
+MAX_BYTES = 16 * 1024 * 1024
+_CHUNK_JOBS = 128
+_CHUNK_BYTES = 256 * 1024
+
+
+class Effect(msgspec.Struct, array_like=True, frozen=True):
+    """What follows the end of one job in another queue: `jobs` is how many jobs `content` adds there."""
+
+    kind: str
+    target: str
+    jobs: int
+    content: bytes
+
+
+class Enqueued(msgspec.Struct, frozen=True):
+    """One job that a handler enqueued, for tests of handlers."""
+
+    id: str
+    job: JobType[object, object]
+    payload: object
+    options: JobOptions
+
+
+class _Defaults:
+    """The service's job options, read when the first handler asks for them."""
+
+    def __init__(self) -> None:
+        self._read = False
+        self._options: DefaultJobOptions | None = None
+
+    def get(self) -> DefaultJobOptions | None:
+        if not self._read:
+            self._options, self._read = CommonSettings.from_env().default_job_options, True
+        return self._options
+
+
+_defaults = _Defaults()
+
+
+class Collector:
+    """The jobs that one run of one job enqueues; handlers may call it from threads of their own."""
+
+    def __init__(
+        self, queue: str, job_id: str, stamp_us: int, metadata: Mapping[str, MetaValue], *, keep: bool = False
+    ) -> None:
+        """Begin with none; `keep` remembers them as they were given."""
+        self.queues: dict[str, Queue] = {}
+        self.enqueued: list[Enqueued] = []
+        self._origin = (queue, job_id, stamp_us)
+        self._metadata = metadata
+        self._keep = keep
+        self._drafts: dict[str, list[Draft]] = {}
+        self._count = 0
+        self._bytes = 0
+        self._lock = Lock()
+
+    def add(self, job: JobType[P, R], payload: P, options: JobOptions) -> str:
+        """Take one job. Returns its id. Raises PayloadError, PayloadTooLarge or OptionError."""
+        resolved = resolve(job, options, _defaults.get())
+        with self._lock:
+            own = resolved.job_id or derived_id(*self._origin, self._count)
+            draft = make_draft(job, payload, resolved, job_id=own, metadata=self._metadata)
+            if self._count >= MAX_JOBS or self._bytes + len(draft.body) > MAX_BYTES:
+                raise OptionError(
+                    "enqueue",
+                    self._count,
+                    f"one job may enqueue {MAX_JOBS:,} jobs or {MAX_BYTES >> 20} MiB as its effects; use a producer for more",
+                )
+            self._count += 1
+            self._bytes += len(draft.body)
+            self._drafts.setdefault(job.queue.name, []).append(draft)
+            self.queues[job.queue.name] = job.queue
+            if self._keep:
+                self.enqueued.append(Enqueued(own, job, payload, options))  # pyright: ignore[reportArgumentType] - of any type
+            return own
+
+    def effects(self) -> tuple[Effect, ...]:
+        """Return what travels with the completion, in parts that an entry of the outbox can hold."""
+        found: list[Effect] = []
+        with self._lock:
+            for target, drafts in self._drafts.items():
+                part: list[Draft] = []
+                size = 0
+                for draft in drafts:
+                    if part and (len(part) >= _CHUNK_JOBS or size + len(draft.body) > _CHUNK_BYTES):
+                        found.append(Effect("jobs", target, len(part), encode_jobs(part)))
+                        part, size = [], 0
+                    part.append(draft)
+                    size += len(draft.body)
+                if part:
+                    found.append(Effect("jobs", target, len(part), encode_jobs(part)))
+        return tuple(found)

@@ -1,0 +1,57 @@
+"""Makes a new job of a job type, a payload and options: what is sent, by whomever."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, TypeVar
+
+from jobs_core.wire import OWN_ID, Draft, Envelope, RecordHead, encode_envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobs_core.options import MetaValue, Resolved
+    from jobs_core.queue import JobType
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+__all__ = ["derived_id", "make_draft"]
+
+_head = lru_cache(maxsize=4096)(RecordHead)
+
+
+def derived_id(queue: str, job_id: str, stamp_us: int, ordinal: int) -> str:
+    """Return the id of the n-th job that follows from another: the same whenever that one runs again.
+
+    The stamp tells jobs apart that had one id of their caller's after each other.
+    """
+    return sha256(f"{queue}\0{job_id}\0{stamp_us}\0{ordinal}".encode()).hexdigest()[:24]
+
+
+def make_draft(
+    job_type: JobType[P, R],
+    payload: P,
+    resolved: Resolved,
+    *,
+    job_id: str,
+    metadata: Mapping[str, MetaValue] | None = None,
+) -> Draft:
+    """Return a job whose id is remembered like one that a caller gave; `metadata` is inherited, the job's own goes before it.
+
+    Raises PayloadError or PayloadTooLarge.
+    """
+    data = job_type.encode(payload)
+    codec = None if job_type.format == "json" else job_type.format
+    merged = {**(metadata or {}), **(resolved.metadata or {})} or None
+    envelope = encode_envelope(Envelope(resolved.policy, data, merged, resolved.tags, codec=codec))
+    head = _head(job_type.wire_name)
+    return Draft(
+        job_id,
+        head.lead(OWN_ID, resolved.priority),
+        head.name,
+        head.body(envelope),
+        resolved.delay_ms,
+        resolved.run_at_ms,
+    )
