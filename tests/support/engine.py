@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from jobs_core.scripts import Claim, Claimed, Effects, Group, Scripts, Settled
-from jobs_core.wire import EXPIRES, UNIQUE, Draft, RecordHead, pack_drafts
+from jobs_core.wire import EXPIRES, KEYED, UNIQUE, Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
     from jobs_core.connection import Client
@@ -30,12 +30,14 @@ def draft(
     envelope: bytes = b"e",
     unique: str = "",
     options: str = "",
+    key: str = "",
+    cost: int = 0,
 ) -> Draft:
     """Make a new job as its producer sends it. `unique` is until when its key is held (s, d, t), then the key."""
     head = RecordHead(name)
-    flags |= (UNIQUE if unique else 0) | (EXPIRES if "expires=" in options else 0)
-    lead = head.lead(flags, priority)
-    body = head.body(envelope, unique=unique.encode())
+    flags |= (UNIQUE if unique else 0) | (EXPIRES if "expires=" in options else 0) | (KEYED if key else 0)
+    lead = head.lead(flags, priority, cost)
+    body = head.body(envelope, key=key.encode(), unique=unique.encode())
     return Draft(job_id, lead, head.name, body, delay_ms, run_at_ms, options)
 
 
@@ -80,6 +82,8 @@ class Engine:
         envelope: bytes = b"envelope",
         unique: str = "",
         options: str = "",
+        key: str = "",
+        cost: int = 0,
         session: str = "producer",
     ) -> bytes:
         """Enqueue jobs that differ in their ids alone."""
@@ -100,11 +104,24 @@ class Engine:
                         envelope=envelope,
                         unique=unique,
                         options=options,
+                        key=key,
+                        cost=cost,
                     )
                     for job_id in ids
                 ]
             ),
         )
+
+    async def declare(self, **fields: str | int) -> None:
+        """Declare limits, as fields of `cfg`; those of an earlier declaration are gone."""
+        texts = {"gated": "1", **{name: str(value) for name, value in fields.items()}}
+        await self.scripts.declare(self.queue, definition=repr(sorted(texts.items())), fields=texts)
+
+    async def run(self, *ids: str, owner: str = "w1") -> None:
+        """Settle deliveries as completed, by their fences."""
+        held = await self.zset(f"active:{owner}")
+        jobs = [Claimed(each, b"", int(held[each]), None) for each in ids]
+        assert await self.settle(group("complete", *jobs), owner=owner) == b"1" * len(ids)
 
     async def claim(
         self,

@@ -78,6 +78,13 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+KEYED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "keyed": (("ZREM", "k:a", "a2"), ("a2",)),
+    "ring": (("ZREM", "ring", "a"), ("a",)),
+    "slots": (("HSET", "kactive", "a", "1"), ("a",)),
+}
+
+
 @pytest.mark.parametrize("code", DAMAGES)
 async def test_every_breach_is_named_with_what_it_is_about(admin: Admin, engine: Engine, code: str) -> None:
     (command, key, *args), about = DAMAGES[code]
@@ -89,7 +96,20 @@ async def test_every_breach_is_named_with_what_it_is_about(admin: Admin, engine:
 
 
 def test_every_code_is_tried() -> None:
-    assert DAMAGES.keys() | {"key_type"} == TEXTS.keys()
+    assert DAMAGES.keys() | KEYED.keys() | {"key_type"} == TEXTS.keys()
+
+
+@pytest.mark.parametrize("code", KEYED)
+async def test_breaches_of_a_keyed_queue_are_named(admin: Admin, engine: Engine, code: str) -> None:
+    await engine.declare(keyed=1)
+    while (await engine.claim(0, free=0)).again:
+        pass
+    await engine.add("a1", "a2", "a3", key="a")
+    await engine.call("DEL", "k:", "ring")
+    await engine.call("ZADD", "ring", 1, "a")
+    (command, key, *args), about = KEYED[code]
+    await engine.call(command, key, *args)
+    assert set(about) <= set((await found(admin))[code])
 
 
 async def test_a_key_of_another_type_is_named(admin: Admin, engine: Engine) -> None:

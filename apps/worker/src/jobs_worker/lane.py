@@ -150,7 +150,7 @@ class Lane:
         """Take note of what the queue looks like: the backstop of wake-ups."""
         # What others parked may be known here: the reply to a claim names it.
         parked, self._parked = self._parked, glance.unroutable
-        if not glance.paused and (glance.waiting or glance.next_due_ms == 0 or glance.unroutable > parked):
+        if not glance.paused and (glance.startable or glance.next_due_ms == 0 or glance.unroutable > parked):
             self.kick(hungry=True)
 
     def left_behind(self) -> None:
@@ -301,13 +301,13 @@ class Lane:
             self.owner_gone(owner)
         elif owner == self.owner:
             # Else the owner was declared dead while this claim was under way, and what it took was given back.
-            got = len(claim.jobs)
-            filled = got >= want
+            filled = len(claim.jobs) >= want
             self._claimed(claim, owner, sent)
             if self._limits is None:
-                self._hungry = filled or self._wakes != wakes or (claim.left > 0 and got > 0)
+                self._hungry = filled or self._wakes != wakes or claim.again
             else:
-                self._hungry = self._look_on(self._limits, claim, filled=filled) or self._wakes != wakes
+                more = self._look_on(self._limits, claim, filled=filled)
+                self._hungry = more or self._wakes != wakes or (claim.again and not claim.jobs)
         if self._budget is not None:
             self._budget.freed(self)
 

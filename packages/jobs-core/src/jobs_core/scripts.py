@@ -53,7 +53,8 @@ class Claim(msgspec.Struct, frozen=True):
     """What a claim gave.
 
     `alarm_ms` is not None where this owner is the one to wake at the next due job, `left` what still waits, `cursor`
-    where it stopped short of the end of the queue with less than was wanted ("": it did not).
+    where it stopped short of the end of the queue with less than was wanted ("": it did not), `again` whether
+    another claim may find more at once.
     """
 
     jobs: list[Claimed]
@@ -63,6 +64,7 @@ class Claim(msgspec.Struct, frozen=True):
     unroutable: list[str]
     left: int
     cursor: str = ""
+    again: bool = False
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -81,7 +83,10 @@ class GivenBack(msgspec.Struct, frozen=True):
 
 
 class Glance(msgspec.Struct, frozen=True):
-    """One queue at a glance. Times in ms from now, None where nothing is to come."""
+    """One queue at a glance. Times in ms from now, None where nothing is to come.
+
+    `startable` is whether a claim may find jobs: those that wait for a slot, a token or their key are none.
+    """
 
     waiting: int
     delayed: int
@@ -91,6 +96,7 @@ class Glance(msgspec.Struct, frozen=True):
     idle: int
     lease_ends_ms: int | None
     outbox: int = 0
+    startable: bool = False
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -294,6 +300,7 @@ class Scripts:
             unroutable=_texts(reply[7]),
             left=cast("int", reply[8]),
             cursor=cast("bytes", reply[9]).decode(),
+            again=reply[10] == 1,
         )
 
     async def settle(
@@ -390,6 +397,7 @@ class Scripts:
                 idle=row[5],
                 lease_ends_ms=None if row[6] < 0 else row[6],
                 outbox=row[7],
+                startable=row[8] == 1,
             )
             for queue, row in zip(queues, reply, strict=True)
         }
@@ -400,6 +408,14 @@ class Scripts:
         """Write what code declares of a queue. Returns whether it changed."""
         args = [definition, *(text for pair in fields.items() for text in pair)]
         return await self._run("declare", queue, args, deadline) == 1
+
+    async def limit(self, queue: str, *, limits: Mapping[str, str]) -> bool:
+        """Set limits live; they hold over the declared ones. Returns whether anything changed.
+
+        `max_active` and `key_active` are numbers, `rate` and `key_rate` are "max per_ms burst"; "0" lifts a limit, ""
+        takes it back to what code declares. Raises ServerError BAD_LIMIT for anything else.
+        """
+        return await self._run("limit", queue, [text for pair in limits.items() for text in pair]) == 1
 
     async def pause(self, queue: str, *, actor: str = "", reason: str = "") -> bool:
         """Pause a queue. Returns False if it was paused already."""

@@ -1,6 +1,6 @@
 """The bytes of a job: a fixed header that Lua reads by position, and an envelope that it never looks into.
 
-Header, big-endian: version u8 (1), flags u8, reserved u8, priority u8, stamp u64 (us; the server's), due u64
+Header, big-endian: version u8 (1), flags u8, cost u8 (0: 1), priority u8, stamp u64 (us; the server's), due u64
 (ms; the server's), name length u8, key length u8, unique-key length u16, expiry u64 (ms), envelope length
 u32, then name@version, key, unique key. Envelope: msgpack array of Envelope. Flags 0 is the hot path: a
 record that no option marks is never parsed by a script.
@@ -165,12 +165,12 @@ class RecordHead:
         self._lengths = _FIXED.pack(0, 0, 0, 0, 0, 0, len(self.name), 0, 0, 0, 0)[20:32]
         self._leads: dict[int, bytes] = {}
 
-    def lead(self, flags: int, priority: int) -> bytes:
-        """Return the first four bytes of a record."""
-        key = flags << 8 | priority
+    def lead(self, flags: int, priority: int, cost: int = 0) -> bytes:
+        """Return the first four bytes of a record; a cost of 0 counts as 1."""
+        key = cost << 16 | flags << 8 | priority
         lead = self._leads.get(key)
         if lead is None:
-            lead = self._leads[key] = bytes((VERSION, flags, 0, priority))
+            lead = self._leads[key] = bytes((VERSION, flags, cost, priority))
         return lead
 
     def body(self, envelope: bytes, *, key: bytes = b"", unique: bytes = b"") -> bytes:

@@ -5,7 +5,14 @@ from jobs_core.scripts import Glance
 
 async def test_a_queue_nobody_used_is_empty(engine: Engine) -> None:
     empty = Glance(
-        waiting=0, delayed=0, unroutable=0, next_due_ms=None, paused=False, idle=0, lease_ends_ms=None
+        waiting=0,
+        delayed=0,
+        unroutable=0,
+        next_due_ms=None,
+        paused=False,
+        idle=0,
+        lease_ends_ms=None,
+        startable=False,
     )
     assert await engine.scripts.glance([engine.queue, "other"]) == {engine.queue: empty, "other": empty}
     assert await engine.scripts.glance([]) == {}
@@ -20,7 +27,14 @@ async def test_what_there_is_of_each(engine: Engine) -> None:
     await engine.scripts.pause(engine.queue)
     await engine.advance(2)
     assert (await engine.scripts.glance([engine.queue]))[engine.queue] == Glance(
-        waiting=1, delayed=1, unroutable=1, next_due_ms=3000, paused=True, idle=1, lease_ends_ms=18_000
+        waiting=1,
+        delayed=1,
+        unroutable=1,
+        next_due_ms=3000,
+        paused=True,
+        idle=1,
+        lease_ends_ms=18_000,
+        startable=False,
     )
 
 

@@ -17,7 +17,7 @@ from jobs_core.wire import BIG, EXPIRES, OWN_ID
 if TYPE_CHECKING:
     from jobs_admin._check.view import View
 
-__all__ = ["JOB_RULES", "TEXTS", "Wrong"]
+__all__ = ["JOB_RULES", "TEXTS", "Wrong", "judge_key", "judge_slots"]
 
 TEXTS: dict[str, str] = {
     "unknown_key": "a key that no queue has",
@@ -43,6 +43,9 @@ TEXTS: dict[str, str] = {
     "unique": "a unique key that is held by a job which is over, or has another one",
     "blocked": "a job that waits behind another one which does not know of it: it would never run",
     "session": "a session that will never be forgotten",
+    "keyed": "a waiting job that is not found by its key, or one found there that does not wait",
+    "ring": "a key whose jobs would never have their turn, or one without jobs that has",
+    "slots": "jobs that run are counted wrongly",
 }
 
 
@@ -173,3 +176,40 @@ def blocked_jobs(view: View) -> Iterator[Wrong]:
         _, key = view.unique.get(job_id, ("", ""))
         if key and view.behind.get(key) != job_id:
             yield Wrong("blocked", job_id, key)
+
+
+@of_jobs
+def by_key(view: View) -> Iterator[Wrong]:
+    """Hold that in a queue indexed by key what waits, and nothing else, is found by its key."""
+    flow = view.meta.get("flow", b"").split()
+    if not flow or flow[5] != b"2":
+        return
+    for job_id in view.records:
+        if (job_id in view.keyed) != (job_id in view.zsets["waiting"]):
+            yield Wrong("keyed", job_id)
+
+
+def judge_key(key: str, found: tuple[float | None, float | None, int, int, int]) -> Iterator[Wrong]:
+    """Hold that a key is in the ring or parked as long as it has waiting jobs, and nothing is left of it after.
+
+    `found` is its turn in the ring, until when (ms) it is parked, how many of its jobs run and wait, and how many of
+    these are in no home.
+    """
+    turn, parked, running, waiting, lost = found
+    if lost:
+        yield Wrong("keyed", key, f"{lost} jobs of the key do not wait")
+    if waiting and turn is None and parked is None:
+        yield Wrong("ring", key, f"{waiting} jobs wait")
+    if not waiting and (turn is not None or parked == float("inf")):
+        yield Wrong("ring", key, "no job waits")
+    if turn is not None and parked is not None:
+        yield Wrong("ring", key, "it has its turn and is parked")
+    if running < 0:
+        yield Wrong("slots", key, str(running))
+
+
+def judge_slots(said: dict[str, int], there: dict[str, int]) -> Iterator[Wrong]:
+    """Hold that the jobs that run are counted by key (F69)."""
+    for key in sorted(said.keys() | there.keys()):
+        if said.get(key, 0) != there.get(key, 0):
+            yield Wrong("slots", key, f"{said.get(key, 0)} counted, {there.get(key, 0)} run")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["View", "look"]
 
-META = ("schema", "stamp", "epoch", "lease", "seen")
+META = ("schema", "stamp", "epoch", "lease", "seen", "flow")
 
 
 @dataclass
@@ -26,7 +26,8 @@ class View:
     parsed headers, `sizes` the bytes of each job, `there` the ids that have a key of a family of strings
     (`big:`). `owners` is whole, `meta` has the fields of `META`. `unique` says of jobs that have one until when
     their unique key is held (`s` start, `d` done, `t` ttl), and the key. Of unique keys that were asked for `holders`
-    and `behind` name the jobs, `until` (ms) when they are let go of at the latest.
+    and `behind` name the jobs, `until` (ms) when they are let go of at the latest. `keyed` has the places of jobs
+    below their keys.
     """
 
     ids: Sequence[str]
@@ -41,6 +42,7 @@ class View:
     holders: dict[str, str] = field(default_factory=dict[str, str])
     behind: dict[str, str] = field(default_factory=dict[str, str])
     until: dict[str, float] = field(default_factory=dict[str, float])
+    keyed: dict[str, float] = field(default_factory=dict[str, float])
 
     def homes(self, job_id: str) -> list[str]:
         """Name the homes that a job is in: one, if all is well."""
@@ -77,7 +79,7 @@ async def look(
     groups: list[Encodable] = ["hash", "meta", len(META), *META, "all", "owners", 0]
     if ids:
         n = len(ids)
-        groups += ["rec", "rec", n, *ids, "active", "", n, *ids]
+        groups += ["rec", "rec", n, *ids, "active", "", n, *ids, "keyed", "", n, *ids]
         for key in sets:
             groups += ["zset", key, n, *ids]
         for key in plain:
@@ -100,6 +102,7 @@ def _take_in(view: View, replies: Iterator[Reply], keys: Sequence[str]) -> None:
     if ids:
         _read_records(view, next(replies))
         _read_active(view, next(replies))
+        view.keyed = _scores(ids, next(replies))
         for key in sets:
             view.zsets[key] = _scores(ids, next(replies))
         for key in plain:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin._check.keys import FINAL, KEYS, SYSTEM_KEYS, kind_of
-from jobs_admin._check.rules import JOB_RULES, Wrong, blocked_jobs, unique_keys
+from jobs_admin._check.rules import JOB_RULES, Wrong, blocked_jobs, judge_key, judge_slots, unique_keys
 from jobs_admin._check.view import View, look
 from jobs_core.scripts import MAX_ITEMS
 
@@ -67,9 +67,11 @@ async def check_queue(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
         return  # No script could read it.
     async for each in _jobs(tour, sound):
         yield each
-    for judge in (_owners, _sessions, _totals, _bytes, _parked, _unique):
+    for judge in (_owners, _sessions, _totals, _bytes, _parked, _unique, _slots):
         for each in await judge(tour):
             yield each
+    async for each in _ring(tour, found):
+        yield each
 
 
 def check_beside(found: Sequence[str], prefix: str) -> Iterator[Wrong]:
@@ -253,6 +255,50 @@ async def _unique(tour: Tour) -> list[Wrong]:
         keys = [key for _, key in (await tour.look(ids)).unique.values()]
         wrong += blocked_jobs(await tour.look(ids, keys=keys)) if keys else ()
     return list(dict.fromkeys(wrong))
+
+
+async def _slots(tour: Tour) -> list[Wrong]:
+    """Hold that the jobs that run are counted, in all and by key."""
+    (flow,), running, counted = cast(
+        "tuple[list[bytes | None], list[bytes | int], list[bytes]]",
+        await tour.peek("hash", "meta", 1, "flow", "running", "", 0, "fields", "kactive", 0),
+    )
+    if flow is None or running[0] == -1:
+        return []
+    there = {
+        cast("bytes", key).decode(): cast("int", n)
+        for key, n in zip(running[1::2], running[2::2], strict=True)
+    }
+    said = {key.decode(): int(n) for key, n in zip(counted[::2], counted[1::2], strict=True)}
+    indexed = flow.split()[5] in {b"1", b"2"}
+    return list(judge_slots(said, there if indexed else said))
+
+
+async def _ring(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
+    """Judge the keys of a queue that is indexed by key."""
+    (flow,) = cast("list[list[bytes | None]]", await tour.peek("hash", "meta", 1, "flow"))
+    if flow[0] is None or flow[0].split()[5] != b"2":
+        return
+    keys = {name.removeprefix("k:") for name in found if name.startswith("k:")}
+    for index in ("ring", "kparked", "kactive"):
+        async for members in tour.walk(index, _MAX_WALKED):
+            keys.update(members)
+    rest = sorted(keys)
+    for at in range(0, len(rest), 32):
+        some = rest[at : at + 32]
+        (rows,) = cast("list[list[list[bytes | int | None]]]", await tour.peek("key", "", len(some), *some))
+        for key, (turn, parked, running, waiting, lost) in zip(some, rows, strict=True):
+            for each in judge_key(
+                key,
+                (
+                    None if turn is None else float(turn),
+                    None if parked is None else float(parked),
+                    int(running or 0),
+                    int(waiting or 0),
+                    int(lost or 0),
+                ),
+            ):
+                yield each
 
 
 def _flat(reply: Reply) -> Iterator[tuple[Reply, Reply]]:

@@ -1,9 +1,9 @@
 --- Takes up to `want` waiting jobs for an owner, promotes what is due first, and registers the owner as idle while it has free slots.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
--- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted)
+-- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted), 1 if more may be had at once
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember sweep due pick leave started
+-- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -30,7 +30,7 @@ if known then
   local held = redis.call("HMGET", P .. "meta", "alarm", "alarm_owner")
   local alarm = held[2] == owner and math.max(held[1] - q.ms, 0) or -1
   local left = redis.call("ZCARD", P .. "waiting")
-  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left, "" }
+  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left, "", left > 0 and 1 or 0 }
 end
 
 tick(q)
@@ -48,10 +48,33 @@ if next_expiry and (not next_due or next_expiry < next_due) then
 end
 
 local ids, taken, gone, left, cursor = {}, {}, {}, nil, ""
+local g, picky, passed = (q.gated or q.flow) and regulate(q), limits ~= "", ""
+if q.resumes > 0 then
+  next_due = math.min(next_due or q.resumes, q.resumes)
+end
+if g then
+  want = math.min(want, g.room)
+  g.turns, g.plan = g.by_key and redis.call("ZCARD", P .. "ring") or 0, { kparked = {} }
+  if g.pauses > 0 and not picky and not g.by_key then
+    -- Where many wait whose names are paused, each claim goes on behind what the last one passed over.
+    passed = redis.call("HGET", P .. "meta", "passed") or ""
+    after, picky = passed, true
+  end
+end
 if not q.paused and want > 0 then
-  ids, taken, gone, left, cursor = pick(q, want, max_bytes, limits, after)
+  if g and g.by_key then
+    ids, taken, gone, cursor, g.plan = pick_by_key(q, g, want, max_bytes, limits, after, g.allow)
+    g.turns = g.turns - g.plan.spent
+  else
+    ids, taken, gone, left, cursor = pick(q, want, max_bytes, limits, after, g and g.allow, picky)
+  end
 end
 left = left or redis.call("ZCARD", P .. "waiting") - #ids - #gone
+local startable, more = left > 0, false
+if g then
+  startable, next_due = outlook(q, g, #ids, left, next_due)
+  more = g.more or limits == "" and cursor ~= ""
+end
 
 local states, unroutable = {}, {}
 if sides > 0 then
@@ -61,6 +84,10 @@ end
 if gone[1] then
   leave(q, gone)
   redis.call("HINCRBY", P .. "stats", "ghosts", #gone)
+  for i = 1, g and g.by_key and #g.plan.ghosts or 0 do
+    local key, id = g.plan.ghosts[i][1], g.plan.ghosts[i][2]
+    redis.call("ZREM", P .. "k:" .. key, id)
+  end
 end
 local alarm, idle = -1, free > #ids
 if idle then
@@ -77,13 +104,20 @@ else
   redis.call("ZREM", P .. "idle", owner)
 end
 -- Of what was promoted here the others need only hear what this owner left; a claim that leaves work wakes one more.
-q.need = math.min(left, math.max(promoted, idle and 0 or 1))
+q.need = startable and math.min(left, math.max(promoted, idle and 0 or 1)) or 0
+if g and not idle and not startable and next_due then
+  -- Who has a slot for it sets the alarm for what is held back.
+  rearm(q, next_due)
+end
 local fence = math.max(q.stamp + 1, q.now)
 if ids[1] then
   q.stamp = fence + #ids - 1
 end
 local first, now = string.format("%.0f", fence), string.format("%.0f", q.now)
 remember(q, session, seq, string.format("%s %.0f", first, fence + math.max(#ids, 1) - 1))
+if g and limits == "" and cursor ~= passed and not g.by_key then
+  q.fields[#q.fields + 1], q.fields[#q.fields + 2] = "passed", cursor
+end
 save(q)
 -- The jobs move last: whatever failed before, they still wait.
 if ids[1] then
@@ -95,4 +129,8 @@ if ids[1] then
   leave(q, ids, taken)
   started(q, ids, taken)
 end
-return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor }
+if g and g.by_key then
+  advance(q, g.plan)
+end
+more = more or startable and ids[1]
+return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor, more and 1 or 0 }

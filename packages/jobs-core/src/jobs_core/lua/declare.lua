@@ -5,7 +5,7 @@
 -- REST: field, value pairs of cfg
 -- RETURNS: 1 if the declaration changed, 0 if it is the one in force
 -- ERRORS: SCHEMA
--- INCLUDE: open save
+-- INCLUDE: open save relax
 -- FLAGS: allow-oom
 local q = open(P)
 if q.err then
@@ -29,5 +29,6 @@ end
 fields[#fields + 1] = "declared"
 fields[#fields + 1] = table.concat(names, ",")
 redis.call("HSET", P .. "cfg", unpack(fields))
+relax(q)
 save(q)
 return 1

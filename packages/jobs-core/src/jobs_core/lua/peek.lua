@@ -1,8 +1,8 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `active` owners and scores of the members, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home
--- INCLUDE: record weight
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `active` owners and scores of the members, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else, `running` jobs that run by key (size first; -1: more than 1000)
+-- INCLUDE: record weight key_of flow
 -- FLAGS: no-writes
 local function whole(key, most)
   local card = redis.call("ZCARD", key)
@@ -65,6 +65,51 @@ local readers = {
       bytes = bytes + weight(P, ids[i])
     end
     return { card, bytes }
+  end,
+  keyed = function(_, members)
+    local found = {}
+    for i = 1, #members do
+      local rec = redis.call("HGET", P .. "rec", members[i])
+      local key = rec and #rec >= 36 and key_of(rec)
+      found[i] = key and redis.call("ZSCORE", P .. "k:" .. key, members[i])
+    end
+    return found
+  end,
+  key = function(_, members)
+    local found = {}
+    for i = 1, #members do
+      local key, lost = members[i], 0
+      local card, ids = whole(P .. "k:" .. key, 1000)
+      if card > 0 and ids then
+        local scores = redis.call("ZMSCORE", P .. "waiting", unpack(ids))
+        for j = 1, #ids do
+          lost = lost + (scores[j] and 0 or 1)
+        end
+      end
+      local turn, parked = redis.call("ZSCORE", P .. "ring", key), redis.call("ZSCORE", P .. "kparked", key)
+      found[i] = { turn, parked, redis.call("HGET", P .. "kactive", key), card, lost }
+    end
+    return found
+  end,
+  running = function()
+    local found, total, counts, owners = {}, 0, {}, redis.call("ZRANGE", P .. "owners", 0, -1)
+    local since = flow(redis.call("HGET", P .. "meta", "flow") or nil).since
+    for i = 1, #owners do
+      local ids = redis.call("ZRANGEBYSCORE", P .. "active:" .. owners[i], since, "+inf")
+      total = total + #ids
+      for j = 1, total <= 1000 and #ids or 0 do
+        local rec = redis.call("HGET", P .. "rec", ids[j])
+        local key = rec and key_of(rec) or ""
+        if key ~= "" then
+          counts[key] = (counts[key] or 0) + 1
+        end
+      end
+    end
+    found[1] = total <= 1000 and total or -1
+    for key, n in pairs(counts) do
+      found[#found + 1], found[#found + 2] = key, n
+    end
+    return found
   end,
   names = function(key)
     local card, ids = whole(key, 500)

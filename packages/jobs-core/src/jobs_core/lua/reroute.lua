@@ -21,7 +21,7 @@ if not parked[1] then
 end
 local recs = redis.call("HMGET", P .. "rec", unpack(parked))
 local states = redis.call("HMGET", P .. "state", unpack(parked))
-local ids, pairs, counts = {}, {}, {}
+local ids, pairs, counts, found = {}, {}, {}, {}
 for i = 1, #parked do
   if recs[i] then
     local _, priority, stamp, due_ms, name = record(recs[i])
@@ -30,12 +30,13 @@ for i = 1, #parked do
       ids[#ids + 1] = parked[i]
       pairs[#pairs + 1] = score(q, ready_at(stamp, due_ms, again), priority)
       pairs[#pairs + 1] = parked[i]
+      found[#ids] = recs[i]
       counts[name] = (counts[name] or 0) + 1
     end
   end
 end
 if ids[1] then
-  to_ready(q, pairs)
+  to_ready(q, pairs, found)
   unpark(q, counts)
   redis.call("ZREM", P .. "unroutable", unpack(ids))
 end

@@ -1,13 +1,13 @@
---- Settles deliveries of one owner, in groups of one verb: complete, fail, retry, release, unroutable.
+--- Settles deliveries of one owner, in groups of one verb: complete, fail, retry, release, unroutable, limit.
 -- A group `effect` before them writes what follows their end into the outbox, in the same step: its `name` is the kind, `keep_count` the
 -- queue that it is for, and of each it has id, fence, number of jobs, content.
 -- A delivery whose fence is no longer the one in force is refused and changes nothing.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
--- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail) or delay_ms (retry), info
+-- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail) or delay_ms (retry, limit), info (of limit: what is held back, job, key or queue)
 -- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
--- INCLUDE: open save session remember finish put_back park post_all
+-- INCLUDE: open save session remember finish put_back park post_all freed
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -17,7 +17,8 @@ local known, err = session_verdict(q, session, seq)
 if known or err then
   return known or err
 end
-local at, verbs = 4, { complete = "completed", fail = "failed", retry = "retried", release = "", unroutable = "", effect = "" }
+local at, verbs = 4, { complete = "completed", fail = "failed", retry = "retried", limit = "limited" }
+verbs.release, verbs.unroutable, verbs.effect = "", "", ""
 while at <= #ARGV do
   if not verbs[ARGV[at]] then
     return redis.error_reply("BAD_VERB " .. ARGV[at])
@@ -38,13 +39,14 @@ while at <= #ARGV do
     all[i] = ARGV[at + 4 * (i - 1)]
   end
   local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
-  local ids, args, infos, plain, seen = {}, {}, {}, true, {}
+  local ids, args, infos, held, plain, seen = {}, {}, {}, {}, true, {}
   for i = 1, n do
     local j = at + 4 * (i - 1)
     if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not seen[all[i]]) then
       seen[all[i]] = true
       ids[#ids + 1] = all[i]
       args[#ids] = ARGV[j + 2]
+      held[#ids] = fences[i]
       infos[#ids] = ARGV[j + 3]
       plain = plain and ARGV[j + 2] == "0"
       verdicts[#verdicts + 1] = verb == "effect" and "" or "1"
@@ -56,6 +58,7 @@ while at <= #ARGV do
   if verb == "effect" then
     post_all(q, target, name, args, infos)
   elseif ids[1] then
+    local recs = q.flow and q.flow.index % 3 ~= 0 and redis.call("HMGET", P .. "rec", unpack(ids)) or {}
     if verb == "complete" or verb == "fail" then
       finish(q, verbs[verb], ids, infos, keep, ttl, plain)
     elseif verb == "unroutable" then
@@ -64,6 +67,7 @@ while at <= #ARGV do
       put_back(q, verb, ids, args, infos)
     end
     redis.call("ZREM", active, unpack(ids))
+    freed(q, recs, held)
     if verbs[verb] ~= "" then
       redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, #ids)
     end

@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop weight keeps sweep
+-- INCLUDE: open save unsound drop weight keeps sweep review
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -86,6 +86,14 @@ for i = 1, #dead do
   if redis.call("EXISTS", P .. "active:" .. dead[i]) == 0 then
     n = n + redis.call("ZREM", P .. "owners", dead[i])
   end
+end
+if q.flow then
+  -- A bucket that is full again is as good as none; a key without jobs is held back no longer than it was to be.
+  local full = redis.call("ZRANGEBYSCORE", P .. "kbucket", "-inf", q.now - 1735689600000000, "LIMIT", 0, 500)
+  if full[1] then
+    n = n + redis.call("ZREM", P .. "kbucket", unpack(full))
+  end
+  review(q)
 end
 save(q)
 return n

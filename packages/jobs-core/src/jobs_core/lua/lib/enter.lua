@@ -13,7 +13,19 @@ local function enter(q, jobs)
   if more and more.leaving[1] then
     leave(q, more.leaving, more.records)
   end
-  to_ready(q, jobs.ready)
+  local heads
+  if q.flow and q.flow.index % 3 ~= 0 then
+    local of = {}
+    heads = {}
+    for i = 1, #jobs.recs, 2 do
+      of[jobs.recs[i]] = jobs.recs[i + 1]
+    end
+    for i = 2, #jobs.ready, 2 do
+      local id = jobs.ready[i]
+      heads[i / 2] = of[id] or redis.call("HGET", P .. "rec", id)
+    end
+  end
+  to_ready(q, jobs.ready, heads)
   if jobs.delayed[1] then
     redis.call("ZADD", P .. "delayed", unpack(jobs.delayed))
     rearm(q, jobs.first_due)

@@ -1,11 +1,15 @@
 --- Ends an owner: returns at most 128 of its jobs to `waiting`, each to the score it had; `charged` ids spend one crash.
 -- A job over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
--- INCLUDE: record history ready_at score to_ready finish
+-- INCLUDE: record history ready_at score to_ready finish freed
 local function give_back(q, owner, charged)
   local P = q.P
   local active = P .. "active:" .. owner
-  local ids = redis.call("ZRANGE", active, 0, 127)
-  local back, poisoned, pairs, spent = {}, {}, {}, {}
+  local ids, fences = {}, {}
+  local found = redis.call("ZRANGE", active, 0, 127, "WITHSCORES")
+  for i = 1, #found, 2 do
+    ids[#ids + 1], fences[#fences + 1] = found[i], found[i + 1]
+  end
+  local back, poisoned, pairs, spent, back_recs = {}, {}, {}, {}, {}
   local recs, states = {}, {}
   if ids[1] then
     recs = redis.call("HMGET", P .. "rec", unpack(ids))
@@ -33,15 +37,17 @@ local function give_back(q, owner, charged)
         back[#back + 1] = id
         pairs[#pairs + 1] = score(q, ready_at(stamp, due_ms, again), priority)
         pairs[#pairs + 1] = id
+        back_recs[#back] = recs[i]
       end
     end
   end
   if ids[1] then
-    to_ready(q, pairs)
+    to_ready(q, pairs, back_recs)
     if spent[1] then
       redis.call("HSET", P .. "state", unpack(spent))
     end
     redis.call("ZREM", active, unpack(ids))
+    freed(q, recs, fences)
   end
   local left = redis.call("ZCARD", active)
   -- The dead are kept for 10 min with a negative score, so a thawed one is refused whatever it sends; -1 still has jobs to return.

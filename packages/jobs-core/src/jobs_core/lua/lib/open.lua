@@ -1,9 +1,10 @@
 --- Opens a queue for a transition: checks the schema, reads the time once, the clocks, and what is remembered of the session.
 -- Returns a table with P, now (us), ms, new, stamp, lease, seen, or one with `err`. What `cfg` holds is read when first asked for.
--- INCLUDE: clock config
+-- `flow` is what flow control remembers of it, nil where nothing is limited.
+-- INCLUDE: clock config flow
 local function open(P, session)
   local now = clock()
-  local m = redis.call("HMGET", P .. "meta", "schema", "stamp", "lease", "seen", "session:" .. (session or ""))
+  local m = redis.call("HMGET", P .. "meta", "schema", "stamp", "lease", "seen", "session:" .. (session or ""), "flow")
   if m[1] and m[1] ~= "1" then
     return redis.error_reply("SCHEMA " .. m[1])
   end
@@ -19,6 +20,8 @@ local function open(P, session)
     seen = tonumber(m[4]) or 0,
     need = 0,
     kept = m[5],
+    flow = m[6] and flow(m[6]),
+    flowed = m[6],
     fields = {},
   }, { __index = config })
 end

@@ -1,8 +1,9 @@
 --- Picks the jobs that a claim takes: at most `want`, of records at most `max_bytes` (always one), of a name as many as `limits` says.
 -- `after` is the place to go on from ("": the start). Returns ids, records, ids without a record, how many are left where the end
 -- was seen (else nil), and where it stopped. Nothing is changed.
+-- What `allow`, where there is one, says of a job: true take it, false pass it over (`picky`: it may), nil end here.
 -- INCLUDE: position stale
-local function pick(q, want, max_bytes, limits, after)
+local function pick(q, want, max_bytes, limits, after, allow, picky)
   local P = q.P
   local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
   local room = {}
@@ -11,7 +12,8 @@ local function pick(q, want, max_bytes, limits, after)
   end
   -- A few records show how large they are here; how many more are read follows from that.
   local offset, read, step, full, most, last = 0, 0, math.min(want, 16), false, 2048
-  if limits ~= "" then
+  local stop = false
+  if picky then
     step, most = 16, 512
   end
   local start, from, id = 0, string.match(after, "^(%S+) (.+)$")
@@ -31,8 +33,15 @@ local function pick(q, want, max_bytes, limits, after)
         full = true
         break
       else
-        local name = limits ~= "" and string.sub(rec, 37, 36 + string.byte(rec, 21))
-        if (not name or (room[name] or 1) > 0) and not stale(q, heads[i], rec) then
+        local name = (picky or allow) and string.sub(rec, 37, 36 + string.byte(rec, 21))
+        local fits = (not name or (room[name] or 1) > 0) and not stale(q, heads[i], rec)
+        if fits and allow then
+          fits = allow(rec, name)
+        end
+        if fits == nil then
+          stop = true
+          break
+        elseif fits then
           ids[#ids + 1] = heads[i]
           taken[#taken + 1] = rec
           bytes = bytes + #rec
@@ -42,13 +51,16 @@ local function pick(q, want, max_bytes, limits, after)
         end
       end
     end
+    if stop then
+      return ids, taken, gone, nil, ""
+    end
     offset, last = offset + #heads, heads[#heads]
     if #heads < step then
       left, last = not full and after == "" and offset - #ids - #gone or nil, nil
       break
     end
     local fit = math.ceil((max_bytes - bytes) * offset / math.max(read, 1))
-    step = math.max(math.min(limits == "" and want - #ids or 64, fit, 64), 1)
+    step = math.max(math.min(picky and 64 or want - #ids, fit, 64), 1)
     -- A name at its own limit is passed over; how far one call looks past it is bounded, and the next goes on there.
   until full or #ids >= want or offset >= most or read >= 1048576
   if #ids < want then

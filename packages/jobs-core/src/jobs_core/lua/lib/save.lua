@@ -18,6 +18,15 @@ local function save(q)
     fields[#fields + 1] = "seen"
     fields[#fields + 1] = q.seen
   end
+  local f = q.flow
+  if f then
+    local text = "%.0f %.0f %.0f %.17g %.0f %.0f %.0f %.0f %.0f %.0f"
+    text = string.format(text, f.active, f.full, f.held, f.tokens, f.limited, f.index, f.since, f.turn, f.fifo, f.rules)
+    if text ~= q.flowed then
+      fields[#fields + 1] = "flow"
+      fields[#fields + 1] = text
+    end
+  end
   if fields[1] then
     redis.call("HSET", q.P .. "meta", unpack(fields))
   end

@@ -2,8 +2,9 @@
 -- A key that somebody else put there is refused. The scripts of the hot path order their writes instead.
 local function unsound(P)
   local kinds = {
-    hash = "rec meta state history progress checkpoint result stats waiters unroutable.names uniq uniq.next",
-    zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due",
+    hash = "rec meta state history progress checkpoint result stats waiters unroutable.names uniq uniq.next kactive",
+    zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due "
+      .. "ring kparked kbucket",
     stream = "out",
   }
   for kind, names in pairs(kinds) do
