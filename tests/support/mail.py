@@ -76,6 +76,10 @@ class Settler:
         """Fail the next jobs for good, and tell their ids."""
         return await self._settle("fail", await self.claim(want), None, ErrorInfo("ValueError", error))
 
+    async def end(self, jobs: list[Claimed]) -> list[str]:
+        """Complete jobs that were taken, and tell their ids."""
+        return await self._settle("complete", jobs, b'{"sent":true}', None)
+
     async def _settle(
         self, verb: str, jobs: list[Claimed], result: bytes | None, error: ErrorInfo | None
     ) -> list[str]:

@@ -11,6 +11,7 @@ def test_public_names_are_these() -> None:
         "LIGHT",
         "MEDIUM",
         "Backoff",
+        "Debounce",
         "DefaultJobOptions",
         "Delays",
         "Duration",
@@ -29,6 +30,8 @@ def test_public_names_are_these() -> None:
         "Queue",
         "QueueOptions",
         "State",
+        "Throttle",
+        "Unique",
         "upcast",
     }
 

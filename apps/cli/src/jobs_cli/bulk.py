@@ -79,7 +79,10 @@ class BulkFile:
         return sum(1 for _ in self._entries())
 
     async def send(self, settings: CommonSettings, progress: Progress) -> dict[str, int]:
-        """Enqueue all, in order; count those created and those whose id was known. Raises BulkInterrupted."""
+        """Enqueue all, in order; count those created, those whose id was known, and other outcomes that there were.
+
+        Raises BulkInterrupted.
+        """
         from jobs_producer import BulkItem, Producer
 
         producer = Producer(
@@ -88,20 +91,22 @@ class BulkFile:
             default_job_options=settings.default_job_options,
             enqueue_timeout=CONNECT_TIMEOUT,
         )
-        created = known = 0
+        counts = {"created": 0, "known": 0}
         async with producer:
             for job, entries in groupby(self._entries(), attrgetter("job")):
                 items = (BulkItem(entry.payload, entry.options) for entry in entries)
-                tell = partial(_tell, progress, created + known)
+                tell = partial(_tell, progress, sum(counts.values()))
                 summary = await producer.enqueue_many(
                     cast("JobType[object, object]", job), items, progress=tell
                 )
                 if summary.errors and summary.errors[0].error is not None:
                     # Every line was checked, so the file is another one by now.
                     raise summary.errors[0].error
-                created += summary.created
-                known += summary.known
-        return {"created": created, "known": known}
+                for outcome in ("created", "known", "skipped", "replaced", "extended", "kept"):
+                    count: int = getattr(summary, outcome)
+                    if count or outcome in counts:
+                        counts[outcome] = counts.get(outcome, 0) + count
+        return counts
 
     def _entries(self) -> Iterator[_Entry]:
         if self._file is None:

@@ -39,6 +39,7 @@ from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
 from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
 from jobs_core.states import Priority, State
+from jobs_core.uniqueness import Debounce, Throttle, Unique
 from jobs_core.upcasts import upcast
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Backoff",
     "ConfigurationError",
     "ConnectionFailed",
+    "Debounce",
     "DeclarationError",
     "DefaultJobOptions",
     "Delays",
@@ -90,6 +92,8 @@ __all__ = [
     "ServerRefused",
     "SettingsError",
     "State",
+    "Throttle",
+    "Unique",
     "UnknownJob",
     "UnknownQueue",
     "WrongState",

@@ -2,7 +2,8 @@
 
 As in Python, with durations also as text (`"30s"`), `run_at` as RFC 3339, a backoff as
 `{"type": "exponential", "base": 1, "max": 3600, "jitter": 0.2}` (`linear`, `fixed`) or a list of durations,
-and what to keep as `{"count": 100, "age": "24h", "bytes": 1000000}`.
+and what to keep as `{"count": 100, "age": "24h", "bytes": 1000000}`. `unique` is an object of the arguments of
+`Unique`, or a key alone; `debounce` and `throttle` are objects of theirs.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from jobs_core.backoff import Backoff, Delays, Exponential, Fixed, Linear
 from jobs_core.durations import Duration, parse_duration
 from jobs_core.errors import OptionError
 from jobs_core.options import JobOptions, Keep
+from jobs_core.uniqueness import Debounce, OnConflict, Throttle, Unique, Until
 
 __all__ = ["parse_options"]
 
-_DURATIONS = frozenset({"delay", "timeout", "result_ttl"})
+_DURATIONS = frozenset({"delay", "timeout", "result_ttl", "expires_in"})
+_INSTANTS = frozenset({"run_at", "deadline"})
 _KEEPS = frozenset({"remove_on_complete", "remove_on_fail"})
 _KINDS = {"exponential": Exponential, "linear": Linear, "fixed": Fixed}
 
@@ -38,7 +41,9 @@ def parse_options(data: object) -> JobOptions:
             parsed[option] = _keep(option, value)
         elif option == "backoff":
             parsed[option] = _backoff(value)
-        elif option == "run_at":
+        elif option in _UNIQUE:
+            parsed[option] = _UNIQUE[option](value)
+        elif option in _INSTANTS:
             parsed[option] = _instant(option, value)
         else:
             parsed[option] = value
@@ -59,6 +64,53 @@ def _keep(option: str, value: object) -> object:
         age=None if age is None else _duration(f"{option}.age", age),
         bytes=cast("int | None", limits.get("bytes")),
     )
+
+
+def _unique(value: object) -> object:
+    if isinstance(value, str):
+        return Unique(key=value)
+    given = _arguments("unique", value, {"key", "fields", "until", "ttl", "on_conflict"})
+    return given and Unique(
+        key=cast("str | None", given.get("key")),
+        fields=cast("Sequence[str]", given.get("fields", ())),
+        until=cast("Until", given.get("until", "done")),
+        ttl=cast("Duration | None", given.get("ttl")),
+        on_conflict=cast("OnConflict", given.get("on_conflict", "skip")),
+    )
+
+
+def _debounce(value: object) -> object:
+    given = _arguments("debounce", value, {"delay", "max_wait", "key", "fields"})
+    return given and Debounce(
+        cast("Duration", given.get("delay")),
+        cast("Duration | None", given.get("max_wait")),
+        cast("str | None", given.get("key")),
+        cast("Sequence[str]", given.get("fields", ())),
+    )
+
+
+def _throttle(value: object) -> object:
+    given = _arguments("throttle", value, {"ttl", "key", "fields"})
+    return given and Throttle(
+        cast("Duration", given.get("ttl")),
+        cast("str | None", given.get("key")),
+        cast("Sequence[str]", given.get("fields", ())),
+    )
+
+
+_UNIQUE = {"unique": _unique, "debounce": _debounce, "throttle": _throttle}
+
+
+def _arguments(option: str, value: object, known: set[str]) -> Mapping[str, object] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise OptionError(option, value, f"it must be an object with {', '.join(sorted(known))}")
+    fields = _only(option, cast("Mapping[str, object]", value), known)
+    return {
+        name: _duration(f"{option}.{name}", one) if name in {"ttl", "delay", "max_wait"} else one
+        for name, one in fields.items()
+    }
 
 
 def _backoff(value: object) -> Backoff:

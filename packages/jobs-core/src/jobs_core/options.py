@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol, TypeAlias, TypedDict, TypeGuard, cast
+from typing import Literal, Protocol, TypeAlias, TypedDict, TypeGuard, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
 from jobs_core.names import check_job_id, check_tag, nearest
 from jobs_core.states import Priority
+from jobs_core.uniqueness import CHOICES, Debounce, Rule, Throttle, Unique, as_rule, lay_over
 
 __all__ = [
     "Declared",
@@ -72,6 +73,11 @@ class DefaultJobOptions(TypedDict, total=False):
     result_ttl: Duration
     metadata: Mapping[str, MetaValue]
     tags: Sequence[str]
+    expires_in: Duration | None
+    unique: Unique | None
+    debounce: Debounce | None
+    throttle: Throttle | None
+    when_full: Literal["error", "wait"]
 
 
 class JobOptions(DefaultJobOptions, total=False):
@@ -80,6 +86,7 @@ class JobOptions(DefaultJobOptions, total=False):
     delay: Duration
     run_at: datetime
     job_id: str
+    deadline: datetime
 
 
 class Retention(msgspec.Struct, frozen=True, array_like=True):
@@ -91,7 +98,9 @@ class Retention(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """What is decided when a job is enqueued and frozen on it. 0 ms means no timeout, no kept result.
+    """What is decided when a job is enqueued and frozen on it. 0 ms means no timeout, no kept result, no deadline.
+
+    `deadline_ms` is an instant (Unix ms) after which no attempt starts or goes on.
 
     A new field is added at the end, with a default: jobs that were enqueued before it are decoded too.
     """
@@ -102,10 +111,15 @@ class Policy(msgspec.Struct, frozen=True, array_like=True):
     keep_completed: Retention
     keep_failed: Retention
     result_ttl_ms: int
+    deadline_ms: int = 0
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The options of one job, merged and checked; `policy` is encoded, 0 ms means not delayed."""
+    """The options of one job, merged and checked; `policy` is encoded, 0 ms means not delayed.
+
+    `decide` is what the server decides by when it takes the job, "" for most; `expires` and `rule` say of what kind
+    that is. `waits`: where the queue is full the call waits for room.
+    """
 
     policy: bytes
     priority: int
@@ -114,6 +128,10 @@ class Resolved(msgspec.Struct, frozen=True):
     job_id: str | None = None
     metadata: dict[str, MetaValue] | None = None
     tags: tuple[str, ...] | None = None
+    decide: str = ""
+    expires: bool = False
+    rule: Rule | None = None
+    waits: bool = False
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -183,6 +201,7 @@ def check_options(options: Mapping[str, object]) -> dict[str, object]:
         raise _unknown(option, options[option])
     checked = dict(options)
     _policy({**_DEFAULTS, **checked})
+    _fate({**_DEFAULTS, **checked})
     as_priority(checked.get("priority", Priority.NORMAL))
     if "metadata" in checked:
         checked["metadata"] = _metadata(checked["metadata"])
@@ -206,7 +225,7 @@ _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 _policy_decoder = msgspec.msgpack.Decoder(Policy)
 _PRIORITIES = {priority.name.lower(): priority.value for priority in Priority}
-_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id"})
+_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id", "deadline"})
 _DEFAULTS: dict[str, object] = {
     "priority": Priority.NORMAL,
     "attempts": 3,
@@ -217,7 +236,13 @@ _DEFAULTS: dict[str, object] = {
     "result_ttl": 0,
     "metadata": None,
     "tags": None,
+    "expires_in": None,
+    "unique": None,
+    "debounce": None,
+    "throttle": None,
+    "when_full": "error",
 }
+_FATE = frozenset({"expires_in", "when_full", *CHOICES})
 _RESULT_TTL_S = 3600
 _SERVICE_LEVELS = 16
 
@@ -229,14 +254,15 @@ def _merge(job_type: Declared, service: DefaultJobOptions | None) -> Merged:
     options = {**_DEFAULTS, **job_type.kept}
     if job_type.declares_result:
         options["result_ttl"] = _RESULT_TTL_S
-    options.update(check_options(level))
+    lay_over(options, check_options(level))
     for nearer in job_type.levels:
-        options.update(nearer)
+        lay_over(options, nearer)
     resolved = Resolved(
         policy=_encoder.encode(_policy(options)),
         priority=as_priority(options["priority"]),
         metadata=cast("dict[str, MetaValue] | None", options["metadata"]),
         tags=cast("tuple[str, ...] | None", options["tags"]),
+        **_fate(options),
     )
     merged = Merged(service=level, options=options, resolved=resolved)
     if len(job_type.merged) >= _SERVICE_LEVELS:
@@ -248,20 +274,29 @@ def _merge(job_type: Declared, service: DefaultJobOptions | None) -> Merged:
 def _apply(merged: Merged, call: JobOptions) -> Resolved:
     """Lay the options of a call over the merged levels; only a policy that differs is encoded anew."""
     changes: dict[str, object] = {}
-    other_policy = False
+    other_policy = other_fate = False
     for option, value in cast("Mapping[str, object]", call).items():
         own = _OF_ONE_JOB.get(option)
         if own is not None:
             changes[own[0]] = own[1](value)
-        elif option in _DEFAULTS:
+        elif option in _FATE:
+            other_fate = True
+        elif option in _DEFAULTS or option == "deadline":
             other_policy = True
         else:
             raise _unknown(option, value)
     if other_policy:
         changes["policy"] = _encoder.encode(_policy({**merged.options, **call}))
+    if other_fate:
+        options = dict(merged.options)
+        lay_over(options, cast("Mapping[str, object]", call))
+        changes = {**_fate(options), **changes}
     if "run_at" in call and "delay" in call:
         raise OptionError("run_at", call["run_at"], "it cannot be combined with delay; give one of them")
-    return replace(merged.resolved, **changes)
+    resolved = replace(merged.resolved, **changes)
+    if resolved.rule is not None and resolved.rule.delay_ms and ("run_at" in call or "delay" in call):
+        raise OptionError("delay", call.get("delay", call.get("run_at")), "debounce has a delay of its own")
+    return resolved
 
 
 def _policy(options: Mapping[str, object]) -> Policy:
@@ -275,7 +310,38 @@ def _policy(options: Mapping[str, object]) -> Policy:
         keep_completed=as_retention("remove_on_complete", options["remove_on_complete"]),
         keep_failed=as_retention("remove_on_fail", options["remove_on_fail"]),
         result_ttl_ms=to_ms(cast("Duration", options["result_ttl"]), name="result_ttl"),
+        deadline_ms=_instant_ms("deadline", options["deadline"]) if "deadline" in options else 0,
     )
+
+
+class _Fate(TypedDict):
+    decide: str
+    expires: bool
+    rule: Rule | None
+    waits: bool
+    delay_ms: int
+
+
+def _fate(options: Mapping[str, object]) -> _Fate:
+    """Return what the server decides by when it takes a job: expiry and uniqueness, and what a full queue means."""
+    rule, decide = as_rule(options), ""
+    expires_in, when_full = options["expires_in"], options["when_full"]
+    if when_full not in {"error", "wait"}:
+        raise OptionError("when_full", when_full, "it must be error or wait")
+    if expires_in is not None:
+        expires_ms = to_ms(cast("Duration", expires_in), name="expires_in")
+        if not expires_ms:
+            raise OptionError("expires_in", expires_in, "it must be longer than 0")
+        decide = f"expires={expires_ms}"
+    if rule is not None:
+        decide = f"{decide},{rule.decide}" if decide else rule.decide
+    return {
+        "decide": decide,
+        "expires": expires_in is not None,
+        "rule": rule,
+        "waits": when_full == "wait",
+        "delay_ms": rule.delay_ms if rule is not None else 0,
+    }
 
 
 _REMOVED = Retention(count=0)
@@ -321,10 +387,14 @@ def _delay_ms(value: object) -> int:
 
 
 def _run_at_ms(value: object) -> int:
+    return _instant_ms("run_at", value)
+
+
+def _instant_ms(option: str, value: object) -> int:
     if not isinstance(value, datetime):
-        raise OptionError("run_at", value, "it must be a datetime with a time zone")
+        raise OptionError(option, value, "it must be a datetime with a time zone")
     if value.utcoffset() is None:
-        raise OptionError("run_at", value, "it has no time zone, so it means another instant on each machine")
+        raise OptionError(option, value, "it has no time zone, so it means another instant on each machine")
     # 0 says "not given"; what lies in the past runs at once anyway.
     return max(1, (value - _EPOCH) // _MILLISECOND)
 

@@ -9,11 +9,22 @@ Both are plain values: nothing is registered anywhere, and discovery finds them 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from hashlib import sha256
 from types import FrameType, MappingProxyType
-from typing import Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+from typing import (
+    Final,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    is_typeddict,
+    overload,
+)
 
 import msgspec
 from msgspec.structs import astuple
@@ -33,6 +44,7 @@ from jobs_core.options import (
 )
 from jobs_core.payloads import FORMATS, Format, JsonValue, Serializer
 from jobs_core.states import Priority, State
+from jobs_core.uniqueness import as_rule, check_fields
 
 __all__ = [
     "HEAVY",
@@ -57,6 +69,7 @@ WEIGHT_CLASSES = ("light", "medium", "heavy")
 _EXECUTORS = ("auto", "async", "thread", "process")
 _MAX_CONCURRENCY = 10_000
 _MAX_VERSION = 9999
+_MAX_DEPTH = 2**53
 _HASH_DIGITS = 16
 _DYNAMIC_JOBS = 1000
 _FINAL = tuple(state for state in State if state.final)
@@ -101,6 +114,7 @@ class QueueOptions(TypedDict, total=False):
     strict: bool
     dead_letter: bool
     priority_offsets: Mapping[Priority, Duration] | None
+    max_depth: int | None
     retention: Mapping[State, Keep | int] | None
     default_job_options: DefaultJobOptions | None
     format: Format
@@ -132,6 +146,7 @@ class Queue:
     executor: Final[Executor]
     strict: Final[bool]
     dead_letter: Final[bool]
+    max_depth: Final[int | None]
     offsets_ms: Final[tuple[int, int, int, int, int]]
     retention: Final[Mapping[State, Retention]]
     default_job_options: Final[DefaultJobOptions]
@@ -153,6 +168,7 @@ class Queue:
         strict: bool = False,
         dead_letter: bool = True,
         priority_offsets: Mapping[Priority, Duration] | None = None,
+        max_depth: int | None = None,
         retention: Mapping[State, Keep | int] | None = None,
         default_job_options: DefaultJobOptions | None = None,
         format: Format = "json",  # noqa: A002 - the word of the declaration
@@ -181,6 +197,7 @@ class Queue:
         self.executor = _checked_executor(executor or defaults.executor)
         self.strict = _flag("strict", strict)
         self.dead_letter = _flag("dead_letter", dead_letter)
+        self.max_depth = None if max_depth is None else _whole("max_depth", max_depth, 1, _MAX_DEPTH)
         self.offsets_ms = _offsets(priority_offsets or {})
         self.retention = _retention(retention or {})
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
@@ -309,6 +326,7 @@ class Queue:
             "max_stalled": str(self.max_stalled),
             "strict": "1" if self.strict else "0",
             "dead_letter": "1" if self.dead_letter else "0",
+            **({} if self.max_depth is None else {"max_depth": str(self.max_depth)}),
             **offsets,
             **keep,
         }
@@ -334,6 +352,7 @@ class Queue:
             "executor": self.executor,
             "strict": self.strict,
             "dead_letter": self.dead_letter,
+            "max_depth": self.max_depth,
             "offsets_ms": self.offsets_ms,
             "format": self.format,
             **{f"retention.{state}": kept for state, kept in self.retention.items()},
@@ -409,6 +428,8 @@ class JobType(Generic[P, R]):
             for state, option in _KEPT_BY.items()
             if state in queue.retention
         }
+        for level in self.levels:
+            check_fields(as_rule(level), _fields_of(payload))
         self.merged = {}
         self._payload: Serializer[P] = self._serializer(payload, "payload")
         self._result: Serializer[R] = self._serializer(JsonValue if result is None else result, "result")
@@ -489,6 +510,14 @@ def differences(one: Mapping[str, object], other: Mapping[str, object]) -> str:
 
 def _said(declaration: Mapping[str, object], option: str) -> str:
     return repr(declaration[option]) if option in declaration else "not given"
+
+
+def _fields_of(payload: object) -> Collection[str] | None:
+    """Return the fields that payloads of a type have, None where the type does not say."""
+    fields = getattr(payload, "__struct_fields__", None) or getattr(payload, "__dataclass_fields__", None)
+    if fields is None and is_typeddict(payload):
+        fields = getattr(payload, "__annotations__", None)
+    return cast("Collection[str] | None", fields)
 
 
 def _same_function(one: Callable[..., object], other: Callable[..., object]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -13,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.connection.turn import Turn
-from jobs_core.errors import ConnectionFailed, DeclarationError, JobsError, OutcomeUnknown, Overloaded
+from jobs_core.errors import (
+    ConnectionFailed,
+    DeclarationError,
+    JobsError,
+    OutcomeUnknown,
+    Overloaded,
+    QueueFull,
+)
 from jobs_core.queue import differences
 from jobs_core.registry import QueueEntry, announce_queue
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
@@ -30,15 +38,18 @@ BUFFER_BYTES = 16 * 1024 * 1024
 # of the callers while this process serves the other.
 _PARALLEL = 2
 _SPLIT = 32
+# How long a job waits, about, before it asks a full queue again for room.
+_FULL = 0.1
 
 
 class Item(Draft, kw_only=True):
     """A job on its way; `future` gives what became of it, then `id` is that of the job that stands for it.
 
-    `deadline` is loop time.
+    `deadline` is loop time; where the queue is full one that `waits` is sent again until then.
     """
 
     future: asyncio.Future[Outcome]
+    waits: bool
     deadline: float
 
 
@@ -58,6 +69,11 @@ class Buffer:
         self.jobs += 1
         self.bytes += size
         return True
+
+    def force(self, size: int) -> None:
+        """Take room for a job that was let in before."""
+        self.jobs += 1
+        self.bytes += size
 
     async def wait(self, queue: str, size: int, deadline: float) -> None:
         """Wait for room and take it. Raises Overloaded at the deadline."""
@@ -107,11 +123,12 @@ class Lane:
         self._starting = False
         self._turn = Turn(asyncio.get_running_loop())
         self._flushes: set[asyncio.Task[_Session]] = set()
+        self._barred: set[asyncio.TimerHandle] = set()
 
     @property
     def busy(self) -> bool:
         """Whether anything is unsent or unanswered."""
-        return bool(self._flushes) or self._starting
+        return bool(self._flushes) or self._starting or bool(self._barred)
 
     def declare(self, declaration: Queue) -> None:
         """Say what code declares of the queue, which is written before the next job.
@@ -157,8 +174,11 @@ class Lane:
 
     async def drain(self) -> None:
         """Wait until all that was taken has been sent and answered."""
-        while self._flushes or self._starting:
-            await (asyncio.wait(self._flushes) if self._flushes else asyncio.sleep(0))
+        while self.busy:
+            if self._flushes:
+                await asyncio.wait(self._flushes)
+            else:
+                await asyncio.sleep(0 if self._starting else _FULL / 4)
 
     def _start(self) -> None:
         """Send what gathered, in two halves if it is much; a little waits for the call that is under way."""
@@ -255,11 +275,30 @@ class Lane:
     def _tell(self, item: Item, verdict: Verdict) -> None:
         try:
             outcome = told(self._queue, verdict)
+        except QueueFull as error:
+            if not item.waits or not self._bar(item):
+                _fail([item], error)
         except JobsError as error:
             _fail([item], error)
         else:
             item.id = verdict.survivor or item.id
             item.future.set_result(outcome)
+
+    def _bar(self, item: Item) -> bool:
+        """Send a job again a little later, when the queue may have room; tell whether there is time for it."""
+        loop = asyncio.get_running_loop()
+        if loop.time() + _FULL + self._slack >= item.deadline:
+            return False
+
+        def again() -> None:
+            self._barred.discard(timer)
+            # It has left the buffer and comes back beside it: its caller still waits, so no more of them come.
+            self._buffer.force(len(item.body))
+            self._append(item)
+
+        timer = loop.call_later(_FULL * (0.5 + random.random()), again)
+        self._barred.add(timer)
+        return True
 
     async def _declare(self, deadline: float) -> None:
         declaration = self.declaration

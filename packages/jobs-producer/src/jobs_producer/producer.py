@@ -18,7 +18,7 @@ from jobs_core.queue import JobType, Queue, QueueOptions, differences
 from jobs_core.records import JobRecord, read_records
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
-from jobs_core.wire import OWN_ID, Envelope, RecordHead, encode_envelope
+from jobs_core.wire import EXPIRES, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
 from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._handle import JobHandle, Link
 from jobs_producer._inbox import Inbox
@@ -275,14 +275,20 @@ class Producer:
         envelope = encode_envelope(
             Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec)
         )
-        own = resolved.job_id is not None
+        flags, unique = OWN_ID if resolved.job_id is not None else 0, b""
+        if resolved.decide:
+            flags |= EXPIRES if resolved.expires else 0
+            if resolved.rule is not None:
+                flags, unique = flags | UNIQUE, resolved.rule.value(job_type.name, payload)
         item = Item(
             resolved.job_id or new_job_id(),
-            head.lead(OWN_ID if own else 0, resolved.priority),
+            head.lead(flags, resolved.priority),
             head.name,
-            head.body(envelope),
+            head.body(envelope, unique=unique),
             resolved.delay_ms,
             resolved.run_at_ms,
+            resolved.decide,
+            waits=resolved.waits,
             future=loop.create_future(),
             deadline=loop.time() + self._timeout,
         )

@@ -29,6 +29,16 @@ _STATES: dict[type[ResultError], str] = {
 }
 
 
+_COUNTED = {"known": "known already"}
+_TOLD = {
+    "known": ", known already: nothing was added",
+    "skipped": ", a job with its unique key is there already: nothing was added",
+    "replaced": ", a job with its unique key was there: it has this payload now",
+    "extended": ", a job with its unique key was there: it is put off",
+    "kept": ", runs after the job that has its unique key",
+}
+
+
 def enqueue(
     queue: Queue,
     job: Annotated[
@@ -49,6 +59,7 @@ def enqueue(
     at: Annotated[str | None, option("Not before an instant, such as 2027-01-31T09:00:00+01:00.")] = None,
     attempts: Annotated[int | None, option("Runs in all.")] = None,
     id: Annotated[str | None, option("Id of your own; a second job with it is not added.")] = None,  # noqa: A002 - the flag is --id
+    unique: Annotated[str | None, option("Not while another job of the name with this key is there.")] = None,
     wait: Annotated[bool, flag("Wait until the job ended, and print its result.")] = False,
     timeout: Annotated[str | None, option("With --wait: for so long at most.")] = None,
     bulk: Annotated[
@@ -70,6 +81,7 @@ def enqueue(
         "run_at": at,
         "attempts": attempts,
         "job_id": id,
+        "unique": unique,
     }
     options = parse_options({name: value for name, value in given.items() if value is not None})
     settings = CommonSettings.from_env()
@@ -104,8 +116,7 @@ def _enqueue_one(
     if json:
         print_json(told)
     elif not wait:
-        known = "" if told["created"] else ", known already: nothing was added"
-        print(f"{queue}/{job_type.name} {told['id']}{known}")
+        print(f"{queue}/{job_type.name} {told['id']}{_TOLD.get(str(told['outcome']), '')}")
     elif error is None:
         print_json(told["result"])
     if error is None:
@@ -139,6 +150,7 @@ async def _send(
             "queue": handle.queue,
             "name": handle.name,
             "created": handle.created,
+            "outcome": handle.outcome,
         }
         if not wait:
             return told, None
@@ -172,8 +184,12 @@ def _enqueue_bulk(
     if json:
         print_json({"queue": queue, **counts})
     else:
-        known = f", {counts['known']} known already" if counts["known"] else ""
-        print(f"{counts['created']} enqueued{known}")
+        others = "".join(
+            f", {count} {_COUNTED.get(kind, kind)}"
+            for kind, count in counts.items()
+            if count and kind != "created"
+        )
+        print(f"{counts['created']} enqueued{others}")
     return DONE
 
 
