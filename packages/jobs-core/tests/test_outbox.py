@@ -6,13 +6,14 @@ from typing import cast
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.support.effects import Effected, effect
 from tests.support.engine import NAME, Engine, draft, group
 from tests.support.invariants import broken
 
 from jobs_core.backoff import Fixed
 from jobs_core.connection import Client, parse_address
-from jobs_core.dead_letters import letter_id, payload_of, remake, replay_arguments
+from jobs_core.dead_letters import letter_id, payload_of, remake, replay_arguments, unread
 from jobs_core.options import Policy, Retention, encode_policy
 from jobs_core.outbox import STALE_MS, Relay, arguments, encode_jobs
 from jobs_core.queues.dead_letter import DEAD_LETTER, DeadLetter
@@ -216,7 +217,9 @@ async def test_a_replay_by_letter_brings_the_job_back_once(engine: Engine, kept:
     letter = await read_letter(engine, own)
     payload = payload_of(letter)
     assert payload is not None
-    replay = replay_arguments("a", failed_ms=failed_ms, job=remake(letter, payload))
+    head, envelope = unread(letter)
+    made = remake(head, letter.name, replace(envelope, payload=payload))
+    replay = replay_arguments("a", failed_ms=failed_ms, job=made)
     await engine.advance(1)
     assert await engine.scripts.replay(engine.queue, jobs=replay) == ["1"]
     await relay.relay(engine.queue)

@@ -31,6 +31,8 @@ async def retry_failed(
             break
         done += (await calls.change(calls.scripts.retry(queue, ids=ids))).count("1")
         _tell(progress, done, total)
+    if done:
+        await calls.relay(queue)
     return total if dry_run else done
 
 

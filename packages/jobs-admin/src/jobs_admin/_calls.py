@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from jobs_admin.errors import Unanswered
 from jobs_core.connection.client import OutcomeLost
-from jobs_core.errors import ConnectionFailed
+from jobs_core.errors import ConnectionFailed, JobsError
+from jobs_core.outbox import Relay
 
 if TYPE_CHECKING:
     from jobs_core.scripts import Scripts
@@ -24,6 +26,7 @@ class Calls:
         self.scripts = scripts
         self.client = scripts.client
         self.timeout = timeout
+        self._relay = Relay(scripts)
 
     async def read(self, call: Coroutine[object, object, T]) -> T:
         """Await what changes nothing. Raises ConnectionFailed."""
@@ -46,6 +49,12 @@ class Calls:
                 return await call
         except (TimeoutError, OutcomeLost):
             raise Unanswered(self.client.address.display, self.timeout) from None
+
+    async def relay(self, queue: str) -> None:
+        """Carry on what a change left in a queue's outbox; where that fails a worker of the queue does."""
+        with suppress(TimeoutError, OutcomeLost, JobsError):
+            async with asyncio.timeout(self.timeout):
+                await self._relay.relay(queue)
 
     async def exists(self, queue: str) -> bool:
         """Tell whether anybody ever used a queue."""

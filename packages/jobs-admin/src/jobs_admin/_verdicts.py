@@ -61,6 +61,8 @@ async def apply(calls: Calls, verb: Verb, queue: str, ids: Sequence[str]) -> lis
     for start in range(0, len(ids), MAX_ITEMS):
         chunk = ids[start : start + MAX_ITEMS]
         verdicts = await calls.change(verb(calls.scripts, queue, chunk))
+        if verb is retry:
+            await calls.relay(queue)
         for job_id, verdict in zip(chunk, verdicts, strict=True):
             error = _error(queue, job_id, verdict, _EXPECTED[verb])
             if error is None:

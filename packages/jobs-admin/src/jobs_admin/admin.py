@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
-from jobs_admin import _bulk, _check, _doctor, _verdicts
+from jobs_admin import _bulk, _check, _doctor, _replay, _verdicts
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
 from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
+from jobs_admin._replay import Changes
 from jobs_admin.records import (
     CheckReport,
     Finding,
     JobDetail,
+    LetterCount,
     MetricsRecord,
     Outcome,
     Page,
@@ -25,20 +27,27 @@ from jobs_admin.records import (
 )
 from jobs_core.boot import audit_server
 from jobs_core.connection import Client, ConnectionInfo, parse_address
+from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
 from jobs_core.names import check_prefix, check_queue_name, nearest
+from jobs_core.options import as_priority
 from jobs_core.records import JobRecord, build_record
 from jobs_core.registry import list_queues, list_workers
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
-from jobs_core.states import State
+from jobs_core.states import Priority, State
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from jobs_core.payloads import JsonValue
+    from jobs_core.queue import JobType
     from jobs_core.scripts import Located, Tally
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 __all__ = ["Admin"]
 
@@ -205,6 +214,73 @@ class Admin:
     async def promote(self, queue: str, *ids: str) -> list[Outcome]:
         """Let delayed jobs run now. Errors as `retry`."""
         return await _verdicts.apply(self._calls, _verdicts.promote, check_queue_name(queue), ids)
+
+    async def replay(
+        self,
+        *ids: str,
+        queue: str = DEAD_LETTER_QUEUE,
+        priority: Priority | int | str | None = None,
+        payload: JsonValue | msgspec.UnsetType = msgspec.UNSET,
+        job: JobType[P, R] | None = None,
+        rate: float | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Outcome]:
+        """Run again what failed for good: the jobs of dead letters, or failed jobs of another `queue`.
+
+        Each failure is replayed once, whichever way; a job that was not kept comes back under its old id. `priority` and `payload` replace
+        those of the job; a payload is checked where `job` is given, and may stand for one job alone. `rate` is at most so many a
+        second. With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own.
+        Raises OptionError, PayloadError.
+        """
+        if payload is not msgspec.UNSET and len(ids) != 1:
+            raise OptionError("payload", payload, "another payload can only be given for one job")
+        changes = Changes(
+            priority=0 if priority is None else as_priority(priority),
+            payload=payload,
+            job=cast("JobType[object, object] | None", job),
+        )
+        return await _replay.replay(
+            self._calls,
+            check_queue_name(queue),
+            ids,
+            changes,
+            rate=rate,
+            progress=progress,
+            dry_run=dry_run,
+        )
+
+    async def replay_all(
+        self,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        priority: Priority | int | str | None = None,
+        limit: int | None = None,
+        rate: float | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Replay the dead letters there are now, of a `queue`, a job `name`, a `group` of errors (or a part of its name). Returns how many.
+
+        What fails again meanwhile is left alone. `rate` and `priority` as for `replay`. Raises OptionError.
+        """
+        return await _replay.replay_all(
+            self._calls,
+            Changes(priority=0 if priority is None else as_priority(priority)),
+            queue=queue,
+            name=name,
+            group=group,
+            limit=_checked_limit(limit),
+            rate=rate,
+            progress=progress,
+            dry_run=dry_run,
+        )
+
+    async def dead_letter_counts(self) -> list[LetterCount]:
+        """Count the dead letters there ever were by queue, job and kind of error, the most frequent first."""
+        return await _replay.letter_counts(self._calls)
 
     async def retry_failed(
         self,

@@ -119,6 +119,18 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class LetterCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead letters there ever were of a queue, a job and a kind of error.
+
+    Name and group are `*` beyond the 50 pairs of them that are told apart in a queue.
+    """
+
+    queue: str
+    name: str
+    group: str
+    count: int
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One thing that the doctor saw and its mend. `error` alone makes a worker refuse to start."""
 

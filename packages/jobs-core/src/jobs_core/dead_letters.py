@@ -23,6 +23,7 @@ from jobs_core.wire import (
     decode_envelope,
     encode_envelope,
     ended_attempt,
+    pack_history_entry,
     parse_header,
     parse_history,
     parse_state,
@@ -36,6 +37,7 @@ _HEAD = RecordHead(DEAD_LETTER.wire_name)
 _LEAD = _HEAD.lead(OWN_ID, 3)
 _LONGEST_ID = 128
 _LARGEST = 1_300_000
+_LARGEST_HISTORY = 65_536
 _encode_json = msgspec.json.Encoder().encode
 _check_json = msgspec.json.Decoder().decode
 _NOBODY = ErrorInfo("", "nothing is known of why it failed")
@@ -108,13 +110,32 @@ def payload_of(letter: DeadLetter) -> bytes | None:
     return b64decode(letter.payload_base64)
 
 
-def remake(letter: DeadLetter, payload: bytes) -> tuple[bytes, str, bytes]:
-    """Return version with flags and priority, name@version, and record from byte 21 on of the job of a letter."""
-    head = bytearray(b64decode(letter.head))
-    envelope = encode_envelope(replace(decode_envelope(b64decode(letter.envelope)), payload=payload))
-    head[1] &= ~BIG
-    head[32:36] = len(envelope).to_bytes(4, "big")
-    return bytes(head[:4]), letter.name, bytes(head[20:]) + envelope
+def unread(letter: DeadLetter) -> tuple[bytes, Envelope]:
+    """Return the head of the record of the job of a letter, and its envelope without the payload."""
+    return b64decode(letter.head), decode_envelope(b64decode(letter.envelope))
+
+
+def remake(head: bytes, name: str, envelope: Envelope, priority: int = 0) -> tuple[bytes, str, bytes]:
+    """Return version with flags and priority, name@version, and record from byte 21 on of a job made anew (priority 0: as it was)."""
+    packed = encode_envelope(envelope)
+    made = bytearray(head)
+    made[1] &= ~BIG
+    made[3] = priority or made[3]
+    made[32:36] = len(packed).to_bytes(4, "big")
+    return bytes(made[:4]), name, bytes(made[20:]) + packed
+
+
+def history_of(letter: DeadLetter) -> bytes:
+    """Return the attempts of a letter as the history of its job, the newest that fit."""
+    history = b""
+    for each in reversed(letter.attempts):
+        error = ErrorInfo(each.error_type, each.error, each.stack)
+        entry = AttemptInfo(each.attempt, each.started_at_ms, round(each.run_ms * 1000), each.worker, error)
+        packed = pack_history_entry(entry)
+        if len(history) + len(packed) > _LARGEST_HISTORY:
+            break
+        history = packed + history
+    return history
 
 
 def replay_arguments(

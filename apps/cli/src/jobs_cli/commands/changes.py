@@ -109,7 +109,11 @@ def _each(
     if not ids:
         print("jobs: give at least one id.", file=sys.stderr)
         return USAGE
-    outcomes = with_admin(work)
+    return each_done(with_admin(work), done, json=json)
+
+
+def each_done(outcomes: Sequence[Outcome], done: str, *, json: bool) -> int:
+    """Print what became of each job. Returns the exit code."""
     if json:
         print_json(outcomes)
     for outcome in outcomes:
