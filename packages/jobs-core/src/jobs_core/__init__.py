@@ -35,6 +35,7 @@ from jobs_core.errors import (
     UnknownQueue,
     WrongState,
 )
+from jobs_core.flow import KeyLimits, RateLimit
 from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
 from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
@@ -68,6 +69,7 @@ __all__ = [
     "JobsError",
     "JsonValue",
     "Keep",
+    "KeyLimits",
     "LeaseLost",
     "Linear",
     "MetaValue",
@@ -82,6 +84,7 @@ __all__ = [
     "Queue",
     "QueueFull",
     "QueueOptions",
+    "RateLimit",
     "ResultError",
     "ResultExpired",
     "ResultNotKept",

@@ -6,7 +6,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
-from jobs_core.wire import OWN_ID, Draft, Envelope, RecordHead, encode_envelope
+from jobs_core.wire import KEYED, OWN_ID, Draft, Envelope, RecordHead, encode_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,15 +43,18 @@ def make_draft(
     Raises PayloadError or PayloadTooLarge.
     """
     data = job_type.encode(payload)
+    key = job_type.key_of(payload, resolved.key).encode()
     codec = None if job_type.format == "json" else job_type.format
     merged = {**(metadata or {}), **(resolved.metadata or {})} or None
     envelope = encode_envelope(Envelope(resolved.policy, data, merged, resolved.tags, codec=codec))
     head = _head(job_type.wire_name)
     return Draft(
         job_id,
-        head.lead(OWN_ID, resolved.priority),
+        head.lead(
+            OWN_ID | (KEYED if key else 0), resolved.priority, resolved.cost if resolved.cost > 1 else 0
+        ),
         head.name,
-        head.body(envelope),
+        head.body(envelope, key=key),
         resolved.delay_ms,
         resolved.run_at_ms,
     )

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from jobs_core.backoff import Backoff, Exponential, as_backoff
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
+from jobs_core.flow import check_cost, check_key
 from jobs_core.names import check_job_id, check_tag, nearest
 from jobs_core.states import Priority
 from jobs_core.uniqueness import CHOICES, Debounce, Rule, Throttle, Unique, as_rule, lay_over
@@ -71,6 +72,7 @@ class DefaultJobOptions(TypedDict, total=False):
     remove_on_complete: bool | int | Keep
     remove_on_fail: bool | int | Keep
     result_ttl: Duration
+    cost: int
     metadata: Mapping[str, MetaValue]
     tags: Sequence[str]
     expires_in: Duration | None
@@ -87,6 +89,7 @@ class JobOptions(DefaultJobOptions, total=False):
     run_at: datetime
     job_id: str
     deadline: datetime
+    key: str
 
 
 class Retention(msgspec.Struct, frozen=True, array_like=True):
@@ -132,6 +135,8 @@ class Resolved(msgspec.Struct, frozen=True):
     expires: bool = False
     rule: Rule | None = None
     waits: bool = False
+    cost: int = 1
+    key: str | None = None
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -203,6 +208,7 @@ def check_options(options: Mapping[str, object]) -> dict[str, object]:
     _policy({**_DEFAULTS, **checked})
     _fate({**_DEFAULTS, **checked})
     as_priority(checked.get("priority", Priority.NORMAL))
+    check_cost(checked.get("cost", 1))
     if "metadata" in checked:
         checked["metadata"] = _metadata(checked["metadata"])
     if "tags" in checked:
@@ -225,7 +231,7 @@ _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 _policy_decoder = msgspec.msgpack.Decoder(Policy)
 _PRIORITIES = {priority.name.lower(): priority.value for priority in Priority}
-_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id", "deadline"})
+_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id", "deadline", "key"})
 _DEFAULTS: dict[str, object] = {
     "priority": Priority.NORMAL,
     "attempts": 3,
@@ -234,6 +240,7 @@ _DEFAULTS: dict[str, object] = {
     "remove_on_complete": True,
     "remove_on_fail": False,
     "result_ttl": 0,
+    "cost": 1,
     "metadata": None,
     "tags": None,
     "expires_in": None,
@@ -260,6 +267,7 @@ def _merge(job_type: Declared, service: DefaultJobOptions | None) -> Merged:
     resolved = Resolved(
         policy=_encoder.encode(_policy(options)),
         priority=as_priority(options["priority"]),
+        cost=check_cost(options["cost"]),
         metadata=cast("dict[str, MetaValue] | None", options["metadata"]),
         tags=cast("tuple[str, ...] | None", options["tags"]),
         **_fate(options),
@@ -443,6 +451,8 @@ def _tags(value: object) -> tuple[str, ...]:
 # The options that are not part of the policy: the field of `Resolved` and what checks the value.
 _OF_ONE_JOB: dict[str, tuple[str, Callable[[object], object]]] = {
     "priority": ("priority", as_priority),
+    "cost": ("cost", check_cost),
+    "key": ("key", check_key),
     "delay": ("delay_ms", _delay_ms),
     "run_at": ("run_at_ms", _run_at_ms),
     "job_id": ("job_id", lambda value: check_job_id(cast("str", value))),

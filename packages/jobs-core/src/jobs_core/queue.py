@@ -9,7 +9,7 @@ Both are plain values: nothing is registered anywhere, and discovery finds them 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from types import FrameType, MappingProxyType
@@ -31,6 +31,7 @@ from msgspec.structs import astuple
 
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
+from jobs_core.flow import KeyLimits, RateLimit, key_fields, key_of, limit_fields
 from jobs_core.names import check_job_name, check_queue_name
 from jobs_core.options import (
     DefaultJobOptions,
@@ -112,6 +113,10 @@ class QueueOptions(TypedDict, total=False):
     timeout: Duration | None
     executor: Executor | None
     strict: bool
+    rate_limit: RateLimit | None
+    max_active: int | None
+    key: str | Sequence[str] | Literal[True] | None
+    key_limits: KeyLimits | None
     dead_letter: bool
     priority_offsets: Mapping[Priority, Duration] | None
     max_depth: int | None
@@ -145,6 +150,9 @@ class Queue:
     timeout_ms: Final[int]
     executor: Final[Executor]
     strict: Final[bool]
+    limits: Final[Mapping[str, str]]
+    keyed: Final[bool]
+    key_fields: Final[tuple[str, ...]]
     dead_letter: Final[bool]
     max_depth: Final[int | None]
     offsets_ms: Final[tuple[int, int, int, int, int]]
@@ -166,6 +174,10 @@ class Queue:
         timeout: Duration | None = None,
         executor: Executor | None = None,
         strict: bool = False,
+        rate_limit: RateLimit | None = None,
+        max_active: int | None = None,
+        key: str | Sequence[str] | Literal[True] | None = None,
+        key_limits: KeyLimits | None = None,
         dead_letter: bool = True,
         priority_offsets: Mapping[Priority, Duration] | None = None,
         max_depth: int | None = None,
@@ -196,6 +208,9 @@ class Queue:
         self.timeout_ms = 0 if timeout is None else to_ms(timeout, name="timeout")
         self.executor = _checked_executor(executor or defaults.executor)
         self.strict = _flag("strict", strict)
+        self.keyed = key is not None or key_limits is not None
+        self.key_fields = key_fields(key)
+        self.limits = MappingProxyType(limit_fields(rate_limit, max_active, key_limits, keyed=self.keyed))
         self.dead_letter = _flag("dead_letter", dead_letter)
         self.max_depth = None if max_depth is None else _whole("max_depth", max_depth, 1, _MAX_DEPTH)
         self.offsets_ms = _offsets(priority_offsets or {})
@@ -325,6 +340,7 @@ class Queue:
         return {
             "max_stalled": str(self.max_stalled),
             "strict": "1" if self.strict else "0",
+            **self.limits,
             "dead_letter": "1" if self.dead_letter else "0",
             **({} if self.max_depth is None else {"max_depth": str(self.max_depth)}),
             **offsets,
@@ -351,6 +367,8 @@ class Queue:
             "timeout_ms": self.timeout_ms,
             "executor": self.executor,
             "strict": self.strict,
+            "key": self.key_fields,
+            **{f"limits.{limit}": value for limit, value in self.limits.items()},
             "dead_letter": self.dead_letter,
             "max_depth": self.max_depth,
             "offsets_ms": self.offsets_ms,
@@ -449,6 +467,18 @@ class JobType(Generic[P, R]):
             "format": self.format,
             **self.options,
         }
+
+    def key_of(self, payload: P, given: str | None = None) -> str:
+        """Return the key of a job: the one that the call gives, else what the queue takes from the payload; "" for none.
+
+        Raises `OptionError` for a given key where the queue has none.
+        """
+        if given is None:
+            return key_of(self.queue.key_fields, payload) if self.queue.key_fields else ""
+        if not self.queue.keyed:
+            reason = f"queue {self.queue.name!r} has no keys; declare it with key= or key_limits="
+            raise OptionError("key", given, reason)
+        return given
 
     def encode(self, payload: P) -> bytes:
         """Return a payload as bytes of its format.

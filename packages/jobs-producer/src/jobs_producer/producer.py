@@ -18,7 +18,7 @@ from jobs_core.queue import JobType, Queue, QueueOptions, differences
 from jobs_core.records import JobRecord, read_records
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
-from jobs_core.wire import EXPIRES, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
+from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
 from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._handle import JobHandle, Link
 from jobs_producer._inbox import Inbox
@@ -275,16 +275,19 @@ class Producer:
         envelope = encode_envelope(
             Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec)
         )
-        flags, unique = OWN_ID if resolved.job_id is not None else 0, b""
+        flags, unique, key = OWN_ID if resolved.job_id is not None else 0, b"", b""
         if resolved.decide:
             flags |= EXPIRES if resolved.expires else 0
             if resolved.rule is not None:
                 flags, unique = flags | UNIQUE, resolved.rule.value(job_type.name, payload)
+        if job_type.queue.keyed or resolved.key is not None:
+            key = job_type.key_of(payload, resolved.key).encode()
+            flags |= KEYED if key else 0
         item = Item(
             resolved.job_id or new_job_id(),
-            head.lead(flags, resolved.priority),
+            head.lead(flags, resolved.priority, resolved.cost if resolved.cost > 1 else 0),
             head.name,
-            head.body(envelope, unique=unique),
+            head.body(envelope, key=key, unique=unique),
             resolved.delay_ms,
             resolved.run_at_ms,
             resolved.decide,
