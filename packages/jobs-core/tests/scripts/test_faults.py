@@ -106,6 +106,7 @@ KEYS = [
     *("completed", "failed", "result", "result.due", "state", "history", "progress", "checkpoint", "tomb"),
     *("meta", "cfg", "stats", "sessions", "waiters"),
 ]
+KEYED = ["ring", "kparked", "kactive", "kbucket", "k:a", "k:", "waiting", "rec", "meta", "cfg", "active:w2"]
 # On the hot path nothing is asked that is not needed. What these leave is mended by the same call sent again
 # (and an id without a record by the claim that meets it); the totals may then count a job twice.
 MENDED = {
@@ -117,15 +118,47 @@ MENDED = {
 }
 
 
+async def populate_keyed(engine: Engine) -> None:
+    """The same jobs in a queue that has every limit, and is indexed by key."""
+    limits = {
+        "keyed": 1,
+        "key_active": 3,
+        "key_rate": "100 1000 100",
+        "rate": "100 1000 100",
+        "max_active": 50,
+    }
+    await engine.declare(**limits)
+    await engine.claim(0, owner="w3")
+    await populate(engine)
+    await engine.add(*(f"of-{key}{i}" for key in "ab" for i in range(5)))
+    for key in "ab":
+        await engine.add(*(f"{key}{i}" for i in range(5)), key=key)
+    claim = await engine.claim(14, owner="w2")
+    assert {"a0", "b0"} <= {job.id for job in claim.jobs}
+    assert set(await engine.zset("kparked")) == {"a", "b"}
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_script_that_fails_leaves_a_sound_queue(damaged: Engine, operation: str) -> None:
+    await fails(damaged, operation, populate, KEYS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_a_script_that_fails_leaves_a_sound_keyed_queue(damaged: Engine, operation: str) -> None:
+    await fails(damaged, operation, populate_keyed, KEYED)
+
+
+async def fails(
+    damaged: Engine, operation: str, fill: Callable[[Engine], Awaitable[None]], keys: list[str]
+) -> None:
+    """Run an operation once for each key, which is of another type meanwhile, and judge what is left."""
     run, call = OPERATIONS[operation], damaged.client.call
-    await populate(damaged)
+    await fill(damaged)
     assert await broken(damaged) == []
     names = cast("list[bytes]", await call("KEYS", "*"))
     values = cast("list[bytes]", await asyncio.gather(*(call("DUMP", name) for name in names)))
     seqs = damaged.seqs.copy()
-    for key in KEYS:
+    for key in keys:
         damaged.seqs = seqs.copy()
         await call("FLUSHDB")
         await asyncio.gather(*(call("RESTORE", n, 0, value) for n, value in zip(names, values, strict=True)))

@@ -17,7 +17,7 @@ from jobs_core.wire import BIG, EXPIRES, OWN_ID
 if TYPE_CHECKING:
     from jobs_admin._check.view import View
 
-__all__ = ["JOB_RULES", "TEXTS", "Wrong", "judge_key", "judge_slots"]
+__all__ = ["JOB_RULES", "TEXTS", "Wrong", "judge_active", "judge_key", "judge_slots"]
 
 TEXTS: dict[str, str] = {
     "unknown_key": "a key that no queue has",
@@ -206,6 +206,12 @@ def judge_key(key: str, found: tuple[float | None, float | None, int, int, int])
         yield Wrong("ring", key, "it has its turn and is parked")
     if running < 0:
         yield Wrong("slots", key, str(running))
+
+
+def judge_active(queue: str, said: int, there: int) -> Iterator[Wrong]:
+    """Hold that the jobs that run over all workers are counted, where they are (-1: they are not)."""
+    if said not in {-1, there}:
+        yield Wrong("slots", queue, f"{said} counted, {there} run")
 
 
 def judge_slots(said: dict[str, int], there: dict[str, int]) -> Iterator[Wrong]:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin._check.keys import FINAL, KEYS, SYSTEM_KEYS, kind_of
-from jobs_admin._check.rules import JOB_RULES, Wrong, blocked_jobs, judge_key, judge_slots, unique_keys
+from jobs_admin._check.rules import (
+    JOB_RULES,
+    Wrong,
+    blocked_jobs,
+    judge_active,
+    judge_key,
+    judge_slots,
+    unique_keys,
+)
 from jobs_admin._check.view import View, look
 from jobs_core.scripts import MAX_ITEMS
 
@@ -270,8 +278,9 @@ async def _slots(tour: Tour) -> list[Wrong]:
         for key, n in zip(running[1::2], running[2::2], strict=True)
     }
     said = {key.decode(): int(n) for key, n in zip(counted[::2], counted[1::2], strict=True)}
+    wrong = judge_active(tour.queue, int(flow.split()[0]), cast("int", running[0]))
     indexed = flow.split()[5] in {b"1", b"2"}
-    return list(judge_slots(said, there if indexed else said))
+    return [*wrong, *judge_slots(said, there if indexed else said)]
 
 
 async def _ring(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:

@@ -1,7 +1,7 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `active` owners and scores of the members, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else, `running` jobs that run by key (size first; -1: more than 1000)
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `active` owners and scores of the members, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else, `running` how many jobs run, then those that are counted by key (-1 first: more than 1000)
 -- INCLUDE: record weight key_of flow
 -- FLAGS: no-writes
 local function whole(key, most)
@@ -93,10 +93,12 @@ local readers = {
   end,
   running = function()
     local found, total, counts, owners = {}, 0, {}, redis.call("ZRANGE", P .. "owners", 0, -1)
+    local all = 0
     local since = flow(redis.call("HGET", P .. "meta", "flow") or nil).since
     for i = 1, #owners do
       local ids = redis.call("ZRANGEBYSCORE", P .. "active:" .. owners[i], since, "+inf")
       total = total + #ids
+      all = all + redis.call("ZCARD", P .. "active:" .. owners[i])
       for j = 1, total <= 1000 and #ids or 0 do
         local rec = redis.call("HGET", P .. "rec", ids[j])
         local key = rec and key_of(rec) or ""
@@ -105,7 +107,7 @@ local readers = {
         end
       end
     end
-    found[1] = total <= 1000 and total or -1
+    found[1] = total <= 1000 and all or -1
     for key, n in pairs(counts) do
       found[#found + 1], found[#found + 2] = key, n
     end

@@ -1,23 +1,27 @@
 --- Files waiting jobs of a keyed queue below their keys, which join the ring at its end; one that is parked stays so.
+-- All is read (and so the types of the keys are checked) at first; `write` is called between reading and writing.
 -- INCLUDE: by_key
-local function file(q, ids, scores, recs)
+local function file(q, ids, scores, recs, write)
+  local P = q.P
   local keys, groups = by_key(q, ids, recs, scores)
-  if not keys[1] then
-    return
+  local turns, known, parked = {}, {}, {}
+  if keys[1] then
+    known, parked = redis.call("ZMSCORE", P .. "ring", unpack(keys)), redis.call("ZMSCORE", P .. "kparked", unpack(keys))
   end
   for k = 1, #keys do
-    local key, pairs = keys[k], groups[k]
-    for i = 1, #pairs, 1000 do
-      redis.call("ZADD", q.P .. "k:" .. key, unpack(pairs, i, math.min(i + 999, #pairs)))
-    end
-  end
-  local parked, turns = redis.call("ZMSCORE", q.P .. "kparked", unpack(keys)), { "NX" }
-  for k = 1, #keys do
-    if not parked[k] then
+    redis.call("ZCARD", P .. "k:" .. keys[k])
+    if not known[k] and not parked[k] then
       turns[#turns + 1], turns[#turns + 2] = q.flow.turn + 10000, keys[k]
     end
   end
-  if turns[2] then
-    redis.call("ZADD", q.P .. "ring", unpack(turns))
+  write()
+  for k = 1, #keys do
+    local key, pairs = keys[k], groups[k]
+    for i = 1, #pairs, 1000 do
+      redis.call("ZADD", P .. "k:" .. key, unpack(pairs, i, math.min(i + 999, #pairs)))
+    end
+  end
+  if turns[1] then
+    redis.call("ZADD", P .. "ring", unpack(turns))
   end
 end

@@ -2,31 +2,32 @@
 -- A key without a waiting job leaves the ring; while it was held back until a time, that is remembered until then.
 -- INCLUDE: by_key
 local function leave(q, ids, recs)
-  local P = q.P
-  redis.call("ZREM", P .. "waiting", unpack(ids))
-  if not q.flow or q.flow.index % 3 == 0 then
-    return
+  local P, keys, groups = q.P, {}, {}
+  if q.flow and q.flow.index % 3 ~= 0 then
+    keys, groups = by_key(q, ids, recs)
   end
-  local keys, groups = by_key(q, ids, recs)
-  local empty = {}
+  local sizes, parked = {}, {}
+  for k = 1, #keys do
+    sizes[k] = redis.call("ZCARD", P .. "k:" .. keys[k])
+  end
+  if keys[1] then
+    parked = redis.call("ZMSCORE", P .. "kparked", unpack(keys))
+  end
+  redis.call("ZREM", P .. "waiting", unpack(ids))
+  local empty, free = {}, {}
   for k = 1, #keys do
     local key = keys[k]
-    redis.call("ZREM", P .. "k:" .. key, unpack(groups[k]))
-    if redis.call("EXISTS", P .. "k:" .. key) == 0 then
+    if redis.call("ZREM", P .. "k:" .. key, unpack(groups[k])) >= sizes[k] then
       empty[#empty + 1] = key
+      if parked[k] == "inf" then
+        free[#free + 1] = key
+      end
     end
   end
-  if not empty[1] then
-    return
+  if empty[1] then
+    redis.call("ZREM", P .. "ring", unpack(empty))
   end
-  redis.call("ZREM", P .. "ring", unpack(empty))
-  local parked, gone = redis.call("ZMSCORE", P .. "kparked", unpack(empty)), {}
-  for k = 1, #empty do
-    if parked[k] == "inf" then
-      gone[#gone + 1] = empty[k]
-    end
-  end
-  if gone[1] then
-    redis.call("ZREM", P .. "kparked", unpack(gone))
+  if free[1] then
+    redis.call("ZREM", P .. "kparked", unpack(free))
   end
 end

@@ -26,7 +26,7 @@ local function reindex(q, g)
         for i = 1, #ids do
           read = read + #(recs[i] or "")
         end
-        file(q, ids, scores, recs)
+        file(q, ids, scores, recs, function() end)
         last = scores[#ids] .. " " .. ids[#ids]
       end
       done = done + #ids

@@ -4,7 +4,6 @@ local function rejoin(q, keys)
     return
   end
   local turns = { "NX" }
-  redis.call("ZREM", q.P .. "kparked", unpack(keys))
   for i = 1, #keys do
     local key = keys[i]
     if redis.call("EXISTS", q.P .. "k:" .. key) == 1 then
@@ -14,4 +13,5 @@ local function rejoin(q, keys)
   if turns[2] then
     redis.call("ZADD", q.P .. "ring", unpack(turns))
   end
+  redis.call("ZREM", q.P .. "kparked", unpack(keys))
 end

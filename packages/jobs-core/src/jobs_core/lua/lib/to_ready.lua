@@ -3,8 +3,10 @@
 -- INCLUDE: file
 local function to_ready(q, pairs, recs)
   local n = #pairs
-  for i = 1, n, 1000 do
-    redis.call("ZADD", q.P .. "waiting", unpack(pairs, i, math.min(i + 999, n)))
+  local function write()
+    for i = 1, n, 1000 do
+      redis.call("ZADD", q.P .. "waiting", unpack(pairs, i, math.min(i + 999, n)))
+    end
   end
   q.need = q.need + n / 2
   if n > 0 and q.flow and q.flow.index % 3 ~= 0 then
@@ -12,6 +14,8 @@ local function to_ready(q, pairs, recs)
     for i = 1, n, 2 do
       scores[#scores + 1], ids[#ids + 1] = pairs[i], pairs[i + 1]
     end
-    file(q, ids, scores, recs)
+    file(q, ids, scores, recs, write)
+  else
+    write()
   end
 end
