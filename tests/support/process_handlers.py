@@ -7,7 +7,7 @@ import signal
 import time
 
 from jobs_core import Fixed, Queue
-from jobs_worker import Fail, JobContext, Retry, processor
+from jobs_worker import Discard, Fail, JobContext, RateLimited, Retry, Snooze, processor
 
 CRUNCH = Queue("crunch", concurrency=1, executor="process", default_job_options={"backoff": Fixed(0.01)})
 PID = CRUNCH.job("pid", payload=int, result=int)
@@ -29,10 +29,6 @@ def work(payload: str, ctx: JobContext) -> str:
             _wait_for(argument)
         case "raise":
             raise ValueError(f"no such picture: {argument}")
-        case "fail":
-            raise Fail(argument)
-        case "later" if ctx.attempt == 1:
-            raise Retry(after=float(argument), reason="busy")
         case "die" if ctx.attempt == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
@@ -44,8 +40,33 @@ def work(payload: str, ctx: JobContext) -> str:
             while True:
                 time.sleep(0.01)
         case _:
-            pass
+            _end(what, argument, ctx)
     return f"{what} {ctx.attempt}/{ctx.attempts} {ctx.metadata.get('by')} {ctx.queue}/{ctx.name}"
+
+
+def _end(what: str, argument: str, ctx: JobContext) -> None:
+    """Raise the outcome that a job asks for."""
+    match what:
+        case "fail":
+            raise Fail(argument)
+        case "later" if ctx.attempt == 1:
+            raise Retry(after=float(argument), reason="busy")
+        case "discard":
+            raise Discard(argument)
+        case "snooze" if _first(ctx):
+            raise Snooze(float(argument))
+        case "limit" if _first(ctx):
+            raise RateLimited(float(argument))
+        case _:
+            pass
+
+
+def _first(ctx: JobContext) -> bool:
+    """Tell whether this is the first delivery of a job in this process."""
+    return (ctx.queue, ctx.job_id) not in _seen and not _seen.add((ctx.queue, ctx.job_id))
+
+
+_seen: set[tuple[str, str]] = set()
 
 
 @processor(WRONG)

@@ -44,7 +44,16 @@ def test_promote(jobs: Jobs) -> None:
     assert stats(jobs)["waiting"] == 1
 
 
-@pytest.mark.parametrize("verb", ["retry", "remove", "promote"])
+def test_cancel(jobs: Jobs) -> None:
+    jobs.add("mail", "1", delay=60)
+    ran = jobs("cancel", "mail", "1", "none")
+    assert (ran.code, ran.out) == (3, "1 cancelled\n")
+    assert "none" in ran.err
+    ran = jobs("cancel", "mail", "1", "--json")
+    assert (ran.code, ran.out) == (0, '[{"id":"1","outcome":"already_finished"}]\n')
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "remove", "promote"])
 def test_ids_are_needed(jobs: Jobs, verb: str) -> None:
     assert jobs(verb, "mail").code == 2
 

@@ -3,7 +3,7 @@ from tests.support.seeding import Seeder
 
 from jobs_admin import Admin
 from jobs_core.errors import JobNotFound, OptionError, UnknownQueue, WrongState
-from jobs_core.states import State
+from jobs_core.states import CancelOutcome, State
 
 
 async def test_retry_puts_a_failed_job_back(admin: Admin, mail: Seeder) -> None:
@@ -54,6 +54,22 @@ async def test_remove_takes_jobs_out_of_every_home_but_active(admin: Admin, mail
             await admin.job("mail", job_id)
     with pytest.raises(WrongState):
         await admin.remove("mail", "active")
+
+
+async def test_cancel_tells_of_each_job_what_it_did(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", "failed")
+    await mail.add("active")
+    await mail.claim()
+    await mail.add("waiting")
+    outcomes = await admin.cancel("mail", "failed", "active", "waiting", "none")
+    assert [(each.id, each.outcome) for each in outcomes] == [
+        ("failed", CancelOutcome.ALREADY_FINISHED),
+        ("active", CancelOutcome.REQUESTED),
+        ("waiting", CancelOutcome.CANCELLED),
+        ("none", CancelOutcome.NOT_FOUND),
+    ]
+    assert (await admin.job("mail", "waiting")).state is State.CANCELLED
+    assert (await admin.stats("mail")).cancelled == 1
 
 
 async def test_promote_lets_delayed_jobs_run_now(admin: Admin, mail: Seeder) -> None:

@@ -12,6 +12,7 @@ def test_public_names_are_these() -> None:
         "MEDIUM",
         "Backoff",
         "Debounce",
+        "CancelOutcome",
         "DefaultJobOptions",
         "Delays",
         "Duration",

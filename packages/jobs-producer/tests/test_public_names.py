@@ -31,6 +31,7 @@ def members(kind: type) -> set[str]:
 
 def test_public_methods_are_these() -> None:
     assert members(Producer) == {
+        "cancel",
         "close",
         "connect",
         "connection_info",
@@ -44,8 +45,8 @@ def test_public_methods_are_these() -> None:
         "status",
     }
     assert members(SyncProducer) == members(Producer) - {"connect"} | {"run"}
-    assert members(SyncJobHandle) == {"done", "result", "status"}
-    assert members(JobHandle) == members(SyncJobHandle) | {"created", "id", "name", "queue"}
+    assert members(SyncJobHandle) == {"cancel", "done", "result", "status"}
+    assert members(JobHandle) == members(SyncJobHandle) | {"created", "id", "name", "outcome", "queue"}
     assert members(QueueHandle) == members(SyncQueueHandle) == {"enqueue", "handle"}
 
 

@@ -32,6 +32,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "retry": ("changes:retry", "Put failed jobs back."),
         "retry-failed": ("changes:retry_failed", "Put all failed jobs of a queue back."),
         "replay": ("replay:replay", "Run again what failed for good, from its dead letters."),
+        "cancel": ("changes:cancel", "Cancel jobs, also those that run."),
         "promote": ("changes:promote", "Let delayed jobs run now."),
         "remove": ("changes:remove", "Remove jobs that do not run."),
         "pause": ("changes:pause", "Stop workers from taking jobs of a queue."),

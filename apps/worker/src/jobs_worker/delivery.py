@@ -23,7 +23,7 @@ from jobs_core.wire import (
     pack_history_entry,
     parse_state,
 )
-from jobs_worker.outcomes import Fail, Retry
+from jobs_worker.outcomes import Discard, Fail, Outcome, RateLimited, Retry, Snooze
 from jobs_worker.process_pool import ProcessDied
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MESSAGE_CAP = 2000
 STACK_CAP = 8000
+# The queue's own retention decides, whatever the job says.
+LEFT_TO_QUEUE = Retention(count=-2)
 
 _encode_json = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
@@ -53,6 +55,7 @@ class Delivery:
     __slots__ = (
         "abandoned",
         "begun",
+        "cancelling",
         "ctx",
         "entry",
         "envelope",
@@ -78,6 +81,7 @@ class Delivery:
         self.owner = owner
         self.begun = False
         self.abandoned = False
+        self.cancelling = False
         self.ctx: JobContext | None = None
 
     @property
@@ -119,7 +123,7 @@ class Settlement:
 
     @property
     def verb(self) -> str:
-        """complete, fail, retry, release or unroutable."""
+        """complete, fail, cancel, retry, snooze, limit, release or unroutable."""
         return self.key[0]
 
     @property
@@ -209,7 +213,13 @@ def decode_payload(
 
 
 def ended_with(delivery: Delivery, error: BaseException, run_us: int, worker: str) -> Settlement:
-    """Settle a delivery whose handler raised: retry where the error and the budget allow, else fail for good."""
+    """Settle a delivery whose handler raised: as it asked, else retry where the budget allows, else fail for good."""
+    if isinstance(error, Discard) or delivery.cancelling:
+        told = describe(error) if isinstance(error, Discard) else None
+        return cancelled(delivery, run_us, worker, told)
+    if isinstance(error, (Snooze, RateLimited)):
+        scope = error.scope if isinstance(error, RateLimited) else None
+        return set_aside(delivery, error.after_ms, run_us, scope=scope)
     return failed_or_retried(
         delivery,
         describe(error),
@@ -218,6 +228,20 @@ def ended_with(delivery: Delivery, error: BaseException, run_us: int, worker: st
         after_ms=error.after_ms if isinstance(error, Retry) else None,
         final=is_final(error),
     )
+
+
+def set_aside(delivery: Delivery, after_ms: int, run_us: int, *, scope: str | None = None) -> Settlement:
+    """Settle a delivery that is no attempt and runs again later; `scope` is that of a limit, None a snooze."""
+    verb, info = ("snooze", b"") if scope is None else ("limit", scope.encode())
+    key = (verb, delivery.header.name, delivery.policy.keep_failed, 0)
+    return Settlement(delivery, key, after_ms, info, run_us, delivery.wait_us)
+
+
+def cancelled(delivery: Delivery, run_us: int, worker: str, error: ErrorInfo | None = None) -> Settlement:
+    """Settle a delivery that somebody asked to stop, or whose handler discarded it (`error` says why)."""
+    info = _finish_info(delivery, "cancelled", run_us, worker, None, error)
+    key = ("cancel", delivery.header.name, LEFT_TO_QUEUE, delivery.policy.result_ttl_ms)
+    return Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us, error)
 
 
 def is_final(error: BaseException) -> bool:
@@ -289,13 +313,17 @@ def unroutable(delivery: Delivery) -> Settlement:
 
 def describe(error: BaseException) -> ErrorInfo:
     """Return type, message and stack of an error, each capped."""
-    stack = "" if isinstance(error, Fail) else _clean("".join(traceback.format_exception(error)))
+    stack = (
+        ""
+        if isinstance(error, Outcome) and not isinstance(error, Retry)
+        else _clean("".join(traceback.format_exception(error)))
+    )
     return ErrorInfo(type=_kind(error), message=_told(error)[:MESSAGE_CAP], stack=stack[-STACK_CAP:])
 
 
 def _kind(error: BaseException) -> str:
     match error:
-        case Fail() | Retry():
+        case Outcome():
             return ""
         case BadPayload():
             return "payload"
@@ -342,6 +370,7 @@ def _finish_info(  # noqa: PLR0917 - one for each job, so by position
             attempts_made=delivery.attempt,
             attempts=delivery.policy.attempts,
             stalled=entry.crashes,
+            releases=entry.releases,
             worker=worker,
             result=result,
             error=error,

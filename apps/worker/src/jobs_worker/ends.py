@@ -21,6 +21,8 @@ class LaneStats(msgspec.Struct):
     completed: int = 0
     failed: int = 0
     retried: int = 0
+    cancelled: int = 0
+    set_aside: int = 0
     lost: int = 0
     run_us: int = 0
 
@@ -45,6 +47,13 @@ class Ends:
         elif verb == "retry":
             self.stats.retried += 1
             self._tell(settlement, "retry", logging.INFO)
+        elif verb == "cancel":
+            self.stats.cancelled += 1
+            self._tell(settlement, "cancelled", logging.INFO)
+        elif verb in {"snooze", "limit"}:
+            self.stats.set_aside += 1
+            if self.debug:
+                self._tell(settlement, "snoozed" if verb == "snooze" else "limited", logging.DEBUG)
         elif verb == "fail":
             self.stats.failed += 1
             self._tell(settlement, "failed", logging.INFO)
@@ -71,7 +80,7 @@ class Ends:
             "attempts": delivery.policy.attempts,
             "run_ms": settlement.run_us / 1000,
         }
-        if event == "retry":
+        if event in {"retry", "snoozed", "limited"}:
             facts["delay_ms"] = settlement.arg
         if settlement.error is not None:
             facts["error_type"], facts["error"] = settlement.error.type, settlement.error.message

@@ -19,7 +19,7 @@ from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import BIG
 from jobs_worker import logs
 from jobs_worker.asides import Asides
-from jobs_worker.delivery import Settlement, released, unopened
+from jobs_worker.delivery import Delivery, Settlement, cancelled, released, unopened
 from jobs_worker.ends import Ends
 from jobs_worker.limits import NameLimits
 from jobs_worker.reports import ProgressReports
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from jobs_core.outbox import Relay
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
     from jobs_core.wire import Header, Progress
-    from jobs_worker.delivery import Delivery
     from jobs_worker.ends import LaneStats
     from jobs_worker.routes import QueueRoutes
     from jobs_worker.runner import Runner
@@ -148,6 +147,11 @@ class Lane:
 
     def glanced(self, glance: Glance) -> None:
         """Take note of what the queue looks like: the backstop of wake-ups."""
+        if glance.cancels and self._running:
+            # The message to this owner may have been lost, or have come before its job.
+            self._asides.spawn(self._look_for_cancels())
+        if not self.idle:
+            return
         # What others parked may be known here: the reply to a claim names it.
         parked, self._parked = self._parked, glance.unroutable
         if not glance.paused and (glance.startable or glance.next_due_ms == 0 or glance.unroutable > parked):
@@ -230,9 +234,36 @@ class Lane:
         self._incarnation += 1
         self._registered = False
         self.owner = f"{self._child}.{self._incarnation}"
-        client.subscribe(
-            wake_channel(self._scripts.key(self.queue), self.owner), lambda _: self.kick(hungry=True)
-        )
+        client.subscribe(wake_channel(self._scripts.key(self.queue), self.owner), self._message)
+
+    def _message(self, body: bytes) -> None:
+        if not body.startswith(b"cancel "):
+            self.kick(hungry=True)
+            return
+        job_id, _, fence = body.decode().removeprefix("cancel ").rpartition(" ")
+        self._stop(job_id, int(fence))
+
+    def _stop(self, job_id: str, fence: int) -> None:
+        """Stop a job that somebody cancelled; of a delivery that has ended, or is another's, nothing is known here."""
+        for delivery, task in self._running.items():
+            if delivery.id == job_id and delivery.fence == fence and not delivery.cancelling:
+                delivery.cancelling = True
+                if delivery.ctx is not None:
+                    delivery.ctx.cancelled = True
+                task.cancel()
+                if not delivery.begun:
+                    # Its task ends without a first step, so nothing in it can take note.
+                    self._end(delivery, cancelled(delivery, 0, self._child))
+                return
+
+    async def _look_for_cancels(self) -> None:
+        running = [delivery for delivery in self._running if not delivery.cancelling]
+        for start in range(0, len(running), MAX_ITEMS):
+            asked = running[start : start + MAX_ITEMS]
+            fences = await self._scripts.cancels(self.queue, ids=[each.id for each in asked])
+            for delivery, fence in zip(asked, fences, strict=True):
+                if fence is not None:
+                    self._stop(delivery.id, fence)
 
     def _has_work(self) -> bool:
         return bool(self._finished) or (
@@ -398,6 +429,9 @@ class Lane:
             self._put_off(released(unopened(claimed, header, owner)))
             return
         delivery = open_delivery(self._routes, claimed, header, packed, owner, self._child)
+        if isinstance(delivery, Delivery) and delivery.entry.cancel:
+            # It was cancelled while the claim that took it was on its way.
+            delivery = cancelled(delivery, 0, self._child)
         if isinstance(delivery, Settlement):
             self._ends.count(delivery)
             self._put_off(delivery)

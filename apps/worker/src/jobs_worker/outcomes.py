@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
+from typing import Literal, get_args
+
 from jobs_core.durations import Duration, to_ms
+from jobs_core.errors import OptionError
+
+Scope = Literal["job", "key", "queue"]
 
 
-class Fail(Exception):
+class Outcome(Exception):
+    """How a handler ends its job without a result, and not by a mistake."""
+
+
+class Fail(Outcome):
     """Fail for good: no further attempt is made, whatever the job's budget."""
 
     def __init__(self, reason: str) -> None:
@@ -14,11 +25,57 @@ class Fail(Exception):
         self.reason = reason
 
 
-class Retry(Exception):
+class Discard(Outcome):
+    """End the job as cancelled: it is not needed any more, which is no failure and goes to no dead letters."""
+
+    def __init__(self, reason: str = "") -> None:
+        """Say why."""
+        super().__init__(reason or "the handler discarded the job")
+        self.reason = reason
+
+
+class Retry(Outcome):
     """Fail this attempt and run again after a time of the handler's choosing, where attempts are left."""
 
-    def __init__(self, after: Duration = 0, reason: str = "") -> None:
-        """Run again in `after` seconds. Raises OptionError for a negative or endless time."""
-        super().__init__(reason or f"asked to run again in {after} s")
-        self.after_ms = to_ms(after, name="after")
+    def __init__(self, after: Duration | datetime = 0, reason: str = "") -> None:
+        """Run again in `after` seconds, or at an instant. Raises OptionError for a negative, endless or naive time."""
+        self.after_ms = _until_ms(after, "after")
+        super().__init__(reason or f"asked to run again in {self.after_ms / 1000:g} s")
         self.reason = reason
+
+
+class Snooze(Outcome):
+    """Run again later. That is no attempt, and the job keeps its priority and its budgets."""
+
+    def __init__(self, delay: Duration | datetime, reason: str = "") -> None:
+        """Run again in `delay` seconds, or at an instant. Raises OptionError for a negative, endless or naive time."""
+        self.after_ms = _until_ms(delay, "delay")
+        super().__init__(reason or f"snoozed for {self.after_ms / 1000:g} s")
+        self.reason = reason
+
+
+class RateLimited(Outcome):
+    """Run again when somebody else's limit allows it. That is no attempt.
+
+    `scope` says what has to wait: this job alone, all jobs of its key, or the whole queue.
+    """
+
+    def __init__(self, retry_after: Duration | datetime, scope: Scope = "job", reason: str = "") -> None:
+        """Wait for `retry_after` seconds, or until an instant. Raises OptionError as `Snooze`, and for another scope."""
+        if scope not in get_args(Scope):
+            raise OptionError("scope", scope, f"it must be {', '.join(get_args(Scope))}")
+        self.after_ms = _until_ms(retry_after, "retry_after")
+        super().__init__(reason or f"rate limited for {self.after_ms / 1000:g} s")
+        self.scope = scope
+        self.reason = reason
+
+
+def _until_ms(value: Duration | datetime, name: str) -> int:
+    if not isinstance(value, datetime):
+        return to_ms(value, name=name)
+    if value.utcoffset() is None:
+        raise OptionError(name, value, "it has no time zone, so it means another instant on each machine")
+    return max(round((value.timestamp() - time.time()) * 1000), 0)
+
+
+__all__ = ["Discard", "Fail", "Outcome", "RateLimited", "Retry", "Scope", "Snooze"]

@@ -21,7 +21,7 @@ from jobs_worker import logs
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import decode_payload, describe, encode_result, is_final
 from jobs_worker.lineage import die_with_parent
-from jobs_worker.outcomes import Retry
+from jobs_worker.outcomes import Discard, RateLimited, Retry, Snooze
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.processors import ProcessorSpec, specs_of
 
@@ -111,9 +111,23 @@ def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channe
         return JobReply("result", data, codec=codec, effects=effects)
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         told = describe(error)
-        kind = "fail" if is_final(error) else "retry" if isinstance(error, Retry) else "error"
-        after = error.after_ms if isinstance(error, Retry) else 0
-        return JobReply(kind, b"", told.type, told.message, told.stack, after)
+        after = error.after_ms if isinstance(error, (Retry, Snooze, RateLimited)) else 0
+        scope = error.scope if isinstance(error, RateLimited) else ""
+        return JobReply(_kind(error), b"", told.type, told.message, told.stack, after, scope=scope)
+
+
+def _kind(error: BaseException) -> str:
+    match error:
+        case Retry():
+            return "retry"
+        case Discard():
+            return "discard"
+        case Snooze():
+            return "snooze"
+        case RateLimited():
+            return "limit"
+        case _:
+            return "fail" if is_final(error) else "error"
 
 
 def _handler(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec]) -> ProcessorSpec:

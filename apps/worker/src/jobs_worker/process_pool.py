@@ -48,7 +48,10 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
-    """What a process answers. `kind` is ready, progress, result, fail, retry or error; `data` is progress or result."""
+    """What a process answers. `kind` is progress, result, error, or an outcome: fail, retry, discard, snooze, limit.
+
+    `data` is progress or result, `after_ms` the wait that an outcome asks for, `scope` that of a limit.
+    """
 
     kind: str
     data: bytes = b""
@@ -58,6 +61,7 @@ class JobReply(msgspec.Struct, array_like=True, frozen=True):
     after_ms: int = 0
     codec: str | None = None
     effects: tuple[Effect, ...] = ()
+    scope: str = ""
 
 
 class ProcessDied(Exception):

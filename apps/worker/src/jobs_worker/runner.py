@@ -15,12 +15,14 @@ from jobs_worker.delivery import (
     JobTimeout,
     Settlement,
     Written,
+    cancelled,
     completed,
     decode_payload,
     ended_with,
     failed_or_retried,
+    set_aside,
 )
-from jobs_worker.outcomes import Fail, Retry
+from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ class Runner:
         finally:
             if timer is not None:
                 timer.cancel()
-        if overdue and not isinstance(error, (Fail, Retry)):
+        if overdue and not isinstance(error, Outcome):
             raise JobTimeout(timeout_ms) from error
         if error is not None:
             raise error
@@ -178,6 +180,10 @@ class Runner:
             settlement.effects = reply.effects
             return settlement
         error = ErrorInfo(type=reply.error_type, message=reply.message, stack=reply.stack)
+        if reply.kind == "discard":
+            return cancelled(delivery, run_us, self._worker, error)
+        if reply.kind in {"snooze", "limit"}:
+            return set_aside(delivery, reply.after_ms, run_us, scope=reply.scope or None)
         return failed_or_retried(
             delivery,
             error,

@@ -191,7 +191,7 @@ class Runtime:
             lane.kick(hungry=True)
 
     async def _glance(self) -> None:
-        """Look at all queues, the less often the more owners are idle: the backstop of wake-ups and of effects left behind."""
+        """Look at all queues, the less often the more owners are idle: the backstop of messages and of effects left behind."""
         while True:
             try:
                 seen = await self._scripts.glance(list(self.lanes))
@@ -202,8 +202,7 @@ class Runtime:
                 lane = self.lanes[name]
                 if glance.outbox:
                     lane.left_behind()
-                if lane.idle:
-                    lane.glanced(glance)
+                lane.glanced(glance)
             most = max((glance.idle for name, glance in seen.items() if self.lanes[name].idle), default=0)
             pause = min(max(most / 10, 1.0), 3.0)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))

@@ -7,6 +7,7 @@ from jobs_admin.admin import Admin
 from jobs_admin.errors import Unanswered
 from jobs_admin.records import (
     Breach,
+    Cancellation,
     CheckReport,
     Finding,
     JobDetail,
@@ -22,6 +23,7 @@ from jobs_admin.records import (
 __all__ = [
     "Admin",
     "Breach",
+    "Cancellation",
     "CheckReport",
     "Finding",
     "JobDetail",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from jobs_admin.records import Outcome
+from jobs_admin.records import Cancellation, Outcome
 from jobs_core.errors import JobNotFound, JobsError, WrongState
 from jobs_core.scripts import MAX_ITEMS
-from jobs_core.states import State
+from jobs_core.states import CancelOutcome, State
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
@@ -71,6 +71,16 @@ async def apply(calls: Calls, verb: Verb, queue: str, ids: Sequence[str]) -> lis
                 raise error
             else:
                 outcomes.append(Outcome(job_id, done=False, code=error.code, message=error.message))
+    return outcomes
+
+
+async def cancel(calls: Calls, queue: str, ids: Sequence[str]) -> list[Cancellation]:
+    """Cancel jobs, and tell of each what that did."""
+    outcomes: list[Cancellation] = []
+    for start in range(0, len(ids), MAX_ITEMS):
+        chunk = ids[start : start + MAX_ITEMS]
+        verdicts = await calls.change(calls.scripts.cancel(queue, ids=chunk))
+        outcomes += map(Cancellation, chunk, map(CancelOutcome, verdicts))
     return outcomes
 
 

@@ -15,6 +15,7 @@ from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin.records import (
+    Cancellation,
     CheckReport,
     Finding,
     JobDetail,
@@ -281,6 +282,10 @@ class Admin:
     async def dead_letter_counts(self) -> list[LetterCount]:
         """Count the dead letters there ever were by queue, job and kind of error, the most frequent first."""
         return await _replay.letter_counts(self._calls)
+
+    async def cancel(self, queue: str, *ids: str) -> list[Cancellation]:
+        """Cancel jobs wherever they are; one that runs is asked to stop, and its worker settles it as cancelled."""
+        return await _verdicts.cancel(self._calls, check_queue_name(queue), ids)
 
     async def retry_failed(
         self,

@@ -8,9 +8,11 @@ from typing import Literal
 import msgspec
 
 from jobs_core.records import AttemptRecord, JobRecord
+from jobs_core.states import CancelOutcome
 
 __all__ = [
     "Breach",
+    "Cancellation",
     "CheckReport",
     "Finding",
     "JobDetail",
@@ -129,6 +131,13 @@ class LetterCount(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     group: str
     count: int
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    """What a cancellation did to one of several jobs."""
+
+    id: str
+    outcome: CancelOutcome
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ from jobs_core.flow import KeyLimits, RateLimit
 from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
 from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
-from jobs_core.states import Priority, State
+from jobs_core.states import CancelOutcome, Priority, State
 from jobs_core.uniqueness import Debounce, Throttle, Unique
 from jobs_core.upcasts import upcast
 
@@ -48,6 +48,7 @@ __all__ = [
     "LIGHT",
     "MEDIUM",
     "Backoff",
+    "CancelOutcome",
     "ConfigurationError",
     "ConnectionFailed",
     "Debounce",

@@ -49,6 +49,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     attempts_made: int = 0
     attempts: int = 0
     stalled: int = 0
+    releases: int = 0
     created_at: datetime
     run_at: datetime | None = None
     processed_at: datetime | None = None
@@ -155,6 +156,7 @@ def _from_info(queue: str, job_id: str, info: FinishInfo) -> JobRecord:
         attempts_made=info.attempts_made,
         attempts=info.attempts,
         stalled=info.stalled,
+        releases=info.releases,
         created_at=_time(info.created_ms),
         run_at=_time(info.run_at_ms) if info.run_at_ms else None,
         processed_at=_time(info.started_ms),
@@ -173,7 +175,7 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
     envelope = decode_envelope(packed)
     policy = decode_policy(envelope.policy)
     history = parse_history(found.history)
-    attempts_made, stalled = found.entry.attempts, found.entry.crashes
+    attempts_made, stalled, releases = found.entry.attempts, found.entry.crashes, found.entry.releases
     reason = failure_text(history[-1].error) if history else None
     due_ms = found.entry.ready_ms or header.due_ms
     processed_ms = found.fence / 1000 if found.fence else None
@@ -181,7 +183,7 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
     if processed_ms is not None:
         wait_ms = max(processed_ms - (due_ms or header.stamp_us / 1000), 0.0)
     if info is not None:
-        attempts_made, stalled = info.attempts_made, info.stalled
+        attempts_made, stalled, releases = info.attempts_made, info.stalled, info.releases
         reason = failure_text(info.error)
         processed_ms, wait_ms, run_ms = info.started_ms, info.wait_us / 1000, info.run_us / 1000
         finished_ms = info.started_ms + run_ms
@@ -202,6 +204,7 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
         attempts_made=attempts_made,
         attempts=policy.attempts,
         stalled=stalled,
+        releases=releases,
         created_at=_time(header.stamp_us / 1000),
         run_at=_time(due_ms) if due_ms else None,
         processed_at=_time(processed_ms) if processed_ms is not None else None,

@@ -97,6 +97,7 @@ class Glance(msgspec.Struct, frozen=True):
     lease_ends_ms: int | None
     outbox: int = 0
     startable: bool = False
+    cancels: int = 0
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -398,6 +399,7 @@ class Scripts:
                 lease_ends_ms=None if row[6] < 0 else row[6],
                 outbox=row[7],
                 startable=row[8] == 1,
+                cancels=row[9],
             )
             for queue, row in zip(queues, reply, strict=True)
         }
@@ -466,6 +468,16 @@ class Scripts:
     async def remove(self, queue: str, *, ids: Sequence[str]) -> list[str]:
         """Remove jobs. Returns for each "1", "0" (not known) or "active" (refused)."""
         return _texts(await self._run("remove", queue, tuple(ids)))
+
+    async def cancel(self, queue: str, *, ids: Sequence[str], deadline: float | None = None) -> list[str]:
+        """Cancel jobs. Returns for each "cancelled", "requested" (it runs), "already_finished" or "not_found"."""
+        return _texts(await self._run("cancel", queue, tuple(ids), deadline))
+
+    async def cancels(self, queue: str, *, ids: Sequence[str]) -> list[int | None]:
+        """Return for each job the fence of the delivery that is to stop, None where there is none."""
+        return [
+            int(fence) if fence else None for fence in _texts(await self._run("cancels", queue, tuple(ids)))
+        ]
 
     async def clean(self, queue: str, *, home: str, age_ms: int, limit: int) -> int:
         """Remove finished jobs older than an age, at most 500 a call. Returns how many."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-__all__ = ["Priority", "State"]
+__all__ = ["CancelOutcome", "Priority", "State"]
 
 
 class State(StrEnum):
@@ -27,6 +27,15 @@ class State(StrEnum):
 
 
 _FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
+
+
+class CancelOutcome(StrEnum):
+    """What a cancellation did: ended the job, asked the worker that runs it to stop, or found nothing to do."""
+
+    CANCELLED = "cancelled"
+    REQUESTED = "requested"
+    ALREADY_FINISHED = "already_finished"
+    NOT_FOUND = "not_found"
 
 
 class Priority(IntEnum):

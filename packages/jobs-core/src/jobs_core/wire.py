@@ -116,6 +116,7 @@ class FinishInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     metadata: dict[str, MetaValue] | None = None
     tags: tuple[str, ...] | None = None
     codec: str | None = None
+    releases: int = 0
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

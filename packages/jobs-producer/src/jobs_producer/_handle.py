@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeVar, cast
 
+from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -19,7 +20,7 @@ from jobs_core.errors import (
 from jobs_core.keys import big_key
 from jobs_core.options import decode_policy
 from jobs_core.records import build_record, failure_text, read_records
-from jobs_core.states import State
+from jobs_core.states import CancelOutcome, State
 from jobs_core.wire import BIG, decode_envelope, parse_finish, parse_header
 
 if TYPE_CHECKING:
@@ -67,6 +68,17 @@ class Link:
             "The producer is connected on another event loop: make one for each loop, or use SyncProducer, "
             "which any thread may call."
         )
+
+
+async def cancel(link: Link, queue: str, job_id: str) -> CancelOutcome:
+    """Cancel a job by id. Raises ConnectionFailed."""
+    deadline = link.here().time() + link.timeout
+    try:
+        (verdict,) = await link.scripts.cancel(queue, ids=[job_id], deadline=deadline)
+    except OutcomeLost as error:
+        # To cancel twice is to cancel once, so all there is to do is to ask again.
+        raise ConnectionFailed(link.address.display, str(error)) from None
+    return CancelOutcome(verdict)
 
 
 class JobHandle(Generic[R]):
@@ -121,6 +133,10 @@ class JobHandle(Generic[R]):
         if record is None:
             raise JobNotFound(self.queue, self.id)
         return record
+
+    async def cancel(self) -> CancelOutcome:
+        """Cancel the job, wherever it is; one that runs is asked to stop. Raises ConnectionFailed."""
+        return await cancel(self._link, self.queue, self.id)
 
     async def result(self, timeout: float | None = None) -> R:
         """Wait for the job to complete and return its result; `timeout` in seconds.

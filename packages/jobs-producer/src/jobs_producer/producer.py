@@ -20,7 +20,7 @@ from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
 from jobs_producer._bulk import Bulk, BulkItem, Progress
-from jobs_producer._handle import JobHandle, Link
+from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
 from jobs_producer._lane import Buffer, Item, Lane
 from jobs_producer._submission import Resubmitter
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
+
+    from jobs_core.states import CancelOutcome
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -217,6 +219,10 @@ class Producer:
         if record is None:
             raise JobNotFound(queue, job_id)
         return record
+
+    async def cancel(self, queue: str, job_id: str) -> CancelOutcome:
+        """Cancel a job, wherever it is; one that runs is asked to stop. Raises ConnectionFailed or OptionError."""
+        return await cancel(self._link, check_queue_name(queue), check_job_id(job_id))
 
     def queue(self, name: str, **options: Unpack[QueueOptions]) -> QueueHandle:
         """Return a queue by name, for queues and jobs that no code declares; for one name always the same.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType, QueueOptions
     from jobs_core.records import JobRecord
-    from jobs_core.states import State
+    from jobs_core.states import CancelOutcome, State
     from jobs_producer._bulk import BulkItem, BulkSummary, Progress
     from jobs_producer._handle import JobHandle
 
@@ -115,6 +115,10 @@ class SyncProducer:
         """Return what is known of a job, as `Producer.status`."""
         return self.run(lambda producer: producer.status(queue, job_id))
 
+    def cancel(self, queue: str, job_id: str) -> CancelOutcome:
+        """Cancel a job, as `Producer.cancel`."""
+        return self.run(lambda producer: producer.cancel(queue, job_id))
+
     def queue(self, name: str, **options: Unpack[QueueOptions]) -> SyncQueueHandle:
         """Return a queue by name, as `Producer.queue`."""
         return SyncQueueHandle(self, self._producer.queue(name, **options))
@@ -155,6 +159,10 @@ class SyncJobHandle(Generic[R]):
     def status(self) -> JobRecord:
         """Return what is known of the job, as `JobHandle.status`."""
         return self._producer.run(lambda _: self._handle.status())
+
+    def cancel(self) -> CancelOutcome:
+        """Cancel the job, as `JobHandle.cancel`."""
+        return self._producer.run(lambda _: self._handle.cancel())
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the result; errors as `JobHandle.result`."""

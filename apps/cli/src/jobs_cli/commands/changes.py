@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from jobs_admin import Admin, Outcome, Progress
 
 
+_CANCELLED = {
+    "cancelled": "cancelled",
+    "requested": "runs and is asked to stop",
+    "already_finished": "had ended already",
+}
+
+
 def retry(queue: Queue, /, *ids: Id, json: Json = False) -> int:
     """Put failed jobs back, with all their attempts before them again."""
     return _each(lambda admin: admin.retry(queue, *ids), ids, "put back", json=json)
@@ -30,6 +37,22 @@ def promote(queue: Queue, /, *ids: Id, json: Json = False) -> int:
 def remove(queue: Queue, /, *ids: Id, json: Json = False) -> int:
     """Remove jobs and all that is kept of them. One that runs is refused."""
     return _each(lambda admin: admin.remove(queue, *ids), ids, "removed", json=json)
+
+
+def cancel(queue: Queue, /, *ids: Id, json: Json = False) -> int:
+    """Cancel jobs wherever they are. One that runs is asked to stop, and ends as cancelled when it did."""
+    if not ids:
+        return _no_ids()
+    outcomes = with_admin(lambda admin: admin.cancel(queue, *ids))
+    if json:
+        print_json(outcomes)
+    missing = [each.id for each in outcomes if each.outcome == "not_found"]
+    for each in outcomes:
+        if not json and each.outcome != "not_found":
+            print(f"{each.id} {_CANCELLED[each.outcome]}")
+    for job_id in missing:
+        print(f"jobs: queue {queue!r} has no job {job_id!r}.", file=sys.stderr)
+    return MISSING if missing else DONE
 
 
 def retry_failed(
@@ -107,8 +130,7 @@ def _each(
     work: Callable[[Admin], Awaitable[list[Outcome]]], ids: Sequence[str], done: str, *, json: bool
 ) -> int:
     if not ids:
-        print("jobs: give at least one id.", file=sys.stderr)
-        return USAGE
+        return _no_ids()
     return each_done(with_admin(work), done, json=json)
 
 
@@ -125,6 +147,11 @@ def each_done(outcomes: Sequence[Outcome], done: str, *, json: bool) -> int:
     if "job_not_found" in codes:
         return MISSING
     return FAILED if codes else DONE
+
+
+def _no_ids() -> int:
+    print("jobs: give at least one id.", file=sys.stderr)
+    return USAGE
 
 
 def _bulk(work: Callable[[Admin, Progress], Awaitable[int]], done: str, *, dry_run: bool, json: bool) -> None:

@@ -37,6 +37,7 @@ KEYS: dict[str, Key] = {
         Key("history", "hash", "id"),
         Key("progress", "hash", "id"),
         Key("checkpoint", "hash", "id"),
+        Key("cancels", "hash", "id", values=True),
         Key("result", "hash", "id"),
         Key("result.due", "zset", "id"),
         Key("tomb", "zset", "id"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jobs_core.wire import BIG, EXPIRES, OWN_ID
+from jobs_core.wire import BIG, EXPIRES, OWN_ID, parse_state
 
 if TYPE_CHECKING:
     from jobs_admin._check.view import View
@@ -36,6 +36,7 @@ TEXTS: dict[str, str] = {
     "result_due": "a time to go without a result",
     "leftover": "something that is kept of a job that is gone",
     "waiter": "somebody who awaits a job that has ended",
+    "cancel": "a wish to stop that does not name the delivery it is about",
     "parked": "parked jobs are counted wrongly by name",
     "own_id": "an id of the caller's own that is not remembered, or one remembered of no job",
     "envelope": "a large envelope that is missing, or that nobody has",
@@ -117,6 +118,19 @@ def leftovers(view: View) -> Iterator[Wrong]:
     for job_id in view.hashes["waiters"]:
         if job_id not in view.records or view.ended(job_id):
             yield Wrong("waiter", job_id)
+
+
+@of_jobs
+def cancels(view: View) -> Iterator[Wrong]:
+    """Hold that a wish to stop names the delivery that runs, and that the job's own entry knows of it."""
+    running = {job_id: fence for _, held in view.active for job_id, fence in held.items()}
+    for job_id, fence in view.hashes["cancels"].items():
+        if running.get(job_id) != float(fence):
+            yield Wrong("cancel", job_id, fence.decode())
+    for job_id in running:
+        marked = parse_state(view.hashes["state"].get(job_id)).cancel
+        if bool(marked) != (job_id in view.hashes["cancels"]):
+            yield Wrong("cancel", job_id, "marked" if marked else "not marked")
 
 
 @of_jobs

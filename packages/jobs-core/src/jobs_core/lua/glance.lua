@@ -1,6 +1,6 @@
 --- Looks at many queues without changing anything: what an idle worker asks once a second, and what counts are made of.
 -- KEYS: prefixes
--- RETURNS: for each queue: waiting, delayed, unroutable, ms until the next due job (-1: none), paused, idle owners, ms until the first lease ends (-1: none), entries in the outbox, 1 if a claim may find something to start
+-- RETURNS: for each queue: waiting, delayed, unroutable, ms until the next due job (-1: none), paused, idle owners, ms until the first lease ends (-1: none), entries in the outbox, 1 if a claim may find something to start, deliveries asked to stop
 -- INCLUDE: clock flow
 -- FLAGS: no-writes
 local ms = math.floor(clock() / 1000)
@@ -48,6 +48,7 @@ for i = 1, #KEYS do
     ends,
     redis.call("XLEN", P .. "out"),
     startable and 1 or 0,
+    redis.call("HLEN", P .. "cancels"),
   }
 end
 return out

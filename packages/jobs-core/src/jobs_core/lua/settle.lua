@@ -1,10 +1,10 @@
---- Settles deliveries of one owner, in groups of one verb: complete, fail, retry, release, unroutable, limit.
+--- Settles deliveries of one owner, in groups of one verb: complete, fail, cancel, retry, snooze, limit, release, unroutable.
 -- A group `effect` before them writes what follows their end into the outbox, in the same step: its `name` is the kind, `keep_count` the
 -- queue that it is for, and of each it has id, fence, number of jobs, content.
 -- A delivery whose fence is no longer the one in force is refused and changes nothing.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
--- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail) or delay_ms (retry, limit), info (of limit: what is held back, job, key or queue)
+-- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel) or delay_ms (retry, snooze, limit), info (of limit: what is held back, job, key or queue)
 -- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
 -- INCLUDE: open save session remember finish put_back park post_all freed
@@ -17,7 +17,8 @@ local known, err = session_verdict(q, session, seq)
 if known or err then
   return known or err
 end
-local at, verbs = 4, { complete = "completed", fail = "failed", retry = "retried", limit = "limited" }
+local at = 4
+local verbs = { complete = "completed", fail = "failed", cancel = "cancelled", retry = "retried", snooze = "snoozed", limit = "limited" }
 verbs.release, verbs.unroutable, verbs.effect = "", "", ""
 while at <= #ARGV do
   if not verbs[ARGV[at]] then
@@ -59,17 +60,18 @@ while at <= #ARGV do
     post_all(q, target, name, args, infos)
   elseif ids[1] then
     local recs = q.flow and q.flow.index % 3 ~= 0 and redis.call("HMGET", P .. "rec", unpack(ids)) or {}
-    if verb == "complete" or verb == "fail" then
+    local count = #ids
+    if verb == "complete" or verb == "fail" or verb == "cancel" then
       finish(q, verbs[verb], ids, infos, keep, ttl, plain)
     elseif verb == "unroutable" then
       park(q, name, ids)
     else
-      put_back(q, verb, ids, args, infos)
+      count = put_back(q, verb, ids, args, infos)
     end
     redis.call("ZREM", active, unpack(ids))
     freed(q, recs, held)
-    if verbs[verb] ~= "" then
-      redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, #ids)
+    if verbs[verb] ~= "" and count > 0 then
+      redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, count)
     end
     if run_us ~= "0" then
       redis.call("HINCRBY", stats, "run_us:" .. name, run_us)

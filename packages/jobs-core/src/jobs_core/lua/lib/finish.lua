@@ -26,9 +26,10 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
     end
   end
   -- Few queues hold more of their jobs than records: one look tells.
-  local bare = redis.call("EXISTS", P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint") == 0
+  local bare = redis.call("EXISTS", P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint", P .. "cancels") == 0
   if not bare then
     notify(q, ids, state)
+    redis.call("HDEL", P .. "cancels", unpack(ids))
   end
   if kept then
     if not bare then

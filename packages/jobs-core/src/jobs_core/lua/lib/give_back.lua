@@ -1,6 +1,6 @@
 --- Ends an owner: returns at most 128 of its jobs to `waiting`, each to the score it had; `charged` ids spend one crash.
--- A job over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
--- INCLUDE: record history ready_at score to_ready finish freed
+-- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
+-- INCLUDE: record history ready_at score to_ready finish freed call_off
 local function give_back(q, owner, charged)
   local P = q.P
   local active = P .. "active:" .. owner
@@ -9,7 +9,7 @@ local function give_back(q, owner, charged)
   for i = 1, #found, 2 do
     ids[#ids + 1], fences[#fences + 1] = found[i], found[i + 1]
   end
-  local back, poisoned, pairs, spent, back_recs = {}, {}, {}, {}, {}
+  local back, poisoned, pairs, spent, back_recs, ended = {}, {}, {}, {}, {}, { {}, {} }
   local recs, states = {}, {}
   if ids[1] then
     recs = redis.call("HMGET", P .. "rec", unpack(ids))
@@ -29,7 +29,10 @@ local function give_back(q, owner, charged)
       end
       spent[#spent + 1] = id
       spent[#spent + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, again)
-      if guilty and crashes > q.max_stalled then
+      if cancel ~= 0 then
+        table.insert(ended[1], id)
+        table.insert(ended[2], recs[i])
+      elseif guilty and crashes > q.max_stalled then
         poisoned[#poisoned + 1] = id
         finish(q, "failed", { id }, { string.format("poison %.0f %.0f", crashes, attempts) }, { -1, -1, -1 }, 0, flags == 0)
         redis.call("HINCRBY", P .. "stats", "failed:" .. name, 1)
@@ -46,6 +49,7 @@ local function give_back(q, owner, charged)
     if spent[1] then
       redis.call("HSET", P .. "state", unpack(spent))
     end
+    call_off(q, ended[1], ended[2])
     redis.call("ZREM", active, unpack(ids))
     freed(q, recs, fences)
   end

@@ -1,14 +1,15 @@
---- Puts back jobs whose delivery did not end them: into `delayed` for a retry after a wait, else into `waiting` where they were.
--- A retry spends an attempt and is told in `history` (64 KiB); a release is free, and so is a limit that a handler met: it holds
+--- Puts back jobs whose delivery did not end them: into `delayed` after a wait, else into `waiting` where they were.
+-- A retry spends an attempt and is told in `history` (64 KiB); releases and snoozes are free, and so is a limit that a handler met: it holds
 -- back the job, its key or the queue (`infos`) for a while. In a queue whose keys are strictly first in, first out the job of a
--- key keeps its place while it waits, and the key is parked. The caller takes them out of their home.
--- INCLUDE: record history ready_at score to_ready rearm key_of park_key flow
+-- key keeps its place while it waits, and the key is parked. A job that was to stop ends as cancelled.
+-- Returns how many were put back. The caller takes them out of their home.
+-- INCLUDE: record history ready_at score to_ready rearm key_of park_key flow call_off
 local function put_back(q, verb, ids, delays, infos)
   local P = q.P
   local recs = redis.call("HMGET", P .. "rec", unpack(ids))
   local states = redis.call("HMGET", P .. "state", unpack(ids))
   local ready, late, spent, first_due = {}, {}, {}, nil
-  local ready_recs, parked = {}, {}
+  local ready_recs, parked, ended = {}, {}, { {}, {} }
   local keyed, fifo = q.flow and q.flow.index % 3 ~= 0, q.flow and q.flow.fifo == 1
   for i = 1, #ids do
     local id = ids[i]
@@ -16,7 +17,7 @@ local function put_back(q, verb, ids, delays, infos)
       local _, priority, stamp, due_ms = record(recs[i])
       local attempts, crashes, releases, cancel, again = history(states[i])
       local delay, key = tonumber(delays[i]), keyed and key_of(recs[i]) or ""
-      local waits, scope = verb == "retry" and delay > 0, verb == "limit" and infos[i]
+      local waits, scope = (verb == "retry" or verb == "snooze") and delay > 0, verb == "limit" and infos[i]
       if verb == "retry" then
         attempts = attempts + 1
         again = q.ms + delay
@@ -26,6 +27,7 @@ local function put_back(q, verb, ids, delays, infos)
         end
       else
         releases = releases + 1
+        again = verb == "snooze" and q.ms + delay or again
         if scope == "queue" then
           q.flow = q.flow or flow()
           q.flow.limited = math.max(q.flow.limited, q.ms + delay)
@@ -46,7 +48,10 @@ local function put_back(q, verb, ids, delays, infos)
       end
       spent[#spent + 1] = id
       spent[#spent + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, again)
-      if waits then
+      if cancel ~= 0 then
+        table.insert(ended[1], id)
+        table.insert(ended[2], recs[i])
+      elseif waits then
         late[#late + 1] = again * 16 + priority
         late[#late + 1] = id
         first_due = math.min(first_due or again, again)
@@ -74,4 +79,6 @@ local function put_back(q, verb, ids, delays, infos)
   if spent[1] then
     redis.call("HSET", P .. "state", unpack(spent))
   end
+  call_off(q, ended[1], ended[2])
+  return #ids - #ended[1]
 end
