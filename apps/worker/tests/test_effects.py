@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from tests.support import effect_handlers as handlers
 from tests.support.runtime import InProcess, captured_lines, running
 from tests.support.waiting import until
 
-from jobs_core import Fixed, OptionError, Priority, Queue, State
+from jobs_core import Fixed, OptionError, Priority, Queue, State, Unique
+from jobs_core.options import decode_policy
 from jobs_core.queues.dead_letter import DEAD_LETTERS
 from jobs_core.records import read_records
+from jobs_core.wire import decode_envelope, parse_header
 from jobs_worker import Fail, JobContext, effects, processor
 from jobs_worker.queues.dead_letter.processor import tell
 
@@ -112,6 +114,27 @@ async def test_threads_and_processes_send_them_too(run: Run) -> None:
             return await count(worker, "effect-target") == 5
 
         await until(all_there, what="five effects")
+
+
+async def test_deadline_and_unique_key_travel(run: Run) -> None:
+    first, second = Queue("first"), Queue("second")
+    job = first.job("one", payload=int)
+    following = second.job("two", payload=int)
+    late = datetime(2040, 1, 1, tzinfo=UTC)
+
+    @processor(job)
+    async def one(payload: int, ctx: JobContext) -> None:
+        ctx.enqueue(following, payload, unique=Unique(key="same"))
+        ctx.enqueue(following, payload, unique=Unique(key="same"))
+
+    async with run(one) as worker:
+        await worker.producer.enqueue(job, 1, deadline=late)
+        await until(lambda: count(worker, "second"), what="the effect")
+        assert await count(worker, "second") == 1
+        (own,) = (await worker.scripts.page("second", home="waiting", newest=False)).ids
+        located = await worker.located("second", own)
+        envelope = decode_envelope(located.record[parse_header(located.record).size :])
+        assert decode_policy(envelope.policy).deadline_ms == late.timestamp() * 1000
 
 
 async def test_own_options_and_bounds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

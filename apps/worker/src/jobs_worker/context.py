@@ -64,6 +64,7 @@ class JobContext:
         "cancelled",
         "created_at_ms",
         "deadline",
+        "deadline_ms",
         "fence",
         "job_id",
         "metadata",
@@ -87,6 +88,7 @@ class JobContext:
         created_at_ms: float,
         report: Callable[[JobContext, Progress], None],
         shared: Shared | None,
+        deadline_ms: int = 0,
     ) -> None:
         """Made by the worker."""
         self.job_id = job_id
@@ -99,6 +101,7 @@ class JobContext:
         self.tags = tags
         self.created_at_ms = created_at_ms
         self.cancelled = False
+        self.deadline_ms = deadline_ms
         self.deadline: float | None = None
         self.progress_log: list[Progress] = []
         self._report = report
@@ -188,7 +191,7 @@ class JobContext:
         """Enqueue a job as an effect of this one's success, and return its id.
 
         It is sent in the same step in which this job completes, and not at all if this attempt fails. Its id follows from this job
-        unless one is given, and it inherits this job's metadata. Raises PayloadError, PayloadTooLarge or OptionError.
+        unless one is given, and it inherits this job's metadata and deadline. Raises PayloadError, PayloadTooLarge or OptionError.
         """
         return self._collected().add(job, payload, options)
 
@@ -205,7 +208,9 @@ class JobContext:
     def _collected(self) -> Collector:
         if self._collector is None:
             stamp_us = round(self.created_at_ms * 1000)
-            self._collector = Collector(self.queue, self.job_id, stamp_us, self.metadata)
+            self._collector = Collector(
+                self.queue, self.job_id, stamp_us, self.metadata, deadline_ms=self.deadline_ms
+            )
         return self._collector
 
     async def shared(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:

@@ -69,13 +69,21 @@ class Collector:
     """The jobs that one run of one job enqueues; handlers may call it from threads of their own."""
 
     def __init__(
-        self, queue: str, job_id: str, stamp_us: int, metadata: Mapping[str, MetaValue], *, keep: bool = False
+        self,
+        queue: str,
+        job_id: str,
+        stamp_us: int,
+        metadata: Mapping[str, MetaValue],
+        *,
+        deadline_ms: int = 0,
+        keep: bool = False,
     ) -> None:
         """Begin with none; `keep` remembers them as they were given."""
         self.queues: dict[str, Queue] = {}
         self.enqueued: list[Enqueued] = []
         self._origin = (queue, job_id, stamp_us)
         self._metadata = metadata
+        self._deadline_ms = deadline_ms
         self._keep = keep
         self._drafts: dict[str, list[Draft]] = {}
         self._count = 0
@@ -87,7 +95,14 @@ class Collector:
         resolved = resolve(job, options, _defaults.get())
         with self._lock:
             own = resolved.job_id or derived_id(*self._origin, self._count)
-            draft = make_draft(job, payload, resolved, job_id=own, metadata=self._metadata)
+            draft = make_draft(
+                job,
+                payload,
+                resolved,
+                job_id=own,
+                metadata=self._metadata,
+                deadline_ms=self._deadline_ms,
+            )
             if self._count >= MAX_JOBS or self._bytes + len(draft.body) > MAX_BYTES:
                 raise OptionError(
                     "enqueue",

@@ -100,6 +100,7 @@ def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channe
             created_at_ms=order.created_at_ms,
             report=channel.progress,
             shared=None,
+            deadline_ms=order.deadline_ms,
         )
         ctx.deadline = time.monotonic() + order.timeout_s if order.timeout_s else None
         returned = spec.handler(payload, ctx)

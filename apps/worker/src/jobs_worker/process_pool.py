@@ -45,6 +45,7 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     metadata: dict[str, str | int | float | bool | None]
     tags: tuple[str, ...]
     timeout_s: float
+    deadline_ms: int = 0
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):

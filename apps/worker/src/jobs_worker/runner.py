@@ -167,6 +167,7 @@ class Runner:
             metadata=envelope.metadata or _no_metadata,
             tags=envelope.tags or (),
             timeout_s=delivery.policy.timeout_ms / 1000,
+            deadline_ms=delivery.policy.deadline_ms,
         )
         try:
             reply = await self._processes.run(order, lambda progress: self._report(delivery, progress))
@@ -216,5 +217,6 @@ class Runner:
             created_at_ms=header.stamp_us / 1000,
             report=report,
             shared=None if thread_loop is not None else self._shared,
+            deadline_ms=delivery.policy.deadline_ms,
         )
         return delivery.ctx

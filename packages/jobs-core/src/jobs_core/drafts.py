@@ -6,7 +6,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
-from jobs_core.wire import KEYED, OWN_ID, Draft, Envelope, RecordHead, encode_envelope
+from msgspec.structs import replace
+
+from jobs_core.options import decode_policy, encode_policy
+from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +40,11 @@ def make_draft(
     *,
     job_id: str,
     metadata: Mapping[str, MetaValue] | None = None,
+    deadline_ms: int = 0,
 ) -> Draft:
-    """Return a job whose id is remembered like one that a caller gave; `metadata` is inherited, the job's own goes before it.
+    """Return a job whose id is remembered like one that a caller gave.
+
+    Metadata and deadline are inherited: its own metadata go before them, and the earlier deadline holds.
 
     Raises PayloadError or PayloadTooLarge.
     """
@@ -46,15 +52,28 @@ def make_draft(
     key = job_type.key_of(payload, resolved.key).encode()
     codec = None if job_type.format == "json" else job_type.format
     merged = {**(metadata or {}), **(resolved.metadata or {})} or None
-    envelope = encode_envelope(Envelope(resolved.policy, data, merged, resolved.tags, codec=codec))
+    policy = _before(resolved.policy, deadline_ms) if deadline_ms else resolved.policy
+    envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, codec=codec))
+    flags, unique = OWN_ID | (KEYED if key else 0), b""
+    if resolved.decide:
+        flags |= EXPIRES if resolved.expires else 0
+        if resolved.rule is not None:
+            flags, unique = flags | UNIQUE, resolved.rule.value(job_type.name, payload)
     head = _head(job_type.wire_name)
     return Draft(
         job_id,
-        head.lead(
-            OWN_ID | (KEYED if key else 0), resolved.priority, resolved.cost if resolved.cost > 1 else 0
-        ),
+        head.lead(flags, resolved.priority, resolved.cost if resolved.cost > 1 else 0),
         head.name,
-        head.body(envelope, key=key),
+        head.body(envelope, key=key, unique=unique),
         resolved.delay_ms,
         resolved.run_at_ms,
+        resolved.decide,
     )
+
+
+@lru_cache(maxsize=1024)
+def _before(policy: bytes, deadline_ms: int) -> bytes:
+    """Return the policy of a job whose parent has a deadline."""
+    own = decode_policy(policy)
+    earlier = min(own.deadline_ms or deadline_ms, deadline_ms)
+    return encode_policy(replace(own, deadline_ms=earlier))
