@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs_admin._bulk import Progress
+from jobs_admin._limits import LiveLimits
 from jobs_admin.admin import Admin
 from jobs_admin.errors import Unanswered
 from jobs_admin.records import (
@@ -12,6 +13,7 @@ from jobs_admin.records import (
     Finding,
     JobDetail,
     LetterCount,
+    LimitRecord,
     MetricsRecord,
     Outcome,
     Page,
@@ -28,6 +30,8 @@ __all__ = [
     "Finding",
     "JobDetail",
     "LetterCount",
+    "LimitRecord",
+    "LiveLimits",
     "MetricsRecord",
     "Outcome",
     "Page",

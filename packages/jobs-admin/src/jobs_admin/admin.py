@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 import msgspec
 
-from jobs_admin import _bulk, _check, _doctor, _replay, _verdicts
+from jobs_admin import _bulk, _check, _doctor, _limits, _replay, _verdicts
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
+from jobs_admin._limits import LiveLimits
 from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
@@ -20,6 +21,7 @@ from jobs_admin.records import (
     Finding,
     JobDetail,
     LetterCount,
+    LimitRecord,
     MetricsRecord,
     Outcome,
     Page,
@@ -373,6 +375,20 @@ class Admin:
         if queue is not None:
             await self._known(queue)
         return await _check.check(self._calls, queue)
+
+    async def limits(self, queue: str) -> list[LimitRecord]:
+        """Return every limit of a queue: what code declares, and what is set over it. Raises UnknownQueue."""
+        await self._known(queue)
+        return await _limits.read_limits(self._calls, queue)
+
+    async def limit(self, queue: str, **limits: Unpack[LiveLimits]) -> bool:
+        """Set limits of a queue live: they hold over what code declares, also over later declarations.
+
+        None lifts a limit, `declared` takes back what was set. Those who wait are looked at again at once. Returns whether
+        anything changed. Raises UnknownQueue or OptionError.
+        """
+        await self._known(queue)
+        return await _limits.set_limits(self._calls, queue, limits)
 
     async def _names(self) -> list[str]:
         entries = await self._calls.read(list_queues(self._client, self._prefix))

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from jobs_core.flow import RateLimit
 from jobs_core.records import AttemptRecord, JobRecord
 from jobs_core.states import CancelOutcome
 
@@ -119,6 +120,18 @@ class Outcome(msgspec.Struct, frozen=True):
     done: bool
     code: str = ""
     message: str = ""
+
+
+class LimitRecord(msgspec.Struct, frozen=True):
+    """A limit of a queue (`max_active`, `rate_limit`, `key_concurrency`, `key_rate`): what code declares, and what is set live.
+
+    What is set holds; `lifted`: it is set to no limit.
+    """
+
+    limit: str
+    declared: int | RateLimit | None
+    live: int | RateLimit | None
+    lifted: bool
 
 
 class LetterCount(msgspec.Struct, frozen=True, kw_only=True):
