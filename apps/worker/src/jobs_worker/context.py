@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import structlog
 
+    from jobs_core.codecs import Codecs
     from jobs_core.options import JobOptions, MetaValue
     from jobs_core.queue import JobType
     from jobs_worker.effects import Enqueued
@@ -55,6 +56,7 @@ class JobContext:
     """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes."""
 
     __slots__ = (
+        "_codecs",
         "_collector",
         "_log",
         "_report",
@@ -89,6 +91,7 @@ class JobContext:
         report: Callable[[JobContext, Progress], None],
         shared: Shared | None,
         deadline_ms: int = 0,
+        codecs: Codecs | None = None,
     ) -> None:
         """Made by the worker."""
         self.job_id = job_id
@@ -108,6 +111,7 @@ class JobContext:
         self._shared = shared
         self._log: structlog.stdlib.BoundLogger | None = None
         self._collector: Collector | None = None
+        self._codecs = codecs
 
     @classmethod
     def for_test(
@@ -191,7 +195,8 @@ class JobContext:
         """Enqueue a job as an effect of this one's success, and return its id.
 
         It is sent in the same step in which this job completes, and not at all if this attempt fails. Its id follows from this job
-        unless one is given, and it inherits this job's metadata and deadline. Raises PayloadError, PayloadTooLarge or OptionError.
+        unless one is given, and it inherits this job's metadata and deadline. Raises PayloadError, PayloadTooLarge,
+        CodecError or OptionError.
         """
         return self._collected().add(job, payload, options)
 
@@ -209,7 +214,12 @@ class JobContext:
         if self._collector is None:
             stamp_us = round(self.created_at_ms * 1000)
             self._collector = Collector(
-                self.queue, self.job_id, stamp_us, self.metadata, deadline_ms=self.deadline_ms
+                self.queue,
+                self.job_id,
+                stamp_us,
+                self.metadata,
+                deadline_ms=self.deadline_ms,
+                codecs=self._codecs,
             )
         return self._collector
 

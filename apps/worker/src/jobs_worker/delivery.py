@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from jobs_core.backoff import Fixed
-from jobs_core.errors import PayloadError, PayloadTooLarge
+from jobs_core.errors import CodecError, ConfigurationError, PayloadError, PayloadTooLarge
 from jobs_core.options import Policy, Retention, decode_policy, encode_policy
 from jobs_core.payloads import decode_any
 from jobs_core.upcasts import upcasted
@@ -29,6 +29,7 @@ from jobs_worker.process_pool import ProcessDied
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jobs_core.codecs import Codecs, Place
     from jobs_core.connection.protocol import Encodable
     from jobs_core.queue import JobType, Queue, Upcast
     from jobs_core.scripts import Claimed
@@ -163,6 +164,33 @@ class Written(msgspec.Struct, frozen=True):
     codec: str | None
 
 
+def keeps_result(delivery: Delivery) -> bool:
+    """Tell whether the result of a delivery will be kept at all."""
+    key = _complete_key(delivery.header.name, delivery.envelope.policy)
+    return bool(key[3] or key[2].count)
+
+
+def seal_result(
+    codecs: Codecs, route: tuple[Queue, JobType[object, object] | None], place: Place, result: object
+) -> Written:
+    """Write a result and take it through the codec of its job, or of its queue. Raises as `encode_result`, and CodecError."""
+    queue, job = route
+    data, text = encode_result(queue, job, result)
+    codec = queue.codec if job is None else job.codec
+    stored, text = codecs.seal(place, data, text or "json", codec)
+    if job is not None:
+        job.check_size(len(stored), "result")
+    return Written(stored, text)
+
+
+def open_payload(codecs: Codecs, place: Place, data: bytes, text: str) -> tuple[bytes, str]:
+    """Undo what was done to a payload. Raises BadPayload where that will never be possible, else what the files raise."""
+    try:
+        return codecs.open(place, data, text)
+    except (CodecError, ConfigurationError) as error:
+        raise BadPayload(str(error)) from error
+
+
 def encode_result(
     queue: Queue, job: JobType[object, object] | None, result: object
 ) -> tuple[bytes, str | None]:
@@ -197,13 +225,12 @@ class JobTimeout(Exception):
 
 
 def decode_payload(
-    job: JobType[object, object] | None, data: bytes, codec: str | None, upcasts: Sequence[Upcast] = ()
+    job: JobType[object, object] | None, data: bytes, form: str, upcasts: Sequence[Upcast] = ()
 ) -> object:
     """Return the payload as its handler takes it; without a job type whatever it holds.
 
     `upcasts` lead from the version of the job to that of the handler. Raises BadPayload.
     """
-    form = codec or "json"
     try:
         if upcasts:
             return upcasted(upcasts, upcasts[0].before.decode(data, form))

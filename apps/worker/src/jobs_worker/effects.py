@@ -16,6 +16,7 @@ from jobs_core.settings import CommonSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jobs_core.codecs import Codecs
     from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue
     from jobs_core.queue import JobType, Queue
     from jobs_core.wire import Draft
@@ -76,6 +77,7 @@ class Collector:
         metadata: Mapping[str, MetaValue],
         *,
         deadline_ms: int = 0,
+        codecs: Codecs | None = None,
         keep: bool = False,
     ) -> None:
         """Begin with none; `keep` remembers them as they were given."""
@@ -84,6 +86,7 @@ class Collector:
         self._origin = (queue, job_id, stamp_us)
         self._metadata = metadata
         self._deadline_ms = deadline_ms
+        self._codecs = codecs
         self._keep = keep
         self._drafts: dict[str, list[Draft]] = {}
         self._count = 0
@@ -102,6 +105,7 @@ class Collector:
                 job_id=own,
                 metadata=self._metadata,
                 deadline_ms=self._deadline_ms,
+                codecs=self._codecs,
             )
             if self._count >= MAX_JOBS or self._bytes + len(draft.body) > MAX_BYTES:
                 raise OptionError(

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from jobs_core.codecs import Codecs, Place
 from jobs_core.upcasts import chain
 from jobs_core.wire import Progress, encode_progress
 from jobs_worker import logs
 from jobs_worker.context import JobContext
-from jobs_worker.delivery import decode_payload, describe, encode_result, is_final
+from jobs_worker.delivery import (
+    decode_payload,
+    describe,
+    encode_result,
+    is_final,
+    open_payload,
+    seal_result,
+)
 from jobs_worker.lineage import die_with_parent
 from jobs_worker.outcomes import Discard, RateLimited, Retry, Snooze
 from jobs_worker.process_pool import JobOrder, JobReply
@@ -76,18 +84,25 @@ def main() -> None:
     sys.path[:] = json.loads(os.environ.pop("JOBS_EXECUTOR_PATH"))
     logs.configure(os.environ.get("LOG_LEVEL", "info"), os.environ.get("LOG_FORMAT", "json"))
     channel = _Channel(socket.socket(fileno=int(os.environ.pop("JOBS_EXECUTOR_FD"))))
+    codecs = Codecs.from_env(os.environ.pop("JOBS_EXECUTOR_PREFIX"))
     handlers: dict[tuple[str, str], ProcessorSpec] = {}
     while (order := channel.receive()) is not None:
-        channel.send(_run(order, handlers, channel))
+        channel.send(_run(order, handlers, channel, codecs))
 
 
-def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channel: _Channel) -> JobReply:
+def _run(
+    order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channel: _Channel, codecs: Codecs
+) -> JobReply:
     try:
         spec = _handler(order, handlers)
         steps = ()
         if spec.job is not None and order.sent_name != order.wire_name:
             steps = chain(spec.job.queue.upcasts, order.sent_name, (order.wire_name,))
-        payload = decode_payload(spec.job, order.payload, order.codec, steps)
+        data, form = order.payload, "json"
+        if order.codec is not None:
+            place = Place(order.queue, order.sent_name, order.job_id)
+            data, form = open_payload(codecs, place, data, order.codec)
+        payload = decode_payload(spec.job, data, form, steps)
         ctx = JobContext(
             job_id=order.job_id,
             queue=order.queue,
@@ -101,15 +116,22 @@ def _run(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channe
             report=channel.progress,
             shared=None,
             deadline_ms=order.deadline_ms,
+            codecs=codecs,
         )
         ctx.deadline = time.monotonic() + order.timeout_s if order.timeout_s else None
         returned = spec.handler(payload, ctx)
         result = (
             asyncio.run(cast("Coroutine[object, object, object]", returned)) if spec.is_async else returned
         )
-        data, codec = encode_result(spec.queue, spec.job, result)
+        codec = spec.queue.codec if spec.job is None else spec.job.codec
+        if codec.does_nothing or not order.keeps_result:
+            data, text = encode_result(spec.queue, spec.job, result)
+        else:
+            place = Place(order.queue, order.sent_name, order.job_id, "result")
+            written = seal_result(codecs, (spec.queue, spec.job), place, result)
+            data, text = written.data, written.codec
         effects = ctx.collector.effects() if ctx.collector is not None else ()
-        return JobReply("result", data, codec=codec, effects=effects)
+        return JobReply("result", data, codec=text, effects=effects)
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         told = describe(error)
         after = error.after_ms if isinstance(error, (Retry, Snooze, RateLimited)) else 0

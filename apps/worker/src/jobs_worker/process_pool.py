@@ -19,6 +19,8 @@ from jobs_worker.effects import Effect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobs_core.codecs import Codecs
+
 MAX_JOBS = 200
 _TERM_GRACE = 2.0
 _log = logs.get("jobs.worker")
@@ -46,6 +48,7 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     tags: tuple[str, ...]
     timeout_s: float
     deadline_ms: int = 0
+    keeps_result: bool = True
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
@@ -95,7 +98,7 @@ class _Worker:
         self.jobs = 0
 
     @classmethod
-    async def start(cls, log_level: str, log_format: str) -> _Worker:
+    async def start(cls, log_level: str, log_format: str, codecs: Codecs) -> _Worker:
         ours, theirs = socket.socketpair()
         try:
             env = {
@@ -104,6 +107,9 @@ class _Worker:
                 "JOBS_EXECUTOR_PARENT": str(os.getpid()),
                 # Handlers are imported there as they were here, also from paths that the program added itself.
                 "JOBS_EXECUTOR_PATH": json.dumps(sys.path),
+                "JOBS_EXECUTOR_PREFIX": codecs.prefix,
+                "JOBS_KEYS": "" if codecs.keys is None else codecs.keys.text(),
+                "FILES_URL": codecs.files_url,
                 "LOG_LEVEL": log_level,
                 "LOG_FORMAT": log_format,
             }
@@ -150,9 +156,9 @@ class _Worker:
 class ProcessPool:
     """At most as many processes as jobs run at once; a process is replaced after 200 jobs, a crash or a kill."""
 
-    def __init__(self, *, log_level: str, log_format: str) -> None:
+    def __init__(self, *, log_level: str, log_format: str, codecs: Codecs) -> None:
         """Start nothing yet."""
-        self._log = (log_level, log_format)
+        self._setup = (log_level, log_format, codecs)
         self._free: list[_Worker] = []
         self._busy: set[_Worker] = set()
         self._closed = False
@@ -202,4 +208,4 @@ class ProcessPool:
             if worker.process.returncode is None:
                 return worker
             worker.writer.close()
-        return await _Worker.start(*self._log)
+        return await _Worker.start(*self._setup)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec.structs import replace
 
+from jobs_core.codecs import Codec
 from jobs_core.discovery import ALWAYS, Catalog, imported, load_features, processor_modules
 from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
 from jobs_core.queue import JobType, Queue, Upcast
@@ -39,6 +41,11 @@ class Route(msgspec.Struct, frozen=True):
     upcasts: tuple[Upcast, ...] = ()
 
     @property
+    def codec(self) -> Codec:
+        """What is done to the results."""
+        return self.queue.codec if self.job is None else self.job.codec
+
+    @property
     def wire_name(self) -> str:
         """name@version, or `*`."""
         return self.job.wire_name if self.job is not None else "*"
@@ -57,9 +64,12 @@ class QueueRoutes(msgspec.Struct, frozen=True):
         return self.named.get(wire_name, self.fallback if wire_name not in self.missing else None)
 
 
-def build_routes(specs: Iterable[ProcessorSpec], queues: Iterable[Queue]) -> dict[str, QueueRoutes]:
+def build_routes(
+    specs: Iterable[ProcessorSpec], queues: Iterable[Queue], *, keys: bool | None = None
+) -> dict[str, QueueRoutes]:
     """Match processors with the queues that are served.
 
+    What is encrypted is served only with `keys`, by default if JOBS_KEYS is set.
     Raises DeclarationError for a processor of an undeclared queue or job, and for two processors of one job.
     """
     served = {queue.name: queue for queue in queues}
@@ -80,7 +90,12 @@ def build_routes(specs: Iterable[ProcessorSpec], queues: Iterable[Queue]) -> dic
         if known.handler is not route.handler:
             what = f"job {queue.name}/{route.wire_name}" if spec.job else f"queue {queue.name!r} as a whole"
             raise DeclarationError(spec.source, f"{what} already has a processor, in {known.source}")
-        if unset := spec.missing():
+        unset = spec.missing()
+        if route.codec.encrypt and not (
+            bool(os.environ.get("JOBS_KEYS", "").strip()) if keys is None else keys
+        ):
+            unset.append("JOBS_KEYS")
+        if unset:
             missing[queue.name][route.wire_name] = unset
     return {name: _of_queue(queue, chosen, missing[name]) for name, queue in served.items()}
 

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, cast
 
+from jobs_core.codecs import Codecs, Place
 from jobs_core.records import job_name
 from jobs_core.wire import ErrorInfo
 from jobs_worker.context import JobContext
@@ -20,6 +21,9 @@ from jobs_worker.delivery import (
     decode_payload,
     ended_with,
     failed_or_retried,
+    keeps_result,
+    open_payload,
+    seal_result,
     set_aside,
 )
 from jobs_worker.outcomes import Outcome
@@ -54,6 +58,7 @@ class Runner:
         threads: ThreadPoolExecutor,
         processes: ProcessPool,
         page: Page | None,
+        codecs: Codecs,
     ) -> None:
         """Bind to what all lanes of a child share."""
         self._queue = queue
@@ -63,6 +68,7 @@ class Runner:
         self._threads = threads
         self._processes = processes
         self._page = page
+        self._codecs = codecs
 
     async def run(self, delivery: Delivery, end: Callable[[Delivery, Settlement | None], None]) -> None:
         """Run the handler and tell `end` the settlement, or None for a delivery that the worker abandoned."""
@@ -77,7 +83,10 @@ class Runner:
             if route.runs_in == "process":
                 settlement = await self._in_process(delivery, started)
             else:
-                payload = decode_payload(route.job, envelope.payload, envelope.codec, route.upcasts)
+                data, form = envelope.payload, "json"
+                if envelope.codec is not None:
+                    data, form = await self._open(delivery, envelope.codec)
+                payload = decode_payload(route.job, data, form, route.upcasts)
                 if route.runs_in == "thread":
                     result = await self._in_thread(delivery, payload)
                 elif delivery.policy.timeout_ms:
@@ -85,6 +94,14 @@ class Runner:
                 else:
                     handler: AsyncHandler = route.handler  # pyright: ignore[reportAssignmentType] - the route says it is async
                     result = await handler(payload, self._context(delivery))
+                if not route.codec.does_nothing and keeps_result(delivery):
+                    result = await asyncio.to_thread(
+                        seal_result,
+                        self._codecs,
+                        (route.queue, route.job),
+                        Place(self._queue, delivery.header.name, delivery.id, "result"),
+                        result,
+                    )
                 settlement = completed(delivery, result, int((perf_counter() - started) * 1e6), self._worker)
         except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
             # A handler that cancels itself, or exits, failed; a cancellation by the worker is the end of an abandoned delivery.
@@ -93,6 +110,13 @@ class Runner:
                 settlement = ended_with(delivery, error, run_us, self._worker)
         finally:
             end(delivery, settlement)
+
+    async def _open(self, delivery: Delivery, text: str) -> tuple[bytes, str]:
+        place = Place(self._queue, delivery.header.name, delivery.id)
+        data = delivery.envelope.payload
+        if Codecs.is_slow_to_open(text, len(data)):
+            return await asyncio.to_thread(open_payload, self._codecs, place, data, text)
+        return open_payload(self._codecs, place, data, text)
 
     async def _in_time(self, delivery: Delivery, payload: object) -> object:
         ctx = self._context(delivery)
@@ -168,6 +192,7 @@ class Runner:
             tags=envelope.tags or (),
             timeout_s=delivery.policy.timeout_ms / 1000,
             deadline_ms=delivery.policy.deadline_ms,
+            keeps_result=keeps_result(delivery),
         )
         try:
             reply = await self._processes.run(order, lambda progress: self._report(delivery, progress))
@@ -218,5 +243,6 @@ class Runner:
             report=report,
             shared=None if thread_loop is not None else self._shared,
             deadline_ms=delivery.policy.deadline_ms,
+            codecs=self._codecs,
         )
         return delivery.ctx

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from jobs_core.codecs import Codecs
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
 from jobs_core.outbox import Relay
@@ -22,6 +23,7 @@ from jobs_worker.lane import Lane
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
 from jobs_worker.slots import SlotBudget
+from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +67,7 @@ class Runtime:
         page: Page | None = None,
         log_level: str = "info",
         log_format: str = "json",
+        codecs: Codecs | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue."""
         self.worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -72,7 +75,8 @@ class Runtime:
         self._scripts = scripts
         self._page = page
         self._shared = Shared()
-        self._processes = ProcessPool(log_level=log_level, log_format=log_format)
+        self._codecs = codecs = codecs or Codecs.from_env(scripts.prefix)
+        self._processes = ProcessPool(log_level=log_level, log_format=log_format, codecs=codecs)
         self._started = time.monotonic()
         slots = {name: concurrency or each.queue.concurrency for name, each in routes.items()}
         self._threads = ThreadPoolExecutor(
@@ -94,6 +98,7 @@ class Runtime:
             )
             for name, each in routes.items()
         }
+        self._apart = [name for name, each in routes.items() if keeps_apart(each.queue)]
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -106,6 +111,8 @@ class Runtime:
             loops.spawn("glance", self._glance),
             loops.spawn("tick", self._tick),
         ]
+        if self._apart:
+            self._loops.append(loops.spawn("sweep", self._sweep))
 
     def quiet(self) -> None:
         """Claim no more; what runs goes on."""
@@ -182,6 +189,7 @@ class Runtime:
                 threads=self._threads,
                 processes=self._processes,
                 page=self._page,
+                codecs=self._codecs,
             )
 
         return make
@@ -206,6 +214,16 @@ class Runtime:
             most = max((glance.idle for name, glance in seen.items() if self.lanes[name].idle), default=0)
             pause = min(max(most / 10, 1.0), 3.0)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+    async def _sweep(self) -> None:
+        """Delete the files of payloads and results whose jobs are forgotten, a part of one queue at a time."""
+        sweep = Sweep(self._scripts, self._codecs, self._apart)
+        while True:
+            await asyncio.sleep(SWEEP_EVERY * random.uniform(0.8, 1.2))
+            try:
+                await sweep.run_once()
+            except (JobsError, OutcomeLost, OSError) as error:
+                _log.warning("sweep_failed", error=str(error))
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

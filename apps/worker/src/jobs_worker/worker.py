@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from jobs_core.boot import audit_server
+from jobs_core.codecs import Codecs
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.errors import ConfigurationError, ConnectionFailed, DeclarationError
 from jobs_core.names import check_prefix
@@ -59,13 +60,16 @@ class Worker:
         url: str = "redis://localhost:6379/0",
         prefix: str = "jobs",
         concurrency: int | None = None,
+        codecs: Codecs | None = None,
     ) -> None:
         """Serve `queues` with `processors` (decorated functions, or modules of them).
 
         Without processors they are discovered as `jobs worker` does (JOBS_FEATURES, JOBS_PROCESSORS), for the weight classes of
-        `worker_type` and narrowed to `queues`. Raises DeclarationError or ConfigurationError.
+        `worker_type` and narrowed to `queues`. `codecs` hold keys and files for payloads that are encrypted or kept apart, by default
+        those of JOBS_KEYS and FILES_URL. Raises DeclarationError or ConfigurationError.
         """
         settings = WorkerSettings.from_env()
+        self._codecs = Codecs.from_env(prefix) if codecs is None else codecs
         self._address = parse_address(url)
         self._url = url
         self._prefix = check_prefix(prefix)
@@ -133,6 +137,7 @@ class Worker:
             concurrency=self._concurrency,
             log_level=level,
             log_format=form,
+            codecs=self._codecs,
         )
         await self._runtime.start()
         self._watching = asyncio.create_task(self._watch_keeper(), name="jobs-keeper")
@@ -212,7 +217,8 @@ class Worker:
                 message = f"no processor was given for queue {', '.join(sorted(unserved))}"
                 raise ConfigurationError(message)
             served = {name: queue for name, queue in served.items() if name in wanted}
-        return build_routes(specs, [queue for queue in served.values() if queue.weight in weights])
+        chosen = [queue for queue in served.values() if queue.weight in weights]
+        return build_routes(specs, chosen, keys=self._codecs.keys is not None)
 
     def _owner(self, queue: str, owner: str, alive: bool) -> None:  # noqa: FBT001 - (queue, owner, alive), as everywhere
         change = self._leases.add if alive else self._leases.discard

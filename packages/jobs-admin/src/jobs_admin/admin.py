@@ -29,6 +29,7 @@ from jobs_admin.records import (
     WorkerRecord,
 )
 from jobs_core.boot import audit_server
+from jobs_core.codecs import Codecs
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
@@ -68,14 +69,21 @@ class Admin:
         prefix: str = "jobs",
         timeout: Duration = 5.0,
         declared: Sequence[str] = (),
+        codecs: Codecs | None = None,
     ) -> None:
         """Prepare an admin; `declared` names queues that exist though nobody used them yet.
 
+        `codecs` open encrypted payloads, by default with the keys of JOBS_KEYS; without the key a mark is shown.
         Raises ConfigurationError or OptionError.
         """
         seconds = to_ms(timeout, name="timeout") / 1000
         self._client = Client(parse_address(url), name="jobs:admin")
-        self._calls = Calls(Scripts(self._client, check_prefix(prefix)), seconds)
+        scripts = Scripts(
+            self._client,
+            check_prefix(prefix),
+            codecs=Codecs.from_env(prefix) if codecs is None else codecs,
+        )
+        self._calls = Calls(scripts, seconds)
         self._prefix = prefix
         self._declared = frozenset(declared)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jobs_core.backoff import Backoff, Delays, Exponential, Fixed, Linear
+from jobs_core.codecs import Codec, Codecs, KeyRing
 from jobs_core.durations import Duration
 from jobs_core.errors import (
+    CodecError,
     ConfigurationError,
     ConnectionFailed,
     DeclarationError,
@@ -14,12 +16,15 @@ from jobs_core.errors import (
     JobFailed,
     JobNotFound,
     JobsError,
+    KeyUnknown,
     LeaseLost,
     OptionError,
     OutcomeUnknown,
     Overloaded,
     OwnerGone,
     PayloadError,
+    PayloadMissing,
+    PayloadTampered,
     PayloadTooLarge,
     QueueFull,
     ResultError,
@@ -49,6 +54,9 @@ __all__ = [
     "MEDIUM",
     "Backoff",
     "CancelOutcome",
+    "Codec",
+    "CodecError",
+    "Codecs",
     "ConfigurationError",
     "ConnectionFailed",
     "Debounce",
@@ -71,6 +79,8 @@ __all__ = [
     "JsonValue",
     "Keep",
     "KeyLimits",
+    "KeyRing",
+    "KeyUnknown",
     "LeaseLost",
     "Linear",
     "MetaValue",
@@ -79,6 +89,8 @@ __all__ = [
     "Overloaded",
     "OwnerGone",
     "PayloadError",
+    "PayloadMissing",
+    "PayloadTampered",
     "PayloadTooLarge",
     "Priority",
     "Profile",

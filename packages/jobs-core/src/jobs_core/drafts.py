@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
+from jobs_core.codecs import Codecs, Place
 from jobs_core.options import decode_policy, encode_policy
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
 
@@ -41,16 +42,22 @@ def make_draft(
     job_id: str,
     metadata: Mapping[str, MetaValue] | None = None,
     deadline_ms: int = 0,
+    codecs: Codecs | None = None,
 ) -> Draft:
     """Return a job whose id is remembered like one that a caller gave.
 
     Metadata and deadline are inherited: its own metadata go before them, and the earlier deadline holds.
 
-    Raises PayloadError or PayloadTooLarge.
+    `codecs` have the keys and files of a job with a codec. Raises PayloadError, PayloadTooLarge or CodecError,
+    ConfigurationError where keys are missing.
     """
     data = job_type.encode(payload)
     key = job_type.key_of(payload, resolved.key).encode()
     codec = None if job_type.format == "json" else job_type.format
+    if job_type.seals:
+        place = Place(job_type.queue.name, job_type.wire_name, job_id)
+        data, codec = (codecs or Codecs()).seal(place, data, job_type.format, job_type.codec)
+        job_type.check_size(len(data), "payload")
     merged = {**(metadata or {}), **(resolved.metadata or {})} or None
     policy = _before(resolved.policy, deadline_ms) if deadline_ms else resolved.policy
     envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, codec=codec))

@@ -7,6 +7,10 @@
         - ServerRefused: the server is too old, or would evict jobs
     - PayloadError: a payload or result does not fit its declared type
     - PayloadTooLarge: a payload or result is over the size cap
+    - CodecError: what is stored of a payload or result cannot be read
+        - KeyUnknown: it is encrypted with a key that is not there
+        - PayloadTampered: it was changed, or was made for something else
+        - PayloadMissing: the file that it was kept in is gone
     - OptionError: an option has a wrong value or an unknown name
     - UnknownQueue: no code declares the queue
     - UnknownJob: no code declares the job
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
+    "CodecError",
     "ConfigurationError",
     "ConnectionFailed",
     "DeclarationError",
@@ -45,12 +50,15 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "JobsError",
+    "KeyUnknown",
     "LeaseLost",
     "OptionError",
     "OutcomeUnknown",
     "Overloaded",
     "OwnerGone",
     "PayloadError",
+    "PayloadMissing",
+    "PayloadTampered",
     "PayloadTooLarge",
     "QueueFull",
     "ResultError",
@@ -180,6 +188,76 @@ class PayloadTooLarge(JobsError):
         super().__init__(
             f"The {what} of job {job!r} in queue {queue!r} has {size:,} bytes, the limit is {limit:,}. "
             f"Store the data elsewhere and pass a reference to it."
+        )
+
+
+class CodecError(JobsError):
+    """A payload or result cannot be stored, or what is stored of it not be read. `what` is payload or result."""
+
+    code = "codec_error"
+
+    def __init__(
+        self,
+        queue: str,
+        job: str,
+        reason: str,
+        *,
+        what: str = "payload",
+        remedy: str = "Let it be read by the version that wrote it",
+    ) -> None:
+        self.queue = queue
+        self.job = job
+        self.reason = reason
+        self.what = what
+        super().__init__(
+            f"The {what} of job {job!r} in queue {queue!r} cannot be stored or read: {reason}. {remedy}."
+        )
+
+
+class KeyUnknown(CodecError):
+    """It is encrypted with a key that is not among those of this process."""
+
+    code = "key_unknown"
+
+    def __init__(self, queue: str, job: str, key_id: str, *, what: str = "payload") -> None:
+        self.key_id = key_id
+        super().__init__(
+            queue,
+            job,
+            f"it is encrypted with key {key_id!r}, which is not among those of JOBS_KEYS",
+            what=what,
+            remedy="Add the key, at any place but the first, and retry the job",
+        )
+
+
+class PayloadTampered(CodecError):
+    """It was changed since it was written, or was written for another queue or job."""
+
+    code = "payload_tampered"
+
+    def __init__(self, queue: str, job: str, reason: str, *, what: str = "payload") -> None:
+        super().__init__(
+            queue,
+            job,
+            reason,
+            what=what,
+            remedy="Enqueue it anew; find out who else writes to the server or the files",
+        )
+
+
+class PayloadMissing(CodecError):
+    """The file that it was kept in is gone. `path` lies under FILES_URL."""
+
+    code = "payload_missing"
+
+    def __init__(self, queue: str, job: str, path: str, *, what: str = "payload") -> None:
+        self.path = path
+        super().__init__(
+            queue,
+            job,
+            f"there is no file {path} under FILES_URL",
+            what=what,
+            remedy="Let FILES_URL be the same for producers and workers, or put the file back, and retry the job",
         )
 
 

@@ -29,6 +29,7 @@ from typing import (
 import msgspec
 from msgspec.structs import astuple
 
+from jobs_core.codecs import NO_CODEC, Codec
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.flow import KeyLimits, RateLimit, key_fields, key_of, limit_fields
@@ -123,6 +124,7 @@ class QueueOptions(TypedDict, total=False):
     retention: Mapping[State, Keep | int] | None
     default_job_options: DefaultJobOptions | None
     format: Format
+    codec: Codec
 
 
 class Upcast(msgspec.Struct, frozen=True):
@@ -159,6 +161,7 @@ class Queue:
     retention: Final[Mapping[State, Retention]]
     default_job_options: Final[DefaultJobOptions]
     format: Final[Format]
+    codec: Final[Codec]
     source: Final[str]
     module: Final[str]
 
@@ -184,6 +187,7 @@ class Queue:
         retention: Mapping[State, Keep | int] | None = None,
         default_job_options: DefaultJobOptions | None = None,
         format: Format = "json",  # noqa: A002 - the word of the declaration
+        codec: Codec = NO_CODEC,
     ) -> None:
         """Declare a queue; what is not given comes from the profile. Raises `OptionError`.
 
@@ -191,6 +195,7 @@ class Queue:
         `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs,
         `format` how payloads and results are written, `retention` what is kept of jobs that ended in a state.
         What fails for good is sent to `dead-letter` unless `dead_letter` is False.
+        `codec` is what is done to payloads and results on the way to the server.
         """
         defaults = profile or _PLAIN
         self.name = check_queue_name(name)
@@ -217,6 +222,7 @@ class Queue:
         self.retention = _retention(retention or {})
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
         self.format = _checked_format(format)
+        self.codec = _checked_codec(codec)
         self.module, self.source = _where(inspect.currentframe())
         self._versions: dict[str, JobType[object, object]] = {}
         self._latest: dict[str, JobType[object, object]] = {}
@@ -247,6 +253,7 @@ class Queue:
         *,
         version: int = 1,
         format: Format | None = None,
+        codec: Codec | None = None,
         **options: Unpack[DefaultJobOptions],
     ) -> JobType[P, None]: ...
     @overload
@@ -258,6 +265,7 @@ class Queue:
         *,
         version: int = 1,
         format: Format | None = None,
+        codec: Codec | None = None,
         **options: Unpack[DefaultJobOptions],
     ) -> JobType[P, R]: ...
     def job(
@@ -268,18 +276,27 @@ class Queue:
         *,
         version: int = 1,
         format: Format | None = None,  # noqa: A002 - the word of the declaration
+        codec: Codec | None = None,
         **options: Unpack[DefaultJobOptions],
     ) -> JobType[P, R] | JobType[P, None]:
         """Declare a job of this queue and return it; declaring it alike again returns the same one.
 
-        `format` is how payload and result are written, by default as the queue says.
+        `format` is how payload and result are written, `codec` what is done to them, by default as the queue says.
 
         Raises `DeclarationError` for a type that JSON cannot carry and for a second, different declaration of
         the name and version, `OptionError` for a wrong option.
         """
         _, source = _where(inspect.currentframe())
         made: JobType[P, R] = JobType(
-            self, name, payload, result, version=version, form=format, options=options, source=source
+            self,
+            name,
+            payload,
+            result,
+            version=version,
+            form=format,
+            codec=codec,
+            options=options,
+            source=source,
         )
         known = self._versions.get(made.wire_name)
         if known is not None:
@@ -373,6 +390,7 @@ class Queue:
             "max_depth": self.max_depth,
             "offsets_ms": self.offsets_ms,
             "format": self.format,
+            "codec": self.codec,
             **{f"retention.{state}": kept for state, kept in self.retention.items()},
             **{f"default_job_options.{option}": value for option, value in self.default_job_options.items()},
         }
@@ -397,7 +415,8 @@ class Queue:
 class JobType(Generic[P, R]):
     """A job as code declares it, with the types of its payload and result. Made by `Queue.job`.
 
-    `result_type` is None where none is declared; `options` are those given at the declaration.
+    `result_type` is None where none is declared; `options` are those given at the declaration. `seals` tells whether
+    `codec` does anything.
     """
 
     queue: Final[Queue]
@@ -409,6 +428,8 @@ class JobType(Generic[P, R]):
     options: Final[DefaultJobOptions]
     format: Final[Format]
     kept: Final[Mapping[str, object]]
+    codec: Final[Codec]
+    seals: Final[bool]
     levels: Final[tuple[Mapping[str, object], ...]]
     merged: Final[dict[int, Merged]]
     source: Final[str]
@@ -422,6 +443,7 @@ class JobType(Generic[P, R]):
         *,
         version: int = 1,
         form: Format | None = None,
+        codec: Codec | None = None,
         options: DefaultJobOptions | None = None,
         source: str = "",
     ) -> None:
@@ -431,6 +453,8 @@ class JobType(Generic[P, R]):
         self.version = _whole("version", version, 1, _MAX_VERSION)
         self.wire_name = f"{name}@{version}"
         self.format = queue.format if form is None else _checked_format(form)
+        self.codec = queue.codec if codec is None else _checked_codec(codec)
+        self.seals = not self.codec.does_nothing
         self.payload_type = cast("type[P]", payload)
         self.result_type = cast("type[R] | None", result)
         self.options = cast("DefaultJobOptions", check_options(options or {}))
@@ -465,6 +489,7 @@ class JobType(Generic[P, R]):
             "payload": self.payload_type,
             "result": self.result_type,
             "format": self.format,
+            "codec": self.codec,
             **self.options,
         }
 
@@ -483,9 +508,10 @@ class JobType(Generic[P, R]):
     def encode(self, payload: P) -> bytes:
         """Return a payload as bytes of its format.
 
-        Raises `PayloadError` with the JSON path where it does not fit its type, `PayloadTooLarge` over 1 MiB.
+        Raises `PayloadError` with the JSON path where it does not fit its type, `PayloadTooLarge` over 1 MiB; of a job with
+        a codec what is made of these bytes is judged (`check_size`).
         """
-        return self._payload.encode(payload)
+        return self._payload.encode(payload, capped=not self.seals)
 
     def decode(self, data: bytes, form: str | None = None) -> P:
         """Return the payload that bytes hold; `form` is their format, by default the declared one.
@@ -499,11 +525,15 @@ class JobType(Generic[P, R]):
 
         Raises as `encode`.
         """
-        return self._result.encode(result)
+        return self._result.encode(result, capped=not self.seals)
 
     def decode_result(self, data: bytes, form: str | None = None) -> R:
         """Return the result that bytes hold; `form` is their format. Raises `PayloadError`."""
         return self._result.decode(data, form)
+
+    def check_size(self, size: int, what: str) -> None:
+        """Refuse stored bytes over the cap, and warn once of many. Raises `PayloadTooLarge`."""
+        (self._result if what == "result" else self._payload).check_size(size)
 
     def _serializer(self, declared: type[T] | object, what: str) -> Serializer[T]:
         try:
@@ -574,6 +604,12 @@ def _checked_format(form: Format) -> Format:
     if form not in FORMATS:
         raise OptionError("format", form, f"it must be {' or '.join(FORMATS)}")
     return form
+
+
+def _checked_codec(codec: Codec) -> Codec:
+    if not isinstance(codec, Codec):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError("codec", codec, "it must be a Codec")
+    return codec
 
 
 def _checked_executor(executor: Executor) -> Executor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from jobs_core.codecs import Codecs, Place, mark
+from jobs_core.errors import JobsError
 from jobs_core.keys import big_key
 from jobs_core.options import MetaValue, decode_policy
 from jobs_core.payloads import JsonValue, decode_any
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
     from jobs_core.scripts import Scripts
     from jobs_core.wire import FinishInfo
+
+
+_NO_KEYS = Codecs()
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +100,7 @@ async def build_record(
         return None
     if not found.record:
         info = parse_finish(found.info)
-        return _from_info(queue, job_id, info) if info else None
+        return _from_info(scripts.codecs, queue, job_id, info) if info else None
     header = parse_header(found.record)
     packed = found.record[header.size :]
     if header.flags & BIG:
@@ -105,7 +110,7 @@ async def build_record(
             # It ended between the two calls.
             return None
         packed = large
-    return _from_record(queue, job_id, found, packed)
+    return _from_record(scripts.codecs, queue, job_id, found, packed)
 
 
 def attempts_of(found: Located) -> list[AttemptRecord]:
@@ -145,7 +150,7 @@ def _time(ms: float) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _from_info(queue: str, job_id: str, info: FinishInfo) -> JobRecord:
+def _from_info(codecs: Codecs | None, queue: str, job_id: str, info: FinishInfo) -> JobRecord:
     return JobRecord(
         id=job_id,
         queue=queue,
@@ -163,14 +168,14 @@ def _from_info(queue: str, job_id: str, info: FinishInfo) -> JobRecord:
         finished_at=_time(info.started_ms + info.run_us / 1000),
         wait_ms=info.wait_us / 1000,
         run_ms=info.run_us / 1000,
-        result=_shown(info.result, info.codec) if info.result else None,
+        result=_result(codecs, queue, job_id, info),
         failed_reason=failure_text(info.error),
         metadata=info.metadata or {},
         tags=info.tags or (),
     )
 
 
-def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobRecord:
+def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located, packed: bytes) -> JobRecord:
     header, info = parse_header(found.record), parse_finish(found.info)
     envelope = decode_envelope(packed)
     policy = decode_policy(envelope.policy)
@@ -197,7 +202,7 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
         id=job_id,
         queue=queue,
         name=job_name(header.name),
-        payload=_shown(envelope.payload, envelope.codec),
+        payload=_shown(Place(queue, header.name, job_id), envelope.payload, envelope.codec, codecs),
         state=State(found.state),
         priority=Priority(header.priority).name.lower(),
         progress=_progress(found.progress),
@@ -211,19 +216,33 @@ def _from_record(queue: str, job_id: str, found: Located, packed: bytes) -> JobR
         finished_at=_time(finished_ms) if finished_ms is not None else None,
         wait_ms=wait_ms,
         run_ms=run_ms,
-        result=_shown(info.result, info.codec) if info is not None and info.result else None,
+        result=None if info is None else _result(codecs, queue, job_id, info),
         failed_reason=reason,
         metadata=envelope.metadata or {},
         tags=envelope.tags or (),
     )
 
 
-def _shown(data: bytes, codec: str | None) -> JsonValue:
-    """Return a payload or result as JSON shows it: the bytes of a msgpack one in base64, its times as text."""
+def _result(codecs: Codecs | None, queue: str, job_id: str, info: FinishInfo) -> JsonValue:
+    if not info.result:
+        return None
+    return _shown(Place(queue, info.name, job_id, "result"), info.result, info.codec, codecs)
+
+
+def _shown(place: Place, data: bytes, text: str | None, codecs: Codecs | None) -> JsonValue:
+    """Return a payload or result as JSON shows it: the bytes of a msgpack one in base64, its times as text.
+
+    One that is encrypted with a key that is not here, or kept in a file, is shown as a mark that says so.
+    """
     try:
-        value = decode_any(data, codec or "json")
-        return value if codec is None else cast("JsonValue", msgspec.to_builtins(value, str_keys=True))
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        if text is None:
+            return decode_any(data, "json")
+        stands_for = mark(data, text, None if codecs is None else codecs.keys)
+        if stands_for is not None:
+            return stands_for
+        plain, form = (codecs or _NO_KEYS).open(place, data, text)
+        return cast("JsonValue", msgspec.to_builtins(decode_any(plain, form), str_keys=True))
+    except (JobsError, msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         return {"$unreadable": str(error), "bytes": len(data)}
 
 

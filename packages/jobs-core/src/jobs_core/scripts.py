@@ -21,6 +21,7 @@ from jobs_core.wire import JobStateEntry, parse_state
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from jobs_core.codecs import Codecs
     from jobs_core.connection.client import Client
     from jobs_core.connection.protocol import Encodable, Reply
 
@@ -210,8 +211,14 @@ class OutboxPage(msgspec.Struct, frozen=True):
 class Scripts:
     """The state machine, as methods. One instance serves one client and one key prefix."""
 
-    def __init__(self, client: Client, prefix: str, *, clock: str | None = None) -> None:
-        """Bind the scripts to a client; by `clock`, the text of a Lua fragment, tests move the time."""
+    def __init__(
+        self, client: Client, prefix: str, *, clock: str | None = None, codecs: Codecs | None = None
+    ) -> None:
+        """Bind the scripts to a client; by `clock`, the text of a Lua fragment, tests move the time.
+
+        `codecs` are for whoever reads payloads and results of what the scripts return.
+        """
+        self.codecs = codecs
         self.client = client
         self.prefix = prefix
         self._clock = clock

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from jobs_core.codecs import KeyRing
 from jobs_core.connection.address import parse_address
 from jobs_core.durations import parse_duration
 from jobs_core.errors import ConfigurationError, OptionError, SettingsError
@@ -102,6 +103,7 @@ class CommonSettings(_Settings, frozen=True, kw_only=True):
     metrics: bool = True
     events: bool = True
     allow_eviction: bool = False
+    keys: KeyRing | None = None
     log_level: str = "info"
     log_format: LogFormat = "json"
 
@@ -117,6 +119,7 @@ class CommonSettings(_Settings, frozen=True, kw_only=True):
             "default_job_options": _default_job_options(read),
             "metrics": read.flag("JOBS_METRICS", default=True),
             "events": read.flag("JOBS_EVENTS", default=True),
+            "keys": read.keys("JOBS_KEYS"),
             "allow_eviction": read.flag("JOBS_ALLOW_EVICTION", default=False),
             "log_level": read.choice("LOG_LEVEL", _LOG_LEVELS, "info"),
             "log_format": read.choice(
@@ -252,6 +255,10 @@ class _Reader:
 
     def names(self, variable: str) -> list[str]:
         return [one for one in (part.strip() for part in self.text(variable).split(",")) if one]
+
+    def keys(self, variable: str) -> KeyRing | None:
+        text = self.text(variable)
+        return KeyRing.parse(text) if text else None
 
     def flag(self, variable: str, *, default: bool) -> bool:
         text = self.text(variable).lower()

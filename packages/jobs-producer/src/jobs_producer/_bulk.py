@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 import msgspec
 
 from jobs_core.errors import (
+    CodecError,
     DuplicateJob,
     JobsError,
     OptionError,
@@ -39,7 +40,7 @@ Progress = Callable[[int, int | None], None]
 _WINDOW = 1024
 _STEP = 128
 _KEPT_ERRORS = 100
-_REJECTIONS = (PayloadError, PayloadTooLarge, OptionError)
+_REJECTIONS = (PayloadError, PayloadTooLarge, CodecError, OptionError)
 _UNFINISHED = ("unsent", "unknown")
 
 

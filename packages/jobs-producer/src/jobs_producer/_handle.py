@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeVar, cast
 
+from jobs_core.codecs import Codecs, Place
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import (
     ConfigurationError,
@@ -38,12 +39,13 @@ _STATES = frozenset(str(state) for state in State)
 class Link:
     """What handles need of their producer; it points to another connection when the producer has one."""
 
-    __slots__ = ("address", "closed", "inbox", "loop", "scripts", "timeout")
+    __slots__ = ("address", "closed", "codecs", "inbox", "loop", "scripts", "timeout")
 
-    def __init__(self, address: Address, timeout: float) -> None:
+    def __init__(self, address: Address, timeout: float, codecs: Codecs) -> None:
         """Begin without a connection; the producer sets `scripts` and `inbox` before anybody sees a link."""
         self.address = address
         self.timeout = timeout
+        self.codecs = codecs
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closed = False
         self.scripts: Scripts
@@ -142,7 +144,7 @@ class JobHandle(Generic[R]):
         """Wait for the job to complete and return its result; `timeout` in seconds.
 
         Raises ResultNotKept before it waits where the job keeps no result, JobFailed, JobCancelled,
-        JobExpired, JobNotFound, ResultExpired, and ResultTimeout (the job goes on).
+        JobExpired, JobNotFound, ResultExpired, ResultTimeout (the job goes on), and CodecError where it cannot be opened.
         """
         if self.created:
             self._check_kept(self._policy)
@@ -152,7 +154,7 @@ class JobHandle(Generic[R]):
         info = parse_finish(found.info)
         match info.state if info is not None else found.state:
             case State.COMPLETED if info is not None and info.result is not None:
-                return self._job_type.decode_result(info.result, info.codec or "json")
+                return await self._decoded(info.name, info.result, info.codec)
             case State.COMPLETED:
                 raise ResultNotKept(self.queue, self.id)
             case State.CANCELLED:
@@ -166,6 +168,17 @@ class JobHandle(Generic[R]):
                     info.error if info else None
                 )
                 raise JobFailed(self.queue, self.id, reason or "no reason was recorded")
+
+    async def _decoded(self, name: str, data: bytes, text: str | None) -> R:
+        form = "json"
+        if text is not None:
+            place = Place(self.queue, name, self.id, "result")
+            codecs = self._link.codecs
+            if Codecs.is_slow_to_open(text, len(data)):
+                data, form = await asyncio.to_thread(codecs.open, place, data, text)
+            else:
+                data, form = codecs.open(place, data, text)
+        return self._job_type.decode_result(data, form)
 
     async def done(self, timeout: float | None = None) -> State | None:
         """Wait until the job ended and return its final state; None where nothing is kept that tells it.

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 from jobs_core.boot import audit_server
+from jobs_core.codecs import Codecs, Place
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
@@ -55,10 +56,12 @@ class Producer:
         prefix: str = "jobs",
         default_job_options: DefaultJobOptions | None = None,
         enqueue_timeout: Duration = 5.0,
+        codecs: Codecs | None = None,
     ) -> None:
         """Prepare a producer; `enqueue_timeout` is how long a call tries.
 
-        Raises ConfigurationError or OptionError.
+        `codecs` hold keys and files for payloads that are encrypted or kept apart, by default those of JOBS_KEYS and
+        FILES_URL. Raises ConfigurationError or OptionError.
         """
         self._address = parse_address(url)
         self._prefix = check_prefix(prefix)
@@ -67,17 +70,24 @@ class Producer:
         if not self._timeout:
             raise OptionError("enqueue_timeout", enqueue_timeout, "it must be longer than 0")
         self._slack = self._timeout * _SLACK
+        self._codecs = Codecs.from_env(self._prefix) if codecs is None else codecs
         self._heads: dict[str, RecordHead] = {}
         self._queues: dict[str, QueueHandle] = {}
-        self._link = Link(self._address, self._timeout)
+        self._link = Link(self._address, self._timeout, self._codecs)
         self._prepare()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
-        """Make a producer from REDIS_URL, JOBS_PREFIX and JOBS_DEFAULT_OPTIONS. Raises SettingsError."""
+        """Make a producer from REDIS_URL, JOBS_PREFIX, JOBS_DEFAULT_OPTIONS, JOBS_KEYS and FILES_URL.
+
+        Raises SettingsError.
+        """
         settings = CommonSettings.from_env(env)
         return cls(
-            settings.redis_url, prefix=settings.prefix, default_job_options=settings.default_job_options
+            settings.redis_url,
+            prefix=settings.prefix,
+            default_job_options=settings.default_job_options,
+            codecs=Codecs.from_env(settings.prefix, env),
         )
 
     async def __aenter__(self) -> Self:
@@ -157,11 +167,15 @@ class Producer:
     ) -> JobHandle[R]:
         """Add a job and return a handle on it.
 
-        Raises PayloadError, PayloadTooLarge or OptionError before anything is sent, Overloaded or
+        Raises PayloadError, PayloadTooLarge, CodecError or OptionError before anything is sent, Overloaded or
         ConnectionFailed where nothing was applied, OutcomeUnknown where it may have been (see `resubmit`),
         ServerFull where the server takes no writes, QueueFull or DuplicateJob where the queue refused the job.
         """
-        item, policy = self._item(job_type, payload, options)
+        item, policy = (
+            await self._sealed(job_type, payload, options)
+            if job_type.seals
+            else self._item(job_type, payload, options)
+        )
         lane = self._lane(job_type.queue)
         if not lane.add(item):
             await lane.add_later(item)
@@ -191,7 +205,11 @@ class Producer:
         lane = self._lane(job_type.queue)
 
         async def submit(payload: P, own: JobOptions) -> Item:
-            item, _ = self._item(job_type, payload, own)
+            item, _ = (
+                await self._sealed(job_type, payload, own)
+                if job_type.seals
+                else self._item(job_type, payload, own)
+            )
             if not lane.add(item):
                 await lane.add_later(item)
             return item
@@ -235,7 +253,7 @@ class Producer:
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""
         self._client = Client(self._address, name="jobs:producer")
-        self._scripts = Scripts(self._client, self._prefix)
+        self._scripts = Scripts(self._client, self._prefix, codecs=self._codecs)
         self._inbox = Inbox(self._scripts)
         self._buffer = Buffer()
         self._lanes: dict[str, Lane] = {}
@@ -268,16 +286,41 @@ class Producer:
                 )
         return known
 
-    def _item(self, job_type: JobType[P, R], payload: P, options: JobOptions) -> tuple[Item, bytes]:
+    async def _sealed(self, job_type: JobType[P, R], payload: P, options: JobOptions) -> tuple[Item, bytes]:
+        """Make the item of a job with a codec; a large payload goes through it in a thread."""
+        job_id = options.get("job_id") or new_job_id()
+        data = job_type.encode(payload)
+        place = Place(job_type.queue.name, job_type.wire_name, job_id)
+        work = (place, data, job_type.format, job_type.codec)
+        if Codecs.is_slow(job_type.codec, len(data)):
+            # Else the file of a job that is refused would be left for the sweep.
+            resolve(job_type, options, self._defaults)
+            stored, text = await asyncio.to_thread(self._codecs.seal, *work)
+        else:
+            stored, text = self._codecs.seal(*work)
+        job_type.check_size(len(stored), "payload")
+        return self._item(job_type, payload, options, (job_id, stored, text))
+
+    def _item(
+        self,
+        job_type: JobType[P, R],
+        payload: P,
+        options: JobOptions,
+        sealed: tuple[str, bytes, str | None] | None = None,
+    ) -> tuple[Item, bytes]:
+        """Make an item; `sealed` is the id, and what a codec made of the payload."""
         loop = self._link.here()
         resolved = resolve(job_type, options, self._defaults)
-        data = job_type.encode(payload)
+        if sealed is None:
+            made_id, data = new_job_id(), job_type.encode(payload)
+            codec = None if job_type.format == "json" else job_type.format
+        else:
+            made_id, data, codec = sealed
         head = self._heads.get(job_type.wire_name)
         if head is None:
             if len(self._heads) >= _RECORD_HEADS:
                 self._heads.clear()
             head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
-        codec = None if job_type.format == "json" else job_type.format
         envelope = encode_envelope(
             Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec)
         )
@@ -290,7 +333,7 @@ class Producer:
             key = job_type.key_of(payload, resolved.key).encode()
             flags |= KEYED if key else 0
         item = Item(
-            resolved.job_id or new_job_id(),
+            resolved.job_id or made_id,
             head.lead(flags, resolved.priority, resolved.cost if resolved.cost > 1 else 0),
             head.name,
             head.body(envelope, key=key, unique=unique),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sized
 from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
 
+from jobs_core.codecs import Codecs
 from jobs_core.durations import Duration
 from jobs_core.errors import JobsError
 from jobs_core.options import DefaultJobOptions, JobOptions
@@ -45,19 +46,27 @@ class SyncProducer:
         prefix: str = "jobs",
         default_job_options: DefaultJobOptions | None = None,
         enqueue_timeout: Duration = 5.0,
+        codecs: Codecs | None = None,
     ) -> None:
         """Prepare a producer as `Producer` does. Raises ConfigurationError or OptionError."""
         self._producer = ForkableProducer(
-            url, prefix=prefix, default_job_options=default_job_options, enqueue_timeout=enqueue_timeout
+            url,
+            prefix=prefix,
+            default_job_options=default_job_options,
+            enqueue_timeout=enqueue_timeout,
+            codecs=codecs,
         )
         self._keeper = Keeper(self._producer)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
-        """Make a producer from REDIS_URL, JOBS_PREFIX and JOBS_DEFAULT_OPTIONS. Raises SettingsError."""
+        """Make a producer as `Producer.from_env` does. Raises SettingsError."""
         settings = CommonSettings.from_env(env)
         return cls(
-            settings.redis_url, prefix=settings.prefix, default_job_options=settings.default_job_options
+            settings.redis_url,
+            prefix=settings.prefix,
+            default_job_options=settings.default_job_options,
+            codecs=Codecs.from_env(settings.prefix, env),
         )
 
     def __enter__(self) -> Self:
