@@ -34,6 +34,15 @@ def test_options_reach_the_job(jobs: Jobs) -> None:
     assert (again.code, again.out) == (0, "email/send-email mine, known already: nothing was added\n")
 
 
+def test_a_unique_key_adds_one_job_at_a_time(jobs: Jobs) -> None:
+    first = jobs("enqueue", "email", "send-email", MAIL, "--unique", "ada", "--json").json
+    again = jobs("enqueue", "email", "send-email", MAIL, "--unique", "ada", "--json").json
+    one, two = (cast("dict[str, object]", each) for each in (first, again))
+    assert (one["outcome"], two["outcome"], two["id"]) == ("created", "skipped", one["id"])
+    ran = jobs("enqueue", "email", "send-email", MAIL, "--unique", "ada")
+    assert "nothing was added" in ran.out
+
+
 def test_an_instant_and_a_numbered_priority(jobs: Jobs) -> None:
     at = "2099-01-31T09:00:00+01:00"
     assert jobs("enqueue", "email", "send-email", MAIL, "--at", at, "--priority", "1", "--id", "x").code == 0

@@ -312,6 +312,18 @@ async def test_an_own_id_stays_idempotent(engine: Engine) -> None:
     assert await add(engine, "other", flags=OWN_ID) == "1"
 
 
+async def test_a_job_retried_by_hand_takes_its_key_again_if_it_is_free(engine: Engine) -> None:
+    await add(engine, "a")
+    await finish(engine, "fail", keep_count=-1)
+    await engine.scripts.retry(engine.queue, ids=["a"])
+    assert await add(engine, "b") == "s a"
+    await finish(engine, "fail", keep_count=-1)
+    assert await add(engine, "c") == "1"
+    await engine.scripts.retry(engine.queue, ids=["a"])
+    await engine.settle(group("complete", *(await engine.claim()).jobs, arg=UNIQUE))
+    assert await engine.hash("uniq") == {}
+
+
 async def test_a_parked_job_is_replaced_and_tried_again(engine: Engine) -> None:
     await add(engine, "a", name="send@9")
     await engine.settle(group("unroutable", *(await engine.claim()).jobs, name="send@9"))

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 put back, 0 not known, or the state it is in instead
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes revive post
+-- INCLUDE: open save unsound record homes revive retake post
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -24,6 +24,7 @@ for i = 1, #ARGV do
     seen[id] = true
     cleared[#cleared + 1] = "clear"
     cleared[#cleared + 1] = revive(q, id, ended[i], priority)
+    retake(q, id, recs[i])
     verdicts[i] = "1"
   else
     verdicts[i] = seen[id] and "waiting" or states[i] == "" and "0" or states[i]

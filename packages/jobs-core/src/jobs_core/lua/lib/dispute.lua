@@ -34,6 +34,9 @@ local function dispute(q, held, job, how, list)
     holder.next = { id = job.id, state = "new", job = job, taken = true }
     return "k", job.id
   end
+  if how.ttl and not holder.due then
+    holder.due, holder.extended = q.ms + how.ttl, true
+  end
   local there = renew(holder, list)
   local late = there.home == "delayed"
   if how.max_wait then

@@ -21,6 +21,7 @@ local function let_go(q, ids, ran)
   end
   local held = redis.call("HMGET", P .. "uniq", unpack(keys))
   local behind = redis.call("HMGET", P .. "uniq.next", unpack(keys))
+  local dues = ran and redis.call("ZMSCORE", P .. "uniq.due", unpack(keys)) or {}
   local free, leaving, heirs, gone = {}, {}, {}, {}
   for i = 1, #keys do
     if behind[i] == who[i] then
@@ -33,7 +34,7 @@ local function let_go(q, ids, ran)
       if behind[i] and not gone[keys[i]] then
         heirs[#heirs + 1] = keys[i]
         heirs[#heirs + 1] = behind[i]
-      elseif not (ran and modes[i] == "t") then
+      elseif not (modes[i] == "t" and dues[i] and tonumber(dues[i]) > q.ms) then
         free[#free + 1] = keys[i]
       end
     end
