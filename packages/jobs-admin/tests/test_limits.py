@@ -28,3 +28,14 @@ async def test_a_wrong_limit_is_refused(admin: Admin, mail: Seeder) -> None:
         await admin.limit("mail", depth=3)  # pyright: ignore[reportCallIssue] - what is wrong is the point
     with pytest.raises(UnknownQueue):
         await admin.limit("male", max_active=1)
+
+
+async def test_the_doctor_names_the_limit_that_holds_jobs_back(admin: Admin, mail: Seeder) -> None:
+    queue = Queue("mail", max_active=1, rate_limit=RateLimit(1, 60))
+    await mail.scripts.declare("mail", definition="d", fields=queue.definition())
+    await mail.add("a", "b")
+    await mail.claim(5)
+    codes = {finding.code for finding in await admin.doctor("mail")}
+    assert {"max_active", "rate_limit"} <= codes
+    codes = {finding.code for finding in await admin.doctor("mail", "b")}
+    assert {"waiting", "max_active", "rate_limit"} <= codes

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin import _serving
+from jobs_admin._limits import held_back
 from jobs_admin._numbers import utc
 from jobs_admin.records import Finding, Severity
 from jobs_core.boot import audit_server
 from jobs_core.names import nearest
 from jobs_core.registry import list_queues, list_workers
 from jobs_core.states import State
-from jobs_core.wire import parse_header
+from jobs_core.wire import parse_header, parse_key
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
@@ -70,6 +71,8 @@ async def examine_queue(calls: Calls, prefix: str, queue: str, declared: Collect
             )
         ]
     findings = [*_gate(queue, tally), *await _served(calls, prefix, queue, tally, entries)]
+    if tally.sizes["waiting"]:
+        findings += await held_back(calls, queue)
     if tally.sizes["delayed"] and not tally.sizes["waiting"]:
         due = (await calls.read(calls.scripts.glance([queue])))[queue].next_due_ms
         if due is not None:
@@ -119,6 +122,7 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
         before = await calls.place(queue, job_id)
         if before is not None:
             findings.append(Finding("waiting", "info", f"job {job_id} waits; {_jobs(before)} before it"))
+        findings += await held_back(calls, queue, parse_key(located.record))
     findings += _gate(queue, tally)
     findings += await _served(calls, prefix, queue, tally, entries, wire_name=wire_name)
     return findings

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 
-from jobs_admin.records import LimitRecord
+from jobs_admin.records import Finding, LimitRecord
 from jobs_core.errors import OptionError
 from jobs_core.flow import KeyLimits, RateLimit, limit_fields
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
 
-__all__ = ["Declared", "LiveLimits", "read_limits", "set_limits"]
+__all__ = ["Declared", "LiveLimits", "held_back", "read_limits", "set_limits"]
 
 Declared: TypeAlias = Literal["declared"]
 
+_INDEXED = 2
 # By the name that users know, the field of `cfg`.
 _FIELDS = {
     "max_active": "max_active",
@@ -50,6 +52,53 @@ async def set_limits(calls: Calls, queue: str, limits: LiveLimits) -> bool:
     fields = {name: _text(name, value) for name, value in cast("Mapping[str, object]", limits).items()}
     asked = {_FIELDS[name]: text for name, text in fields.items()}
     return await calls.change(calls.scripts.limit(queue, limits=asked))
+
+
+async def held_back(calls: Calls, queue: str, key: str = "") -> list[Finding]:
+    """Say which limits hold back the waiting jobs of a queue, or one with a key."""
+    prefix, call = calls.scripts.key(queue), calls.client.call
+    flow = cast("bytes | None", await calls.read(call("HGET", prefix + "meta", "flow")))
+    if flow is None:
+        return []
+    now = await calls.server_ms()
+    active, full, held, _, limited, index, *_ = map(float, flow.split())
+    found: list[Finding] = []
+    if limited > now:
+        text = f"a handler met a limit and holds back {queue} for {_seconds(limited - now)}"
+        found.append(Finding("held_back", "info", text))
+    if full:
+        text = f"{active:.0f} jobs of {queue} run, as many as may at once over all workers"
+        found.append(Finding("max_active", "info", text, "Raise max_active, or set it live (Admin.limit)."))
+    if held > now:
+        text = f"the rate limit of {queue} lets the next job start in {_seconds(held - now)}"
+        found.append(Finding("rate_limit", "info", text, "Raise rate_limit, or set it live (Admin.limit)."))
+    if index == _INDEXED:
+        found += await _by_key(calls, queue, key, now)
+    return found
+
+
+async def _by_key(calls: Calls, queue: str, key: str, now: int) -> list[Finding]:
+    prefix, call = calls.scripts.key(queue), calls.client.call
+    if key:
+        at = cast("float | bytes | None", await calls.read(call("ZSCORE", prefix + "kparked", key)))
+        if at is None or float(at) <= now:
+            return []
+        if float(at) != inf:
+            return [Finding("key_limit", "info", f"key {key} is held back for {_seconds(float(at) - now)}")]
+        running = int(cast("bytes | None", await calls.read(call("HGET", prefix + "kactive", key))) or 0)
+        text = f"key {key} is paused, or has as many jobs that run ({running}) as it may"
+        return [Finding("key_limit", "info", text)]
+    turns = cast("int", await calls.read(call("ZCARD", prefix + "ring")))
+    parked = cast("int", await calls.read(call("ZCARD", prefix + "kparked")))
+    if turns or not parked:
+        return []
+    return [
+        Finding("key_limit", "info", f"all {parked} keys with waiting jobs of {queue} are at their limits")
+    ]
+
+
+def _seconds(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:.1f} s"
 
 
 def _text(name: str, value: object) -> str:

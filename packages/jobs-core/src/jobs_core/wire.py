@@ -257,6 +257,12 @@ def parse_header(record: bytes) -> Header:
     return Header(flags, priority, stamp, due, name, 36 + name_len + key_len + unique_len, expires)
 
 
+def parse_key(record: bytes) -> str:
+    """Return the key of a job from its record, "" for none."""
+    at = 36 + record[20]
+    return record[at : at + record[21]].decode()
+
+
 def parse_unique(record: bytes) -> tuple[str, str]:
     """Return until when a record's unique key is held (`s` start, `d` done, `t` ttl) and the key; "" without one."""
     at = 36 + record[20] + record[21]

@@ -73,6 +73,7 @@ async def test_inside_a_key_priorities_count(engine: Engine) -> None:
 
 async def test_a_key_at_its_limit_does_not_hold_up_the_others(engine: Engine) -> None:
     await engine.declare(keyed=1, key_active=2)
+    await engine.claim(0)
     await fill(engine, 300, "a")
     await fill(engine, 3, "b")
     claim = await engine.claim(50)

@@ -1,4 +1,4 @@
---- Takes the next step (512 jobs or 1 MiB, 128 keys) of filing the waiting jobs by key, where the queue became keyed, or of
+--- Takes the next step (256 jobs or 1 MiB, 128 keys) of filing the waiting jobs by key, where the queue became keyed, or of
 -- undoing that. Jobs taken before are not counted by key. Returns whether there is more to do.
 -- INCLUDE: file position
 local function reindex(q, g)
@@ -15,7 +15,7 @@ local function reindex(q, g)
       start = before + (there and 1 or 0)
     end
     local done, read, last = 0, 0, nil
-    while done < 512 and read < 1048576 do
+    while done < 256 and read < 1048576 do
       local found = redis.call("ZRANGE", P .. "waiting", start + done, start + done + 31, "WITHSCORES")
       local ids, scores = {}, {}
       for i = 1, #found, 2 do
