@@ -223,6 +223,17 @@ async def test_one_that_waits_behind_can_go_away(engine: Engine) -> None:
     assert await engine.hash("uniq") == {}
 
 
+@pytest.mark.parametrize("door", ["remove", "cancel"])
+async def test_both_can_go_away_at_once(engine: Engine, door: str) -> None:
+    await add(engine, "a")
+    held = (await engine.claim()).jobs
+    await add(engine, "b", "replace")
+    await engine.settle(group("retry", *held, arg=1000, info=b"h"))
+    await getattr(engine.scripts, door)(engine.queue, ids=["a", "b"])
+    assert await engine.hash("uniq") == {}
+    assert await engine.take() == []
+
+
 async def test_a_repeat_of_a_call_changes_nothing_more(engine: Engine) -> None:
     await add(engine, "a")
     held = (await engine.claim()).jobs

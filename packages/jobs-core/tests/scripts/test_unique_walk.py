@@ -53,7 +53,7 @@ async def test_no_walk_leaves_a_key_or_a_blocked_job(engine: Engine, seed: int) 
                 await settle(engine, owner, "complete", item)
         await engine.scripts.trim(engine.queue)
     # What ended as poison, or expired, is kept.
-    ended = {*await engine.ids("failed"), *await engine.ids("expired")}
+    ended = {*await engine.ids("failed"), *await engine.ids("expired"), *await engine.ids("cancelled")}
     assert set(await engine.hash("rec")) == ended
     assert (await engine.hash("uniq"), await engine.hash("uniq.next")) == ({}, {})
     assert (await engine.zset("uniq.due"), await engine.zset("expiring")) == ({}, {})
@@ -70,17 +70,17 @@ async def end_one(engine: Engine, walk: random.Random) -> None:
     held = await engine.zset(f"active:{owner}")
     if held:
         job_id = walk.choice(sorted(held))
-        verb = walk.choice(("complete", "fail", "retry", "release", "unroutable"))
+        verb = walk.choice(("complete", "fail", "cancel", "retry", "snooze", "release", "unroutable"))
         flags = parse_header((await engine.hash("rec"))[job_id]).flags
-        arg = walk.choice((0, 700)) if verb == "retry" else flags
+        arg = walk.choice((0, 700)) if verb in {"retry", "snooze"} else flags
         await settle(engine, owner, verb, [job_id, int(held[job_id]), arg, b"info"])
 
 
 async def disturb(engine: Engine, walk: random.Random) -> None:
     ids = sorted(await engine.hash("rec"))
-    what = walk.randrange(8)
+    what = walk.randrange(10)
     if what == 0 and ids:
-        await engine.scripts.remove(engine.queue, ids=[walk.choice(ids)])
+        await engine.scripts.remove(engine.queue, ids=walk.sample(ids, min(3, len(ids))))
     elif what == 1:
         await engine.scripts.drain(engine.queue, home=walk.choice(("waiting", "delayed")), limit=1)
     elif what == 2:
@@ -88,6 +88,8 @@ async def disturb(engine: Engine, walk: random.Random) -> None:
         await engine.call("ZREM", "owners", "w2")
     elif what == 3:
         await engine.scripts.reroute(engine.queue, offset=0, names=["*"])
+    elif what == 6 and ids:
+        await engine.scripts.cancel(engine.queue, ids=walk.sample(ids, min(3, len(ids))))
     elif what == 4:
         await engine.scripts.retry(engine.queue, ids=(await engine.ids("failed"))[:2])
     elif what == 5:

@@ -14,7 +14,8 @@ if not ARGV[1] then
   return {}
 end
 local states = homes(P, ARGV)
-local verdicts, groups, seen = {}, {}, {}
+local verdicts, groups, seen, live = {}, {}, {}, {}
+local waits = { waiting = true, delayed = true, unroutable = true, blocked = true }
 for i = 1, #ARGV do
   local id, state = ARGV[i], states[i]
   if state == "" or seen[id] then
@@ -24,9 +25,14 @@ for i = 1, #ARGV do
   else
     groups[state] = groups[state] or {}
     table.insert(groups[state], id)
+    live[#live + 1] = waits[state] and id or nil
     seen[id] = true
     verdicts[i] = "1"
   end
+end
+-- All let go at once: of two with one unique key the one behind must not come after the other.
+if live[1] then
+  let_go(q, live, false)
 end
 for state, ids in pairs(groups) do
   if state == "finished" then
@@ -44,7 +50,6 @@ for state, ids in pairs(groups) do
       unpark(q, counts)
     end
     notify(q, ids, "removed")
-    let_go(q, ids, false)
     if state == "waiting" then
       leave(q, ids)
     else
