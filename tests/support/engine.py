@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -204,12 +205,12 @@ class Engine:
         return {field: int(value) for field, value in (await self.hash("stats")).items()}
 
     async def dump(self) -> dict[str, object]:
-        """Read everything that the queue has, by key without the prefix; sessions and clocks left out."""
+        """Read everything that the queue has, by key without the prefix; sessions, clocks and what is told are left out."""
         found: dict[str, object] = {}
         for raw in cast("list[bytes]", await self.client.call("KEYS", self.key.replace("{", "\\{") + "*")):
             suffix = raw.decode().removeprefix(self.key)
             kind = await self.client.call("TYPE", raw)
-            if suffix == "sessions":
+            if re.fullmatch(r"sessions|events|rows|series.+|hist.+", suffix):
                 continue
             if kind == b"hash":
                 fields = await self.hash(suffix)

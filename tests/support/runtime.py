@@ -54,6 +54,7 @@ async def running(
     *handlers: Callable[..., object],
     queues: tuple[Queue, ...] = (),
     concurrency: int | None = None,
+    off: str = "",
 ) -> AsyncGenerator[InProcess]:
     """Run handlers (decorated functions) until the end of the block; what still runs then is abandoned."""
     specs = [spec for handler in handlers for spec in marks_of(handler)]
@@ -62,14 +63,14 @@ async def running(
     client = Client(parse_address(url), name="test")
     await client.connect(timeout=5)
     scripts = Scripts(client, prefix)
-    await declare(scripts, routes)
+    await declare(scripts, routes, off)
     leases: dict[tuple[str, str], bool] = {}
 
     def on_owner(queue: str, owner: str, alive: bool) -> None:  # noqa: FBT001 - as the runtime calls it
         leases[queue, owner] = alive
 
     async with Producer(url, prefix=prefix) as producer:
-        runtime = Runtime(scripts, routes, on_owner=on_owner, concurrency=concurrency)
+        runtime = Runtime(scripts, routes, on_owner=on_owner, concurrency=concurrency, off=off)
         worker = InProcess(producer, scripts, runtime)
         worker.leases = leases
         await runtime.start()

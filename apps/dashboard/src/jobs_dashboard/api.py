@@ -27,6 +27,8 @@ def routes() -> list[Route]:
         Route("/api/workers", _workers),
         Route("/api/queues/{queue}", _queue),
         Route("/api/queues/{queue}/metrics", _metrics),
+        Route("/api/queues/{queue}/series", _series),
+        Route("/api/queues/{queue}/history", _history),
         Route("/api/queues/{queue}/jobs", _jobs),
         Route("/api/queues/{queue}/jobs/{job_id:path}", _job),
     ]
@@ -52,6 +54,26 @@ async def _queue(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     return json_response(await admin_of(request).metrics(request.path_params["queue"]))
+
+
+async def _series(request: Request) -> Response:
+    query = request.query_params
+    _only(query.keys(), {"minutes"})
+    minutes = _whole("minutes", query.get("minutes"), 60)
+    return json_response(await admin_of(request).series(request.path_params["queue"], minutes))
+
+
+async def _history(request: Request) -> Response:
+    query = request.query_params
+    _only(query.keys(), {"outcome", "name", "limit", "cursor"})
+    page = await admin_of(request).history(
+        request.path_params["queue"],
+        outcome=query.get("outcome") or None,
+        name=query.get("name"),
+        limit=_whole("limit", query.get("limit"), 50),
+        cursor=query.get("cursor"),
+    )
+    return json_response(page)
 
 
 async def _all_metrics(request: Request) -> Response:

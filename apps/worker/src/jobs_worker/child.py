@@ -66,7 +66,7 @@ class Child:
             if not await self._connected(client):
                 return EXIT_OK
             scripts = Scripts(client, config.prefix)
-            await declare(scripts, routes)
+            await declare(scripts, routes, config.off)
             self._runtime = runtime = Runtime(
                 scripts,
                 routes,
@@ -75,6 +75,7 @@ class Child:
                 page=self._page,
                 log_level=config.log_level,
                 log_format=config.log_format,
+                off=config.off,
             )
             await runtime.start()
             self._say(control.Ready({name: _facts(runtime, each) for name, each in routes.items()}))

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class ChildConfig(msgspec.Struct, frozen=True, tag="config"):
-    """The first line a child reads. It holds the server's URL with its password, so it never goes by arguments or logs."""
+    """The first line a child reads. It holds the server's URL with its password, so it never goes by arguments or logs.
+
+    `off` names what is not to be written down of the queues: metrics, events.
+    """
 
     redis_url: str
     prefix: str
@@ -24,6 +27,7 @@ class ChildConfig(msgspec.Struct, frozen=True, tag="config"):
     grace: float
     log_level: str
     log_format: str
+    off: str = ""
 
 
 class Beaten(msgspec.Struct, frozen=True, tag="beaten"):

@@ -10,13 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jobs_core.scripts import Scripts
+    from jobs_core.settings import CommonSettings
     from jobs_worker.routes import QueueRoutes
 
 
-async def declare(scripts: Scripts, routes: Mapping[str, QueueRoutes]) -> None:
-    """Write what code declares of the served queues, and list them."""
+def switched_off(settings: CommonSettings) -> str:
+    """Name what is not to be written down of the queues: metrics, events, both with a comma, or nothing."""
+    return ",".join(
+        name for name, on in (("metrics", settings.metrics), ("events", settings.events)) if not on
+    )
+
+
+async def declare(scripts: Scripts, routes: Mapping[str, QueueRoutes], off: str = "") -> None:
+    """Write what code declares of the served queues, and what is `off`, and list them."""
     for name, each in routes.items():
-        await scripts.declare(name, definition=each.queue.definition_hash, fields=each.queue.definition())
+        await scripts.declare(
+            name, definition=each.queue.definition_hash, off=off, fields=each.queue.definition()
+        )
         entry = QueueEntry(
             queue=name,
             profile=each.queue.weight,

@@ -100,7 +100,7 @@ class Delivery:
 class Settlement:
     """What the server is told of a delivery; settlements alike in `key` travel as one group."""
 
-    __slots__ = ("arg", "delivery", "effects", "error", "info", "key", "run_us", "wait_us")
+    __slots__ = ("arg", "delivery", "effects", "error", "info", "key", "result", "run_us", "wait_us")
 
     def __init__(  # noqa: PLR0917 - one for each job, so by position
         self,
@@ -112,8 +112,12 @@ class Settlement:
         wait_us: int,
         error: ErrorInfo | None = None,
     ) -> None:
-        """`key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms."""
+        """`key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms.
+
+        `result` is set to the encoded result where one is kept.
+        """
         self.error = error
+        self.result: bytes | None = None
         self.delivery = delivery
         self.effects: tuple[Effect, ...] = ()
         self.key = key
@@ -143,7 +147,7 @@ class Settlement:
 def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> Settlement:
     """Settle a delivery whose handler returned. Raises PayloadError or PayloadTooLarge for a result that does not fit its type."""
     key = _complete_key(delivery.header.name, delivery.envelope.policy)
-    info = b""
+    info, told = b"", None
     if key[3] or key[2].count:
         if isinstance(result, Written):
             written, codec = result.data, result.codec
@@ -151,7 +155,9 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
             route = cast("Route", delivery.route)
             written, codec = encode_result(route.queue, route.job, result)
         info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
+        told = written if codec is None else None
     settlement = Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
+    settlement.result = told
     if delivery.ctx is not None and delivery.ctx.collector is not None:
         settlement.effects = delivery.ctx.collector.effects()
     return settlement

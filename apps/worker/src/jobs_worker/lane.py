@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from jobs_worker.routes import QueueRoutes
     from jobs_worker.runner import Runner
     from jobs_worker.slots import SlotBudget
+    from jobs_worker.telling import Teller
 
 _STALE_CLAIM = 10.0
 _PUMPS = 2
@@ -61,6 +62,7 @@ class Lane:
         make_runner: Callable[[Callable[[Delivery, Progress], None]], Runner],
         on_owner: Callable[[str, str, bool], None],
         relay: Relay,
+        teller: Teller,
         budget: SlotBudget | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more."""
@@ -75,6 +77,7 @@ class Lane:
         self._runner = make_runner(self._reports.take)
         self._on_owner = on_owner
         self._relay = relay
+        self._teller = teller
         self._relaying = False
         self._budget = budget
         if budget is not None:
@@ -480,7 +483,9 @@ class Lane:
 
     async def _settle(self, pump: Pump, settlements: list[Settlement]) -> None:
         try:
-            lost, posted = await settle(self._scripts, self.queue, pump.settlements, settlements)
+            lost, posted = await settle(
+                self._scripts, self.queue, pump.settlements, settlements, self._teller
+            )
         finally:
             self._settling -= len(settlements)
         if posted:
@@ -531,5 +536,6 @@ class Lane:
     def _claim_more(self) -> None:
         self.kick(hungry=True)
 
-    def _write_progress(self, items: list[Encodable]) -> None:
-        self._asides.spawn(self._scripts.progress(self.queue, owner=self.owner, items=items))
+    def _write_progress(self, items: list[Encodable], reported: dict[Delivery, Progress]) -> None:
+        told = self._teller.progress(reported.items())
+        self._asides.spawn(self._scripts.progress(self.queue, owner=self.owner, told=told, items=items))

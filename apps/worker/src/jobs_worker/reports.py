@@ -20,8 +20,8 @@ _EVERY = 0.25
 class ProgressReports:
     """What handlers reported last and the server was not told yet."""
 
-    def __init__(self, write: Callable[[list[Encodable]], None]) -> None:
-        """`write` is given id, fence and packed progress of each, one behind the other."""
+    def __init__(self, write: Callable[[list[Encodable], dict[Delivery, Progress]], None]) -> None:
+        """`write` is given id, fence and packed progress of each, one behind the other, and the reports themselves."""
         self._write = write
         self._reported: dict[Delivery, Progress] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -51,4 +51,4 @@ class ProgressReports:
         for delivery, progress in reported.items():
             items += (delivery.id, delivery.fence, encode_progress(progress))
         if items:
-            self._write(items)
+            self._write(items, reported)

@@ -24,6 +24,7 @@ from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
 from jobs_worker.slots import SlotBudget
 from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
+from jobs_worker.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,8 +69,12 @@ class Runtime:
         log_level: str = "info",
         log_format: str = "json",
         codecs: Codecs | None = None,
+        off: str = "",
     ) -> None:
-        """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue."""
+        """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue.
+
+        `off` names what is not to be told of jobs: metrics, events.
+        """
         self.worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         self.lag_ms = 0.0
         self._scripts = scripts
@@ -85,6 +90,7 @@ class Runtime:
         heavy = [name for name, each in routes.items() if each.queue.weight == "heavy"]
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
         relay = Relay(scripts)
+        teller = Teller(self.worker, off)
         self.lanes = {
             name: Lane(
                 scripts,
@@ -94,6 +100,7 @@ class Runtime:
                 make_runner=self._runner_for(name),
                 on_owner=on_owner,
                 relay=relay,
+                teller=teller,
                 budget=budget if name in heavy else None,
             )
             for name, each in routes.items()

@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Scripts
     from jobs_worker.delivery import Delivery, Settlement
     from jobs_worker.sessions import Session
+    from jobs_worker.telling import Teller
 
 _ERROR_PAUSE = 1.0
 _log = logs.get("jobs.worker")
 
 
 async def settle(
-    scripts: Scripts, queue: str, session: Session, settlements: list[Settlement]
+    scripts: Scripts, queue: str, session: Session, settlements: list[Settlement], teller: Teller
 ) -> tuple[list[Delivery], list[int]]:
     """Settle deliveries of one owner, sent again until there is an answer.
 
     Returns those whose lease was lost, and the entries that were written into the outbox.
     """
     made, ordered = _grouped(settlements)
-    groups = [*_effects(settlements), *made]
+    groups = [*_effects(settlements), *made, *teller.groups(ordered)]
     session.advance()
     owner = settlements[0].delivery.owner
     while True:

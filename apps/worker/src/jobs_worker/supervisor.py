@@ -19,6 +19,7 @@ from jobs_core.registry import WorkerEntry, announce_worker, forget_worker
 from jobs_core.scripts import Scripts
 from jobs_worker import control, health, logs, loops
 from jobs_worker.control import EXIT_CONFIGURATION, EXIT_GRACE_EXCEEDED, EXIT_OK, ChildConfig
+from jobs_worker.declared import switched_off
 from jobs_worker.leases import LeaseKeeper
 from jobs_worker.scaling import MachineLoad, decide
 from jobs_worker.supervised import SupervisedChild
@@ -421,6 +422,7 @@ class Supervisor:
             grace=settings.shutdown_grace,
             log_level=settings.log_level,
             log_format=settings.log_format,
+            off=switched_off(settings),
         )
 
     async def _unless_stopping(self, work: Coroutine[object, object, None]) -> None:

@@ -18,7 +18,7 @@ from jobs_core.queue import WEIGHT_CLASSES, Queue
 from jobs_core.scripts import Scripts
 from jobs_core.settings import WorkerSettings
 from jobs_worker import logs
-from jobs_worker.declared import declare
+from jobs_worker.declared import declare, switched_off
 from jobs_worker.keeper import Keeper, KeeperConfig
 from jobs_worker.processors import ProcessorSpec, marks_of, specs_of
 from jobs_worker.routes import QueueRoutes, build_routes, load_routes
@@ -75,6 +75,7 @@ class Worker:
         self._prefix = check_prefix(prefix)
         self._concurrency = concurrency
         self._log = (settings.log_level, settings.log_format)
+        self._off = switched_off(settings)
         self._routes = self._find(settings, queues, processors, _weights(worker_type))
         self._client: Client | None = None
         self._keeper: Keeper | None = None
@@ -123,7 +124,7 @@ class Worker:
             if audit.refusals:
                 raise audit.refusals[0]
             scripts = Scripts(client, self._prefix)
-            await declare(scripts, self._routes)
+            await declare(scripts, self._routes, self._off)
         except BaseException:
             await client.close()
             self._client = None
@@ -138,6 +139,7 @@ class Worker:
             log_level=level,
             log_format=form,
             codecs=self._codecs,
+            off=self._off,
         )
         await self._runtime.start()
         self._watching = asyncio.create_task(self._watch_keeper(), name="jobs-keeper")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs_admin._bulk import Progress
+from jobs_admin._events import EVENT_KINDS, Event, EventListener
 from jobs_admin._limits import LiveLimits
 from jobs_admin.admin import Admin
 from jobs_admin.errors import Unanswered
@@ -11,10 +12,13 @@ from jobs_admin.records import (
     Cancellation,
     CheckReport,
     Finding,
+    HistoryPage,
+    HistoryRecord,
     JobDetail,
     LetterCount,
     LimitRecord,
     MetricsRecord,
+    MinuteRecord,
     Outcome,
     Page,
     QueueRecord,
@@ -23,16 +27,22 @@ from jobs_admin.records import (
 )
 
 __all__ = [
+    "EVENT_KINDS",
     "Admin",
     "Breach",
     "Cancellation",
     "CheckReport",
+    "Event",
+    "EventListener",
     "Finding",
+    "HistoryPage",
+    "HistoryRecord",
     "JobDetail",
     "LetterCount",
     "LimitRecord",
     "LiveLimits",
     "MetricsRecord",
+    "MinuteRecord",
     "Outcome",
     "Page",
     "Progress",

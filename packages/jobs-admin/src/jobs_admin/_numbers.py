@@ -11,6 +11,7 @@ from jobs_core.records import AttemptRecord, attempts_of
 from jobs_core.wire import parse_finish
 
 if TYPE_CHECKING:
+    from jobs_admin._measures import Spread
     from jobs_core.registry import WorkerEntry
     from jobs_core.scripts import Located, Tally
 
@@ -43,10 +44,14 @@ def queue_record(queue: str, tally: Tally) -> QueueRecord:
     )
 
 
-def metrics_record(queue: str | None, tallies: Sequence[Tally]) -> MetricsRecord:
+def metrics_record(queue: str | None, tallies: Sequence[Tally], spread: Spread) -> MetricsRecord:
     """Return how one queue does, or several together."""
     totals: dict[str, int] = {}
+    errors: dict[str, int] = {}
     for tally in tallies:
+        for field, count in tally.errors.items():
+            kind = field.partition(":")[2]
+            errors[kind] = errors.get(kind, 0) + count
         for field, count in sum_totals(tally.totals).items():
             totals[field] = totals.get(field, 0) + count
     completed, failed, retried = (totals.get(field, 0) for field in ("completed", "failed", "retried"))
@@ -62,6 +67,14 @@ def metrics_record(queue: str | None, tallies: Sequence[Tally]) -> MetricsRecord
         success_rate=round(completed / processed, 6) if processed else None,
         avg_processing_ms=round(totals.get("run_us", 0) / 1000 / runs, 3) if runs else None,
         avg_wait_ms=round(totals.get("wait_us", 0) / 1000 / runs, 3) if runs else None,
+        run_p50_ms=spread.run.percentile_ms(0.5),
+        run_p95_ms=spread.run.percentile_ms(0.95),
+        run_p99_ms=spread.run.percentile_ms(0.99),
+        wait_p50_ms=spread.wait.percentile_ms(0.5),
+        wait_p95_ms=spread.wait.percentile_ms(0.95),
+        wait_p99_ms=spread.wait.percentile_ms(0.99),
+        peak_concurrency=sum(tally.peak for tally in tallies),
+        errors=dict(sorted(errors.items(), key=lambda each: -each[1])),
         current_concurrency=sum(tally.sizes["active"] for tally in tallies),
         oldest_waiting_ms=max(waits) if waits else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
 
 import msgspec
@@ -11,18 +11,22 @@ import msgspec
 from jobs_admin import _bulk, _check, _doctor, _limits, _replay, _verdicts
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
+from jobs_admin._events import Event, EventListener
 from jobs_admin._limits import LiveLimits
 from jobs_admin._listing import check_bounds, list_page, make_filter
+from jobs_admin._measures import MAX_MINUTES, Spread, read_history, read_minutes, read_spread
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin.records import (
     Cancellation,
     CheckReport,
     Finding,
+    HistoryPage,
     JobDetail,
     LetterCount,
     LimitRecord,
     MetricsRecord,
+    MinuteRecord,
     Outcome,
     Page,
     QueueRecord,
@@ -149,11 +153,56 @@ class Admin:
 
     async def metrics(self, queue: str | None = None) -> MetricsRecord:
         """Measure one queue, or all of them together and each. Raises UnknownQueue."""
+        scripts = self._calls.scripts
         if queue is not None:
-            return metrics_record(queue, [await self._tally(queue)])
+            tally = await self._tally(queue)
+            return metrics_record(queue, [tally], await self._calls.read(read_spread(scripts, queue)))
         tallies = await self._tallies()
-        each = tuple(metrics_record(name, [tally]) for name, tally in tallies.items())
-        return msgspec.structs.replace(metrics_record(None, [*tallies.values()]), queues=each)
+        spreads = await self._calls.read_all([read_spread(scripts, name) for name in tallies])
+        each = tuple(
+            metrics_record(name, [tally], spread)
+            for (name, tally), spread in zip(tallies.items(), spreads, strict=True)
+        )
+        total = metrics_record(None, [*tallies.values()], sum(spreads, Spread()))
+        return msgspec.structs.replace(total, queues=each)
+
+    async def series(self, queue: str, minutes: int = 60) -> tuple[MinuteRecord, ...]:
+        """Return what a queue did in each of the last minutes, the one that runs included, oldest first.
+
+        Minutes are kept for 90 days (129600), unless `JOBS_METRICS=0`. Raises OptionError or UnknownQueue.
+        """
+        if not 1 <= minutes <= MAX_MINUTES:
+            raise OptionError("minutes", minutes, f"it must be 1 to {MAX_MINUTES}")
+        await self._known(queue)
+        now_ms = await self._calls.server_ms()
+        return tuple(await self._calls.read(read_minutes(self._calls.scripts, queue, now_ms, minutes)))
+
+    async def history(
+        self,
+        queue: str,
+        *,
+        outcome: State | str | None = None,
+        name: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> HistoryPage:
+        """List the last 10,000 jobs of a queue that ended, newest first, also those that are not kept.
+
+        `outcome` is `completed`, `failed`, `cancelled` or `expired`, `name` that of the job, or `name@version`. `limit` is
+        at most 500. Raises OptionError or UnknownQueue.
+        """
+        check_bounds(limit, 0, cursor)
+        await self._known(queue)
+        return await self._calls.read(
+            read_history(
+                self._calls.scripts,
+                queue,
+                outcome=outcome.value if isinstance(outcome, State) else outcome,
+                name=name,
+                limit=limit,
+                cursor=cursor,
+            )
+        )
 
     async def workers(self) -> list[WorkerRecord]:
         """List the workers that were heard of in the last 10 min, sorted by id."""
@@ -363,6 +412,29 @@ class Admin:
         sizes = (await self._tally(queue)).sizes
         total = sum(sizes[home] for home in homes)
         return await _bulk.drain(self._calls, queue, homes, total, dry_run=dry_run, progress=progress)
+
+    def listener(self, *queues: str, since: Mapping[str, str] | str | None = None) -> EventListener:
+        """Return what hears the events of queues, or of all there are and will be, on a connection of its own.
+
+        `since` is the cursor of an event to go on behind, one for each queue by name where there are several, or "0" for all
+        that is kept; without it only what happens from now on is heard. Raises OptionError.
+        """
+        for queue in queues:
+            check_queue_name(queue)
+        return EventListener(self._client.address, self._prefix, queues, since)
+
+    async def events(
+        self, *queues: str, since: Mapping[str, str] | str | None = None
+    ) -> AsyncIterator[Event]:
+        """Yield the events of queues, or of all, as they happen, from the first step of the loop on; as `listener`.
+
+        Raises UnknownQueue.
+        """
+        for queue in queues:
+            await self._known(queue)
+        async with self.listener(*queues, since=since) as listener:
+            async for event in listener:
+                yield event
 
     async def doctor(self, queue: str | None = None, job_id: str | None = None) -> list[Finding]:
         """Examine the server, or why the jobs of a queue, or one job, do not run. Raises JobNotFound."""

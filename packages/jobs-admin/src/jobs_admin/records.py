@@ -9,15 +9,18 @@ import msgspec
 
 from jobs_core.flow import RateLimit
 from jobs_core.records import AttemptRecord, JobRecord
-from jobs_core.states import CancelOutcome
+from jobs_core.states import CancelOutcome, State
 
 __all__ = [
     "Breach",
     "Cancellation",
     "CheckReport",
     "Finding",
+    "HistoryPage",
+    "HistoryRecord",
     "JobDetail",
     "MetricsRecord",
+    "MinuteRecord",
     "Outcome",
     "Page",
     "QueueRecord",
@@ -63,7 +66,9 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `total_processed` counts jobs that completed or failed for good, `success_rate` is the share of them that
     completed (None before the first), the averages are over all attempts. `oldest_waiting_ms` is the longest
-    wait seen at the head of each priority (None: nothing waits).
+    wait seen at the head of each priority (None: nothing waits). `peak_concurrency` is the most that ever ran at once (of
+    several queues: the sum). The percentiles of run and wait are None where nothing was measured. `errors` counts attempts
+    that failed, by the type of their error.
     """
 
     queue: str | None
@@ -75,9 +80,57 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     success_rate: float | None
     avg_processing_ms: float | None
     avg_wait_ms: float | None
+    run_p50_ms: float | None = None
+    run_p95_ms: float | None = None
+    run_p99_ms: float | None = None
+    wait_p50_ms: float | None = None
+    wait_p95_ms: float | None = None
+    wait_p99_ms: float | None = None
     current_concurrency: int
+    peak_concurrency: int = 0
     oldest_waiting_ms: int | None
+    errors: dict[str, int] = {}
     queues: tuple[MetricsRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class MinuteRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a queue did in one minute. The averages are over the attempts that ended in it (None: none did)."""
+
+    at: datetime
+    added: int
+    completed: int
+    failed: int
+    retried: int
+    avg_processing_ms: float | None
+    avg_wait_ms: float | None
+
+
+class HistoryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One job that ended, also where nothing else is kept of it.
+
+    `error` is a fingerprint: the type of the error and the place that raised it, or the cause (`poison`); "" where it
+    did not fail. `worker` is "" where no worker told of its end.
+    """
+
+    id: str
+    queue: str
+    name: str
+    outcome: State
+    created_at: datetime
+    processed_at: datetime | None
+    finished_at: datetime
+    wait_ms: float
+    run_ms: float
+    attempts_made: int
+    worker: str
+    error: str
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Jobs that ended, newest first. `cursor` is where to go on, None at the end; a page may be short before that."""
+
+    rows: tuple[HistoryRecord, ...]
+    cursor: str | None = None
 
 
 class JobDetail(JobRecord, frozen=True, kw_only=True):

@@ -119,7 +119,8 @@ class Located(msgspec.Struct, frozen=True):
 class Tally(msgspec.Struct, frozen=True):
     """A queue in numbers.
 
-    `sizes` by home, `totals` as `field:name@version`, the longest wait in ms (None: nothing waits).
+    `sizes` by home, `totals` as `field:name@version`, the longest wait in ms (None: nothing waits), `peak` the most jobs
+    that ever ran at once, `errors` attempts that failed as `name@version:type`.
     """
 
     sizes: dict[str, int]
@@ -130,6 +131,8 @@ class Tally(msgspec.Struct, frozen=True):
     totals: dict[str, int]
     parked: dict[str, int]
     used: bool
+    peak: int
+    errors: dict[str, int]
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -155,9 +158,10 @@ class IdPage(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Settlements of one verb and one job name.
+    """Settlements of one verb and one job name, or, behind all of these, what else is to be written down.
 
-    `items` holds id, fence, flags or delay in ms, and info, one after the other.
+    `items` holds id, fence, flags or delay in ms, and info, one after the other. Of `measure` they are operations on
+    the name's histograms, of `error` type, count, "", "", of `tell` rows, summary rows, events, "" (see `note.lua`).
     """
 
     verb: str
@@ -412,10 +416,20 @@ class Scripts:
         }
 
     async def declare(
-        self, queue: str, *, definition: str, fields: Mapping[str, str], deadline: float | None = None
+        self,
+        queue: str,
+        *,
+        definition: str,
+        off: str = "-",
+        fields: Mapping[str, str],
+        deadline: float | None = None,
     ) -> bool:
-        """Write what code declares of a queue. Returns whether it changed."""
-        args = [definition, *(text for pair in fields.items() for text in pair)]
+        """Write what code declares of a queue. Returns whether it changed.
+
+        `off` names what is not to be written down of it (`metrics`, `events`, both with a comma, "" nothing); "-"
+        leaves that as it is.
+        """
+        args = [definition, off, *(text for pair in fields.items() for text in pair)]
         return await self._run("declare", queue, args, deadline) == 1
 
     async def limit(self, queue: str, *, limits: Mapping[str, str]) -> bool:
@@ -454,9 +468,14 @@ class Scripts:
             found += [_located(each) for each in reply]
         return found
 
-    async def progress(self, queue: str, *, owner: str, items: Sequence[Encodable]) -> bytes:
-        """Write progress, given flat as id, fence, bytes. Returns b"1" or b"0" (stale fence) for each."""
-        return cast("bytes", await self._run("progress", queue, (owner, *items)))
+    async def progress(
+        self, queue: str, *, owner: str, told: bytes = b"", items: Sequence[Encodable]
+    ) -> bytes:
+        """Write progress, given flat as id, fence, bytes; `told` is what the events say of it (`pack_told`).
+
+        Returns b"1" or b"0" (stale fence) for each.
+        """
+        return cast("bytes", await self._run("progress", queue, (owner, told, *items)))
 
     async def retry(self, queue: str, *, ids: Sequence[str]) -> list[str]:
         """Put failed jobs back with fresh budgets.
@@ -508,6 +527,8 @@ class Scripts:
             totals=_counts(reply[5]),
             parked=_counts(reply[6]),
             used=reply[7] == 1,
+            peak=cast("int", reply[8]),
+            errors=_counts(reply[9]),
         )
 
     async def owners(self, queue: str, *, deadline: float | None = None) -> list[Owner]:

@@ -131,6 +131,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 _encode = msgspec.msgpack.Encoder().encode
 encode_envelope = _encode
 encode_progress = _encode
+encode_json_progress = msgspec.json.Encoder().encode
 encode_finish = _encode
 encode_attempt = _encode
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode

@@ -176,13 +176,14 @@ async def fails(
             await damaged.call("RENAME", "aside", damaged.key + key)
         if not failed:
             continue
-        wrong = await broken(damaged)
+        # Slots are written with the clocks, at the end: what failed before that leaves them as they were.
+        wrong = [each for each in await broken(damaged) if not each.startswith("slots")]
         if (operation, key) in MENDED:
             assert wrong != []
             # Time goes on, and stamps with it.
             await damaged.advance(0.001)
             await run(damaged)
-            wrong = [each for each in await broken(damaged) if not each.startswith("totals")]
+            wrong = [each for each in await broken(damaged) if not each.startswith(("totals", "slots"))]
         assert wrong == [], (operation, key)
 
 

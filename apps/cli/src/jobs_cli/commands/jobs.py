@@ -59,6 +59,40 @@ def list_jobs(
         print(f"more with --cursor {page.cursor}", file=sys.stderr)
 
 
+def history(
+    queue: Queue,
+    /,
+    *,
+    outcome: Annotated[str | None, option("completed, failed, cancelled or expired; all without it.")] = None,
+    name: Annotated[str | None, option("Name of the job, or name@version.")] = None,
+    limit: Annotated[int, option("At most so many (50), up to 500.")] = 50,
+    cursor: Annotated[str | None, option("Go on where the page before ended.")] = None,
+    json: Json = False,
+) -> None:
+    """List the last jobs of a queue that ended, newest first, also those that are not kept."""
+    page = with_admin(
+        lambda admin: admin.history(queue, outcome=outcome, name=name, limit=limit, cursor=cursor)
+    )
+    if json:
+        print_json(page)
+        return
+    if page.rows:
+        print_table(
+            ["id", "name", "outcome", "attempts", "finished", "wait", "run", "error"],
+            [
+                [
+                    *(row.id, row.name, row.outcome, row.attempts_made, row.finished_at),
+                    *(milliseconds(row.wait_ms), milliseconds(row.run_ms), row.error[:_REASON_LENGTH]),
+                ]
+                for row in page.rows
+            ],
+        )
+    else:
+        print("no job has ended")
+    if page.cursor:
+        print(f"more with --cursor {page.cursor}", file=sys.stderr)
+
+
 def show(queue: Queue, job_id: str, /, *, json: Json = False) -> None:
     """Show a job: payload, state, times, result or failure, and the attempts that failed."""
     detail = with_admin(lambda admin: admin.job_detail(queue, job_id))

@@ -54,7 +54,21 @@ def metrics(queue: _OneQueue = None, /, *, json: Json = False) -> None:
         return
     each = record.queues if isinstance(record.queues, tuple) else ()
     print_table(
-        ["queue", "processed", "failed", "retried", "stalled", "success", "run", "wait", "running", "oldest"],
+        [
+            *(
+                "queue",
+                "processed",
+                "failed",
+                "retried",
+                "stalled",
+                "success",
+                "run",
+                "run p95",
+                "wait",
+                "wait p95",
+            ),
+            *("running", "peak", "oldest"),
+        ],
         [_metrics_row(one) for one in (*each, record)],
     )
 
@@ -86,7 +100,10 @@ def _metrics_row(record: MetricsRecord) -> list[object]:
         record.total_stalled,
         None if record.success_rate is None else f"{record.success_rate:.2%}",
         milliseconds(record.avg_processing_ms),
+        milliseconds(record.run_p95_ms),
         milliseconds(record.avg_wait_ms),
+        milliseconds(record.wait_p95_ms),
         record.current_concurrency,
+        record.peak_concurrency,
         milliseconds(record.oldest_waiting_ms),
     ]

@@ -62,6 +62,13 @@ KEYS: dict[str, Key] = {
         Key("in:", "zset"),
         Key("inlow", "hash"),
         Key("letters", "hash"),
+        Key("errors", "hash"),
+        Key("series:", "string"),
+        Key("series.due", "zset"),
+        Key("hist:", "string"),
+        Key("hist.names", "zset"),
+        Key("rows", "stream"),
+        Key("events", "stream"),
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.

@@ -3,7 +3,7 @@
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
 -- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted), 1 if more may be had at once
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started
+-- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started tell
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -33,6 +33,10 @@ if known then
   return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left, "", left > 0 and 1 or 0 }
 end
 
+if q.flow then
+  -- Slots are counted before the jobs move, so a key that is not ours must show now.
+  redis.call("ZCARD", active)
+end
 tick(q)
 if not deadline then
   redis.call("ZADD", P .. "owners", q.lease + 20000, owner)
@@ -112,6 +116,8 @@ end
 local fence = math.max(q.stamp + 1, q.now)
 if ids[1] then
   q.stamp = fence + #ids - 1
+  q.active = q.active + #ids
+  tell(q, "active", ids, taken, states)
 end
 local first, now = string.format("%.0f", fence), string.format("%.0f", q.now)
 remember(q, session, seq, string.format("%s %.0f", first, fence + math.max(#ids, 1) - 1))

@@ -1,7 +1,8 @@
 --- Writes what code declares of a queue (offsets, strict, crash budget, retention) by the hash of its definition.
 -- What an earlier declaration wrote and this one does not goes; what operators set stays.
+-- `off` says what is not to be written down of it: metrics, events, both or nothing ("-": as it is).
 -- PREFIX: P
--- ARGV: definition:str
+-- ARGV: definition:str off:str
 -- REST: field, value pairs of cfg
 -- RETURNS: 1 if the declaration changed, 0 if it is the one in force
 -- ERRORS: SCHEMA
@@ -11,11 +12,14 @@ local q = open(P)
 if q.err then
   return q
 end
+if off ~= "-" and off ~= q.off then
+  redis.call("HSET", P .. "meta", "off", off)
+end
 if redis.call("HGET", P .. "cfg", "definition") == definition then
   return 0
 end
 local fields, names, stays = { "definition", definition }, {}, {}
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   fields[#fields + 1] = ARGV[i]
   fields[#fields + 1] = ARGV[i + 1]
   names[#names + 1] = ARGV[i]

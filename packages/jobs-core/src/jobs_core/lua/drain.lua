@@ -3,7 +3,7 @@
 -- ARGV: home:str limit:int
 -- RETURNS: jobs removed, jobs left in that home
 -- ERRORS: SCHEMA, BAD_HOME, WRONGTYPE
--- INCLUDE: open save unsound forget notify leave let_go
+-- INCLUDE: open save unsound forget notify leave let_go tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -15,6 +15,7 @@ if home ~= "waiting" and home ~= "delayed" then
 end
 local ids = limit > 0 and redis.call("ZRANGE", P .. home, 0, math.min(limit, 500) - 1) or {}
 if ids[1] then
+  tell(q, "removed", ids, {}, {}, true)
   notify(q, ids, "removed")
   let_go(q, ids, false)
   if home == "waiting" then

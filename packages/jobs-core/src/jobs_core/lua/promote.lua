@@ -3,7 +3,7 @@
 -- REST: ids to promote whether due or not (at most 128)
 -- RETURNS: jobs promoted, ms until the next due job (-1: none)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound sweep due history score to_ready review
+-- INCLUDE: open save unsound sweep due history score to_ready review tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -28,6 +28,7 @@ local function promote(names)
   end
   if ids[1] then
     to_ready(q, pairs)
+    tell(q, "promoted", ids, q.events and redis.call("HMGET", P .. "rec", unpack(ids)) or {}, {}, true)
     redis.call("HSET", P .. "state", unpack(entries))
     redis.call("ZREM", P .. "delayed", unpack(ids))
   end

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 removed, 0 not known, or "active"
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes drop forget notify unpark leave let_go
+-- INCLUDE: open save unsound record homes drop forget notify unpark leave let_go tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -41,8 +41,10 @@ for state, ids in pairs(groups) do
   elseif state == "completed" or state == "failed" or state == "cancelled" or state == "expired" then
     drop(q, state, ids)
   else
+    local recs = redis.call("HMGET", P .. "rec", unpack(ids))
+    tell(q, "removed", ids, recs, {}, true)
     if state == "unroutable" then
-      local recs, counts = redis.call("HMGET", P .. "rec", unpack(ids)), {}
+      local counts = {}
       for i = 1, #ids do
         local _, _, _, _, name = record(recs[i] or string.rep("\0", 36))
         counts[name] = (counts[name] or 0) + 1

@@ -4,7 +4,7 @@
 -- REST: of each (at most 128): id, ms of its end (0: whichever), priority (0: as it was), 1 to take the given record, version with flags and priority (4 bytes), name@version, record from byte 21 on ("": never make it anew), history
 -- RETURNS: for each: 1 replayed, 0 not known, "replayed" (before), or the state it is in instead
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save unsound record homes revive retake post parts admit enter
+-- INCLUDE: open save unsound record homes revive retake post parts admit enter tell
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
@@ -28,6 +28,7 @@ for at = 1, #ARGV, 8 do
     if not edited then
       retake(q, id, rec)
     end
+    tell(q, "replayed", { id }, { rec }, {}, true)
     if edited then
       redis.call("UNLINK", P .. "big:" .. id)
       local head = 16 + string.byte(body, 1) + string.byte(body, 2) + string.byte(body, 3) * 256 + string.byte(body, 4)

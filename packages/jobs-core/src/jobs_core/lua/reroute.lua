@@ -4,7 +4,7 @@
 -- REST: name@version the caller can run (`*`: all)
 -- RETURNS: jobs moved, jobs looked at (0: the end)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score to_ready unpark
+-- INCLUDE: open save unsound record history ready_at score to_ready unpark tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -37,6 +37,7 @@ for i = 1, #parked do
 end
 if ids[1] then
   to_ready(q, pairs, found)
+  tell(q, "rerouted", ids, found, {}, true)
   unpark(q, counts)
   redis.call("ZREM", P .. "unroutable", unpack(ids))
 end

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 put back, 0 not known, or the state it is in instead
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes revive retake post
+-- INCLUDE: open save unsound record homes revive retake post tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -16,7 +16,7 @@ end
 local states = homes(P, ARGV)
 local recs = redis.call("HMGET", P .. "rec", unpack(ARGV))
 local ended = redis.call("ZMSCORE", P .. "failed", unpack(ARGV))
-local verdicts, cleared, seen = {}, {}, {}
+local verdicts, cleared, seen, ids, told = {}, {}, {}, {}, {}
 for i = 1, #ARGV do
   local id = ARGV[i]
   if states[i] == "failed" and recs[i] and not seen[id] then
@@ -25,11 +25,14 @@ for i = 1, #ARGV do
     cleared[#cleared + 1] = "clear"
     cleared[#cleared + 1] = revive(q, id, ended[i], priority)
     retake(q, id, recs[i])
+    ids[#ids + 1] = id
+    told[#ids] = recs[i]
     verdicts[i] = "1"
   else
     verdicts[i] = seen[id] and "waiting" or states[i] == "" and "0" or states[i]
   end
 end
+tell(q, "replayed", ids, told, {}, true)
 if cleared[1] and q.letters then
   post(q, "dead-letter", cleared)
 end

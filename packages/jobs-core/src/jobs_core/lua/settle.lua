@@ -4,10 +4,10 @@
 -- A delivery whose fence is no longer the one in force is refused and changes nothing.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
--- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel) or delay_ms (retry, snooze, limit), info (of limit: what is held back, job, key or queue)
+-- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel) or delay_ms (retry, snooze, limit), info (of limit: what is held back, job, key or queue); at the end groups of what else is to be written down, as `note` takes it
 -- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
--- INCLUDE: open save session remember finish put_back park post_all freed
+-- INCLUDE: open save session remember finish put_back park post_all freed note series
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -20,8 +20,9 @@ end
 local at = 4
 local verbs = { complete = "completed", fail = "failed", cancel = "cancelled", retry = "retried", snooze = "snoozed", limit = "limited" }
 verbs.release, verbs.unroutable, verbs.effect = "", "", ""
+local notes = { measure = true, error = true, tell = true }
 while at <= #ARGV do
-  if not verbs[ARGV[at]] then
+  if not verbs[ARGV[at]] and not notes[ARGV[at]] then
     return redis.error_reply("BAD_VERB " .. ARGV[at])
   end
   at = at + 9 + 4 * ARGV[at + 2]
@@ -29,8 +30,9 @@ end
 local active = P .. "active:" .. owner
 
 local verdicts, stats = {}, P .. "stats"
+local ended, waited, ran = { completed = 0, failed = 0, retried = 0 }, 0, 0
 at = 4
-while at <= #ARGV do
+while at <= #ARGV and not notes[ARGV[at]] do
   local verb, name, n, target = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local keep = { tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]) }
   local ttl, run_us, wait_us = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8]
@@ -70,13 +72,24 @@ while at <= #ARGV do
     end
     redis.call("ZREM", active, unpack(ids))
     freed(q, recs, held)
+    q.active = q.active - #ids
     if verbs[verb] ~= "" and count > 0 then
+      ended[verbs[verb]] = (ended[verbs[verb]] or 0) + count
       redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, count)
     end
     if run_us ~= "0" then
       redis.call("HINCRBY", stats, "run_us:" .. name, run_us)
       redis.call("HINCRBY", stats, "wait_us:" .. name, wait_us)
+      waited, ran = waited + wait_us, ran + run_us
     end
+  end
+end
+series(q, 0, ended.completed, ended.failed, ended.retried, waited, ran)
+if at <= #ARGV then
+  local settled = table.concat(verdicts)
+  while at <= #ARGV do
+    note(q, at, settled)
+    at = at + 9 + 4 * ARGV[at + 2]
   end
 end
 if rawget(q, "posted") then

@@ -1,6 +1,6 @@
 --- Counts a queue without changing it: every home, what runs, its totals, its pause and its longest wait.
 -- PREFIX: P
--- RETURNS: sizes by home (active last), paused since, actor, reason, longest wait, stats, parked names, 1 if ever used
+-- RETURNS: sizes by home (active last), paused since, actor, reason, longest wait, stats, parked names, 1 if ever used, peak concurrency, errors by name and type
 -- ERRORS: SCHEMA
 -- INCLUDE: open record history
 -- FLAGS: no-writes
@@ -67,4 +67,6 @@ return {
   redis.call("HGETALL", P .. "stats"),
   redis.call("HGETALL", P .. "unroutable.names"),
   q.new and 0 or 1,
+  q.peak,
+  redis.call("HGETALL", P .. "errors"),
 }

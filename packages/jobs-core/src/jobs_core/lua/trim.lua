@@ -1,4 +1,4 @@
---- Removes what has outlived its time, at most 500 of each kind a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners.
+--- Removes what has outlived its time, at most 500 of each kind a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners, minutes of 90 days ago.
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
@@ -95,5 +95,15 @@ if q.flow then
   end
   review(q)
 end
+local days = redis.call("ZRANGEBYSCORE", P .. "series.due", "-inf", q.ms, "LIMIT", 0, 500)
+for i = 1, #days do
+  redis.call("UNLINK", P .. "series:" .. days[i])
+  n = n + redis.call("ZREM", P .. "series.due", days[i])
+end
+local running, owners = 0, redis.call("ZRANGE", P .. "owners", 0, -1)
+for i = 1, #owners do
+  running = running + redis.call("ZCARD", P .. "active:" .. owners[i])
+end
+q.active = running
 save(q)
 return n

@@ -57,7 +57,7 @@ local function admit(q, args, at, to, bounded)
   local held = keys[1] and holders(q, keys) or nil
   local left = bounded and q.max_depth and room(q)
 
-  local jobs = { recs = {}, bigs = {}, ready = {}, delayed = {}, fresh = {}, alive = {}, added = {} }
+  local jobs = { recs = {}, bigs = {}, ready = {}, delayed = {}, fresh = {}, alive = {}, added = {}, told = {} }
   local recs, bigs, ready, delayed, fresh, alive = jobs.recs, jobs.bigs, jobs.ready, jobs.delayed, jobs.fresh, jobs.alive
   local verdicts, survivors, made, renewed = {}, {}, {}, {}
   local stamp = math.max(q.stamp + 1, q.now)
@@ -66,6 +66,7 @@ local function admit(q, args, at, to, bounded)
     local first, last, lead, name, due, flags, priority, how = unpack(groups[g])
     local is_own, before = flags % 2 == 1, head_start(q, priority)
     local place, header, created = nil, nil, 0
+    local lines = q.events and { name .. " 0 " }
     for i = first, last, 2 do
       local id, body = args[i], args[i + 1]
       local verdict, survivor, job = "1", nil, nil
@@ -102,6 +103,9 @@ local function admit(q, args, at, to, bounded)
           alive[#alive + 1] = id
         end
         created = created + 1
+        if lines then
+          lines[#lines + 1] = id
+        end
         if left then
           left = left - 1
         end
@@ -142,6 +146,9 @@ local function admit(q, args, at, to, bounded)
     end
     if created > 0 then
       jobs.added[name] = (jobs.added[name] or 0) + created
+      if lines then
+        jobs.told[#jobs.told + 1] = table.concat(lines, "\n")
+      end
     end
   end
   if verdicts[1] and survivors[1] then

@@ -1,5 +1,5 @@
 --- Writes the jobs that `admit` let in. Their totals are the caller's to count, and the queue is to be saved.
--- INCLUDE: to_ready rearm amend
+-- INCLUDE: to_ready rearm amend event series
 local function enter(q, jobs)
   local P, more = q.P, jobs.more
   if not jobs.recs[1] and not more then
@@ -43,4 +43,12 @@ local function enter(q, jobs)
     amend(q, more)
   end
   q.stamp = jobs.stamp
+  for i = 1, #jobs.told do
+    event(q, "added", jobs.told[i])
+  end
+  local added = 0
+  for _, n in pairs(jobs.added) do
+    added = added + n
+  end
+  series(q, added, 0, 0, 0, 0, 0)
 end

@@ -1,6 +1,6 @@
 --- Ends an owner: returns at most 128 of its jobs to `waiting`, each to the score it had; `charged` ids spend one crash.
 -- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
--- INCLUDE: record history ready_at score to_ready finish freed call_off
+-- INCLUDE: record history ready_at score to_ready finish freed call_off tell note_end series count_error
 local function give_back(q, owner, charged)
   local P = q.P
   local active = P .. "active:" .. owner
@@ -27,6 +27,7 @@ local function give_back(q, owner, charged)
       else
         releases = releases + 1
       end
+      tell(q, guilty and "stalled" or "released", { id }, { recs[i] }, { states[i] })
       spent[#spent + 1] = id
       spent[#spent + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, again)
       if cancel ~= 0 then
@@ -36,6 +37,9 @@ local function give_back(q, owner, charged)
         poisoned[#poisoned + 1] = id
         finish(q, "failed", { id }, { string.format("poison %.0f %.0f", crashes, attempts) }, { -1, -1, -1 }, 0, flags == 0)
         redis.call("HINCRBY", P .. "stats", "failed:" .. name, 1)
+        note_end(q, "failed", { id }, { recs[i] }, { states[i] }, "poison")
+        series(q, 0, 0, 1, 0, 0, 0)
+        count_error(q, name, "crash", 1)
       else
         back[#back + 1] = id
         pairs[#pairs + 1] = score(q, ready_at(stamp, due_ms, again), priority)
@@ -52,6 +56,7 @@ local function give_back(q, owner, charged)
     call_off(q, ended[1], ended[2])
     redis.call("ZREM", active, unpack(ids))
     freed(q, recs, fences)
+    q.active = q.active - #ids
   end
   local left = redis.call("ZCARD", active)
   -- The dead are kept for 10 min with a negative score, so a thawed one is refused whatever it sends; -1 still has jobs to return.

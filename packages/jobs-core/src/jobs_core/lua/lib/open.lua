@@ -1,10 +1,26 @@
 --- Opens a queue for a transition: checks the schema, reads the time once, the clocks, and what is remembered of the session.
 -- Returns a table with P, now (us), ms, new, stamp, lease, seen, or one with `err`. What `cfg` holds is read when first asked for.
 -- `flow` is what flow control remembers of it, nil where nothing is limited.
+-- `off` names what is not to be written: metrics, events; `events` is false where they are off, else what this call has to tell.
 -- INCLUDE: clock config flow
 local function open(P, session)
   local now = clock()
-  local m = redis.call("HMGET", P .. "meta", "schema", "stamp", "lease", "seen", "session:" .. (session or ""), "flow")
+  local m = redis.call(
+    "HMGET",
+    P .. "meta",
+    "schema",
+    "stamp",
+    "lease",
+    "seen",
+    "session:" .. (session or ""),
+    "flow",
+    "off",
+    "active",
+    "peak",
+    "day",
+    "rows",
+    "told"
+  )
   if m[1] and m[1] ~= "1" then
     return redis.error_reply("SCHEMA " .. m[1])
   end
@@ -23,5 +39,18 @@ local function open(P, session)
     flow = m[6] and flow(m[6]),
     flowed = m[6],
     fields = {},
+    off = m[7] or "",
+    active = tonumber(m[8]) or 0,
+    counted = tonumber(m[8]) or 0,
+    peak = tonumber(m[9]) or 0,
+    day = m[10],
+    began = m[10],
+    row = tonumber(m[11]) or 0,
+    rowed = tonumber(m[11]) or 0,
+    told = tonumber(m[12]) or now,
+    rows = {},
+    entry = false,
+    entered = 0,
+    events = not string.find(m[7] or "", "events", 1, true) and {},
   }, { __index = config })
 end

@@ -4,7 +4,7 @@ local function unsound(P)
   local kinds = {
     hash = "rec meta state history progress checkpoint cancels result stats waiters unroutable.names uniq uniq.next kactive",
     zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due "
-      .. "ring kparked kbucket",
+      .. "ring kparked kbucket series.due",
     stream = "out",
   }
   for kind, names in pairs(kinds) do

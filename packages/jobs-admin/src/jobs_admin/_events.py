@@ -1,0 +1,256 @@
+"""Events of queues as they happen: one reader on a connection of its own for any number of queues."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self, cast
+
+import msgspec
+
+from jobs_core.connection import Client
+from jobs_core.errors import ConnectionFailed, JobsError, OptionError
+from jobs_core.keys import queue_prefix
+from jobs_core.payloads import JsonValue
+from jobs_core.records import job_name
+from jobs_core.registry import list_queues
+from jobs_core.told import parse_events
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from jobs_core.connection import Address
+    from jobs_core.told import Happened
+
+__all__ = ["EVENT_KINDS", "Event", "EventListener", "Handler"]
+
+EVENT_KINDS = (
+    *("added", "active", "progress", "completed", "failed", "retrying", "stalled", "cancelled", "expired"),
+    *("released", "snoozed", "limited", "unroutable", "rerouted", "promoted", "replayed", "removed"),
+    *("paused", "resumed", "trimmed"),
+)
+_BLOCK_MS = 2000
+_ENTRIES = 100
+_AGAIN = 0.5
+_LOOK_EVERY = 5.0
+_log = logging.getLogger("jobs.events")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a job, or (`id` "") to the queue.
+
+    `data` is the progress, the text of an error, or the result; `left_out` says that a result was larger than 4 KiB, so
+    fetch it. `cursor` is where to go on from: events that were written together share it until the last of them, so who
+    goes on from it misses none and may hear some again. `trimmed` is told where events were cut off before they were read.
+    """
+
+    event: str
+    queue: str
+    id: str = ""
+    name: str = ""
+    attempt: int = 0
+    at: datetime
+    data: JsonValue = None
+    left_out: bool = False
+    cursor: str = ""
+
+
+Handler = Callable[[Event], Awaitable[None] | None]
+
+
+class EventListener:
+    """Hears every event of some queues, from a cursor on; each listener hears all of them.
+
+        async with admin.listener("email") as listener:
+            listener.on("completed", done)
+            async for event in listener: ...
+
+    A lost connection is made again and nothing is missed, as long as the events are still kept (4 MiB a queue): else an
+    event `trimmed` comes in their place.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        prefix: str,
+        queues: Sequence[str] = (),
+        since: Mapping[str, str] | str | None = None,
+    ) -> None:
+        """Hear `queues`, or all there are and will be. `since` is a cursor, or one of each queue by name; None: from now on."""
+        self._client = Client(address, name="jobs:events", read_deadline=30.0)
+        self._prefix = prefix
+        self._all = not queues
+        self._looked = 0.0
+        self._begun = False
+        self._since = since
+        self._queues: dict[bytes, str] = {}
+        self._cursors: dict[bytes, str] = {}
+        self._names = tuple(queues)
+        for given in (since,) if isinstance(since, str) else (since or {}).values():
+            _check(given)
+        self._handlers: dict[str, list[Handler]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect, and note where the streams end: what happens from here on is heard."""
+        try:
+            await self._client.connect(timeout=5.0)
+            await self._begin()
+            self._begun = True
+        except BaseException:
+            await self._client.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.close()
+
+    def on(self, kind: str, handler: Handler) -> None:
+        """Call a handler, sync or async, for each event of a kind (`*`: of every one). Raises OptionError.
+
+        Handlers run one after the other; one that raises is logged. They are called once `start` was, or while the listener
+        is iterated over.
+        """
+        if kind != "*" and kind not in EVENT_KINDS:
+            raise OptionError("event", kind, f"it must be * or one of {', '.join(EVENT_KINDS)}")
+        self._handlers.setdefault(kind, []).append(handler)
+
+    def start(self) -> None:
+        """Hear events in the background and call the handlers."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="jobs-events")
+
+    async def close(self) -> None:
+        """Stop, and close the connection."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._client.close()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Hear events as they happen, for ever. Either this or `start`, not both."""
+        if self._task is not None:
+            message = (
+                "this listener was started, so its handlers hear the events; make another one to iterate over"
+            )
+            raise RuntimeError(message)
+        return self._events()
+
+    async def _run(self) -> None:
+        async for _ in self._events():
+            pass
+
+    async def _events(self) -> AsyncIterator[Event]:
+        while True:
+            for event in await self._read():
+                await self._call(event)
+                yield event
+
+    async def _call(self, event: Event) -> None:
+        for handler in (*self._handlers.get(event.event, ()), *self._handlers.get("*", ())):
+            try:
+                answer = handler(event)
+                if inspect.isawaitable(answer):
+                    await answer
+            except Exception:  # noqa: BLE001 - logged with its traceback
+                # The handler is the user's: what it raises changes nothing for the others.
+                _log.exception("a handler of event %s failed", event.event)
+
+    async def _begin(self) -> None:
+        """Note where each stream ends, or where it was asked to be read from."""
+        names = self._names
+        if self._all:
+            self._looked = asyncio.get_running_loop().time()
+            names = tuple(entry.queue for entry in await list_queues(self._client, self._prefix))
+        for queue in names:
+            key = f"{queue_prefix(self._prefix, queue)}events".encode()
+            if key not in self._cursors:
+                self._cursors[key] = await self._start_of(queue, key)
+                self._queues[key] = queue
+
+    async def _start_of(self, queue: str, key: bytes) -> str:
+        if self._begun:
+            # It came after this listener: all that is told of it is new.
+            return "0"
+        since = self._since.get(queue) if isinstance(self._since, Mapping) else self._since
+        if since is not None:
+            return since
+        last = cast("list[list[bytes]]", await self._client.call("XREVRANGE", key, "+", "-", "COUNT", 1))
+        return last[0][0].decode().partition("-")[0] if last else "0"
+
+    async def _read(self) -> list[Event]:
+        """Wait for events for at most a few seconds; none while the server is away."""
+        now = asyncio.get_running_loop().time()
+        try:
+            if self._all and now - self._looked > _LOOK_EVERY:
+                await self._begin()
+            if not self._cursors:
+                await asyncio.sleep(_AGAIN)
+                return []
+            reply = await self._client.call(
+                *("XREAD", "COUNT", _ENTRIES, "BLOCK", _BLOCK_MS, "STREAMS"),
+                *(*self._cursors, *self._cursors.values()),
+            )
+        except ConnectionFailed:
+            raise
+        except JobsError as error:
+            _log.warning("events cannot be read: %s", error)
+            await asyncio.sleep(_AGAIN)
+            return []
+        events: list[Event] = []
+        for key, entries in cast("dict[bytes, list[tuple[bytes, Sequence[bytes]]]]", reply or {}).items():
+            for entry, fields in entries:
+                events += self._entry(key, entry, fields)
+        return events
+
+    def _entry(self, key: bytes, entry: bytes, fields: Sequence[bytes]) -> list[Event]:
+        queue, before = self._queues[key], self._cursors[key]
+        self._cursors[key] = cursor = entry.decode().partition("-")[0]
+        try:
+            began, happened = parse_events(entry, fields)
+        except (ValueError, IndexError, msgspec.MsgspecError) as error:
+            _log.warning("an entry of events of queue %s cannot be read: %s", queue, error)
+            return []
+        events: list[Event] = []
+        if before != "0" and int(began) > int(before):
+            events.append(Event(event="trimmed", queue=queue, at=datetime.now(UTC), cursor=began))
+        for number, each in enumerate(happened, 1):
+            events.append(_event(queue, each, cursor if number == len(happened) else began))
+        return events
+
+
+def _event(queue: str, happened: Happened, cursor: str) -> Event:
+    told = happened.told
+    data: JsonValue = told.text or None
+    left_out = told.left_out
+    if told.data is not None:
+        try:
+            data = cast("JsonValue", msgspec.json.decode(told.data))
+        except msgspec.MsgspecError:
+            # A codec wrote it (encrypted, compressed), and only who knows that can read it.
+            left_out = True
+    return Event(
+        event=told.kind,
+        queue=queue,
+        id=told.id,
+        name=job_name(told.name),
+        attempt=told.attempt,
+        at=datetime.fromtimestamp(happened.at_ms / 1000, UTC),
+        data=data,
+        left_out=left_out,
+        cursor=cursor,
+    )
+
+
+def _check(cursor: str) -> None:
+    if not (cursor.isdecimal() and len(cursor) < 20):
+        raise OptionError(
+            "since", cursor, "it is no cursor of events; take that of an event, or 0 for all that is kept"
+        )

@@ -1,0 +1,161 @@
+"""What was written down of a queue over time: histograms, minutes, and the rows of jobs that ended."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_admin.records import HistoryPage, HistoryRecord, MinuteRecord
+from jobs_core.errors import OptionError
+from jobs_core.measures import (
+    KEPT_DAYS,
+    MINUTES_A_DAY,
+    Histogram,
+    merged,
+    minute_ranges,
+    parse_histograms,
+    parse_minutes,
+)
+from jobs_core.records import job_name
+from jobs_core.states import State
+from jobs_core.told import parse_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs_core.scripts import Scripts
+    from jobs_core.told import SummaryRow
+
+MAX_MINUTES = KEPT_DAYS * MINUTES_A_DAY
+# Entries a round trip, and round trips a page: an entry has at most 128 rows, and a filter may pass most of them over.
+_ENTRIES = 32
+_MAX_STEPS = 50
+
+
+class Durations(msgspec.Struct, frozen=True):
+    """The histograms of a queue, by name@version."""
+
+    run: dict[str, Histogram]
+    wait: dict[str, Histogram]
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """How long attempts ran and waited, over all job names of one queue or more."""
+
+    run: Histogram = Histogram()
+    wait: Histogram = Histogram()
+
+    def __add__(self, other: Spread) -> Spread:
+        """Return both together."""
+        return Spread(self.run + other.run, self.wait + other.wait)
+
+
+async def read_durations(scripts: Scripts, queue: str) -> Durations:
+    """Read the histograms of a queue, at most 101 names."""
+    key, call = scripts.key(queue), scripts.client.call
+    names = [each.decode() for each in cast("list[bytes]", await call("ZRANGE", f"{key}hist.names", 0, -1))]
+    packed: list[bytes | None] = []
+    if names:
+        packed = cast("list[bytes | None]", await call("MGET", *(f"{key}hist:{name}" for name in names)))
+    run: dict[str, Histogram] = {}
+    wait: dict[str, Histogram] = {}
+    for name, each in zip(names, packed, strict=True):
+        run[name], wait[name] = parse_histograms(each)
+    return Durations(run, wait)
+
+
+async def read_spread(scripts: Scripts, queue: str) -> Spread:
+    """Read the histograms of a queue, all names together."""
+    durations = await read_durations(scripts, queue)
+    return Spread(merged(durations.run), merged(durations.wait))
+
+
+async def read_minutes(scripts: Scripts, queue: str, now_ms: int, count: int) -> list[MinuteRecord]:
+    """Read the last `count` minutes, the one that runs included, oldest first."""
+    first = now_ms // 60_000 - count + 1
+    key, call = scripts.key(queue), scripts.client.call
+    ranges = minute_ranges(first, count)
+    days = await asyncio.gather(
+        *(call("GETRANGE", f"{key}series:{day}", at, at + 32 * n - 1) for day, at, n in ranges)
+    )
+    minutes = [
+        minute
+        for packed, (_, _, n) in zip(days, ranges, strict=True)
+        for minute in parse_minutes(cast("bytes", packed), n)
+    ]
+    records: list[MinuteRecord] = []
+    for number, each in enumerate(minutes, first):
+        ended = each.completed + each.failed + each.retried
+        records.append(
+            MinuteRecord(
+                at=datetime.fromtimestamp(number * 60, UTC),
+                added=each.added,
+                completed=each.completed,
+                failed=each.failed,
+                retried=each.retried,
+                avg_processing_ms=round(each.run_us / 1000 / ended, 3) if ended else None,
+                avg_wait_ms=round(each.wait_us / 1000 / ended, 3) if ended else None,
+            )
+        )
+    return records
+
+
+async def read_history(
+    scripts: Scripts, queue: str, *, outcome: str | None, name: str | None, limit: int, cursor: str | None
+) -> HistoryPage:
+    """Read one page of the rows of jobs that ended, newest first. Raises OptionError."""
+    if outcome is not None and outcome not in {each.value for each in State if each.final}:
+        finals = ", ".join(each for each in State if each.final)
+        raise OptionError("outcome", outcome, f"it must be one of {finals}")
+    end, before = _place(cursor)
+    key, call = f"{scripts.key(queue)}rows", scripts.client.call
+    found: list[HistoryRecord] = []
+    for _ in range(_MAX_STEPS):
+        entries = cast("list[list[object]]", await call("XREVRANGE", key, end, "-", "COUNT", _ENTRIES))
+        for raw_id, fields in entries:
+            entry = cast("bytes", raw_id).decode().partition("-")[0]
+            rows = parse_rows(cast("Sequence[bytes]", fields))
+            last = len(rows) if before is None or entry != end else min(before, len(rows))
+            for index in range(last - 1, -1, -1):
+                row, worker = rows[index]
+                if (outcome and row.outcome != outcome) or (
+                    name and name not in {row.name, job_name(row.name)}
+                ):
+                    continue
+                found.append(_history_record(queue, row, worker))
+                if len(found) == limit:
+                    return HistoryPage(tuple(found), f"{entry}.{index}")
+        if len(entries) < _ENTRIES:
+            return HistoryPage(tuple(found))
+        end, before = cast("bytes", entries[-1][0]).decode().partition("-")[0], 0
+    return HistoryPage(tuple(found), f"{end}.0")
+
+
+def _place(cursor: str | None) -> tuple[str, int | None]:
+    """Return the entry to begin with, and how many of its rows are still to be shown (None: all)."""
+    if not cursor:
+        return "+", None
+    entry, _, index = cursor.partition(".")
+    if not (entry.isdecimal() and index.isdecimal() and len(cursor) < 32):
+        raise OptionError("cursor", cursor, "it is none of ours; take the one of the page before")
+    return entry, int(index)
+
+
+def _history_record(queue: str, row: SummaryRow, worker: str) -> HistoryRecord:
+    return HistoryRecord(
+        id=row.id,
+        queue=queue,
+        name=job_name(row.name),
+        outcome=State(row.outcome),
+        created_at=datetime.fromtimestamp(row.created_ms / 1000, UTC),
+        processed_at=datetime.fromtimestamp(row.started_ms / 1000, UTC) if row.started_ms else None,
+        finished_at=datetime.fromtimestamp(row.finished_ms / 1000, UTC),
+        wait_ms=row.wait_us / 1000,
+        run_ms=row.run_us / 1000,
+        attempts_made=row.attempts,
+        worker=worker,
+        error=row.error,
+    )

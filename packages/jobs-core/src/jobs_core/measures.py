@@ -1,0 +1,130 @@
+"""How often what took how long: histograms with fixed bounds, and the counts of every minute.
+
+Workers sort their attempts into buckets and send counts; the server only adds. Both layouts are strings of fixed-width
+numbers (see `docs/engine.md`, Measures), read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from jobs_core.connection.protocol import Encodable
+
+BOUNDS_MS: Final[tuple[float, ...]] = (
+    *(step * 10**power for power in range(6) for step in (1, 1.5, 2, 3, 5, 7)),
+    *(1_000_000, 1_500_000, 2_000_000, 3_000_000, 3_600_000),
+)
+"""Upper bounds of the buckets in ms, 1 ms to 1 h; behind the last one is a bucket for all that took longer."""
+
+BUCKETS: Final = len(BOUNDS_MS) + 1
+SLOTS: Final = 1 + 2 * BUCKETS
+MINUTES_A_DAY: Final = 1440
+KEPT_DAYS: Final = 90
+_BOUNDS_US = [int(bound * 1000) for bound in BOUNDS_MS]
+_MINUTE = struct.Struct(">IIIIqq")
+_SLOT_NAMES = tuple(f"#{slot}" for slot in range(SLOTS))
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """How many attempts took how long. `counts` has one number for each bucket, not summed up."""
+
+    counts: tuple[int, ...] = (0,) * BUCKETS
+
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return sum(self.counts)
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Return how many ms the given share (0 to 1) took at most; None without any.
+
+        Within a bucket the attempts count as evenly spread, so the error is less than the bucket is wide.
+        """
+        total = self.total
+        if not total:
+            return None
+        rank, before = share * total, 0
+        for bucket, count in enumerate(self.counts):
+            if count and before + count >= rank:
+                low = BOUNDS_MS[bucket - 1] if bucket else 0.0
+                high = BOUNDS_MS[bucket] if bucket < len(BOUNDS_MS) else BOUNDS_MS[-1]
+                return round(low + (high - low) * max(rank - before, 0.0) / count, 3)
+            before += count
+        return BOUNDS_MS[-1]
+
+    def __add__(self, other: Histogram) -> Histogram:
+        """Return both together."""
+        return Histogram(tuple(mine + its for mine, its in zip(self.counts, other.counts, strict=True)))
+
+
+class Minute(msgspec.Struct, frozen=True):
+    """One minute of a queue. `run_us` and `wait_us` are summed over the attempts that ended in it."""
+
+    added: int = 0
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    wait_us: int = 0
+    run_us: int = 0
+
+
+def bucket_of(us: int) -> int:
+    """Return the bucket of a duration."""
+    return bisect_left(_BOUNDS_US, us)
+
+
+def measure_items(durations: Iterable[tuple[int, int]]) -> list[Encodable]:
+    """Return the operations that add attempts, given as (run, wait) in us, to the histograms of their name."""
+    counts: dict[int, int] = {}
+    attempts = 0
+    for run_us, wait_us in durations:
+        attempts += 1
+        run = 1 + bisect_left(_BOUNDS_US, run_us)
+        wait = 1 + BUCKETS + bisect_left(_BOUNDS_US, wait_us)
+        counts[run] = counts.get(run, 0) + 1
+        counts[wait] = counts.get(wait, 0) + 1
+    items: list[Encodable] = ["INCRBY", "i64", "#0", attempts]
+    for slot, count in counts.items():
+        items += ("INCRBY", "i64", _SLOT_NAMES[slot], count)
+    return items
+
+
+def parse_histograms(packed: bytes | None) -> tuple[Histogram, Histogram]:
+    """Return the histograms of run and wait of a job name."""
+    packed = (packed or b"").ljust(8 * SLOTS, b"\0")[: 8 * SLOTS]
+    counts = struct.unpack(f">{SLOTS}q", packed)
+    return Histogram(counts[1 : 1 + BUCKETS]), Histogram(counts[1 + BUCKETS :])
+
+
+def parse_minutes(packed: bytes, count: int) -> list[Minute]:
+    """Return `count` minutes that follow one another; what was never written is zero."""
+    size = _MINUTE.size
+    packed = packed.ljust(size * count, b"\0")[: size * count]
+    return [Minute(*each) for each in _MINUTE.iter_unpack(packed)]
+
+
+def minute_ranges(first: int, count: int) -> Sequence[tuple[int, int, int]]:
+    """Return where minutes lie, counted since 1970: (day, first byte, minutes) for each day that they touch."""
+    found: list[tuple[int, int, int]] = []
+    while count > 0:
+        day, minute = divmod(first, MINUTES_A_DAY)
+        here = min(count, MINUTES_A_DAY - minute)
+        found.append((day, minute * _MINUTE.size, here))
+        first += here
+        count -= here
+    return found
+
+
+def merged(histograms: Mapping[str, Histogram]) -> Histogram:
+    """Return the histograms of several names together."""
+    total = Histogram()
+    for each in histograms.values():
+        total += each
+    return total
