@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from jobs_admin._bulk import Progress
 from jobs_admin.records import LetterCount, Outcome
+from jobs_core.codecs import Codecs, Place
 from jobs_core.dead_letters import (
     DEAD_LETTER_QUEUE,
     history_of,
@@ -54,14 +55,22 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the payload is another one."""
         return self.payload is not msgspec.UNSET
 
-    def apply(self, envelope: Envelope, original: bytes, origin: str) -> Envelope:
-        """Return an envelope with the new payload, which links the original one. Raises PayloadError."""
+    def apply(
+        self, envelope: Envelope, original: bytes, origin: str, place: Place, codecs: Codecs
+    ) -> Envelope:
+        """Return an envelope with the new payload, which links the original one. Raises PayloadError or OptionError."""
         if not self.edited:
             return replace(envelope, payload=original)
         data, codec = _encode_json(self.payload), None
         if self.job is not None:
             data = self.job.encode(self.job.decode(data, "json"))
             codec = None if self.job.format == "json" else self.job.format
+            if self.job.seals:
+                data, codec = codecs.seal(place, data, self.job.format, self.job.codec)
+        if envelope.codec not in {None, "json", "msgpack"} and self.job is None:
+            raise OptionError(
+                "payload", "…", "the payload it had is sealed, and nothing declares the job here"
+            )
         plain = envelope.codec is None and len(original) <= _SHOWN
         before = original.decode("utf-8", "replace") if plain else f"sha256:{sha256(original).hexdigest()}"
         metadata = {**(envelope.metadata or {}), "edited_from": origin, "edited_original": before}
@@ -158,7 +167,7 @@ async def _replay_chunk(
             if letter is None:
                 verdicts[own] = "0"
             else:
-                found.setdefault(letter.queue, []).append((own, _of_letter(letter, changes)))
+                found.setdefault(letter.queue, []).append((own, _of_letter(calls, letter, changes)))
         elif each.state != State.FAILED:
             verdicts[own] = each.state or "0"
         else:
@@ -219,13 +228,15 @@ async def _large(calls: Calls, queue: str, job_id: str) -> bytes:
     return cast("bytes | None", await calls.read(calls.client.call("GET", key))) or b""
 
 
-def _of_letter(letter: DeadLetter, changes: Changes) -> list[Encodable]:
+def _of_letter(calls: Calls, letter: DeadLetter, changes: Changes) -> list[Encodable]:
     payload = payload_of(letter)
     job = (b"", "", b"")
     if payload is not None or changes.edited:
         origin = letter_id(letter.queue, letter.id, letter.failed_at_ms)
         head, envelope = unread(letter)
-        job = remake(head, letter.name, changes.apply(envelope, payload or b"", origin), changes.priority)
+        place = Place(letter.queue, letter.name, letter.id)
+        edited = changes.apply(envelope, payload or b"", origin, place, calls.scripts.codecs or Codecs())
+        job = remake(head, letter.name, edited, changes.priority)
     return replay_arguments(
         letter.id,
         failed_ms=letter.failed_at_ms,
@@ -246,7 +257,10 @@ async def _of_job(
     if header.flags & BIG:
         packed = await _large(calls, queue, job_id)
     envelope = decode_envelope(packed)
-    edited = changes.apply(envelope, envelope.payload, f"{queue}:{job_id}")
+    place = Place(queue, header.name, job_id)
+    edited = changes.apply(
+        envelope, envelope.payload, f"{queue}:{job_id}", place, calls.scripts.codecs or Codecs()
+    )
     job = remake(located.record[: header.size], header.name, edited, changes.priority)
     return replay_arguments(job_id, priority=changes.priority, edited=True, job=job)
 

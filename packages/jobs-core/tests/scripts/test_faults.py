@@ -9,6 +9,7 @@ from tests.support.engine import CLOCK, Engine, draft, group
 from tests.support.invariants import broken
 
 from jobs_core.connection import Client, parse_address
+from jobs_core.dead_letters import replay_arguments
 from jobs_core.errors import ServerError
 from jobs_core.scripts import Claimed
 from jobs_core.wire import BIG, OWN_ID, pack_drafts
@@ -83,6 +84,9 @@ OPERATIONS: dict[str, Operation] = {
     "reroute": lambda e: e.scripts.reroute(e.queue, offset=0, names=["*"]),
     "remove": lambda e: e.scripts.remove(e.queue, ids=["done1", "lost1", "told", "parked", "big", "notdue"]),
     "retry": lambda e: e.scripts.retry(e.queue, ids=["done2", "lost1"]),
+    "replay": lambda e: e.scripts.replay(
+        e.queue, jobs=[*replay_arguments("done2"), *replay_arguments("lost1", priority=1)]
+    ),
     "clean": lambda e: e.scripts.clean(e.queue, home="failed", age_ms=0, limit=2),
     "drain": lambda e: e.scripts.drain(e.queue, home="waiting", limit=9),
     "trim": lambda e: e.scripts.trim(e.queue),
