@@ -12,7 +12,7 @@ from tests.support.waiting import until
 from jobs_core import KeyLimits, Queue, RateLimit
 from jobs_core.connection import Client, parse_address
 from jobs_core.scripts import Scripts
-from jobs_worker import JobContext, processor
+from jobs_worker import JobContext, RateLimited, processor
 
 
 @pytest.fixture
@@ -106,3 +106,24 @@ async def _claims(scripts: Scripts) -> int:
         and name.endswith(b"c")
         and b"session:" in name
     )
+
+
+async def test_a_handler_that_meets_a_limit_holds_back_its_key_alone(redis_url: str, prefix: str) -> None:
+    queue = Queue("calls", concurrency=1, key="tenant", key_limits=KeyLimits(concurrency=1))
+    job = queue.job("go", payload=dict[str, str], attempts=1)
+    started: list[tuple[str, int]] = []
+
+    @processor(job)
+    async def go(payload: dict[str, str], ctx: JobContext) -> None:
+        await asyncio.sleep(0)
+        started.append((payload["tenant"], ctx.fence))
+        if payload["tenant"] == "a" and len([each for each in started if each[0] == "a"]) == 1:
+            raise RateLimited(0.5, scope="key")
+
+    async with running(redis_url, prefix, go) as worker:
+        for tenant in ("a", "a", "b", "b"):
+            await worker.producer.enqueue(job, {"tenant": tenant})
+        await until(lambda: len(started) == 5)
+    at = {tenant: [fence for name, fence in started if name == tenant] for tenant in "ab"}
+    assert at["a"][1] - at["a"][0] >= 500_000
+    assert max(at["b"]) < at["a"][1]
