@@ -53,6 +53,7 @@ class Seeder:
         envelope = encode_envelope(
             Envelope(resolved.policy, job.encode(data), resolved.metadata, resolved.tags)
         )
+        unique = resolved.rule.value(name, data).decode() if resolved.rule is not None else ""
         drafts = [
             draft(
                 job_id,
@@ -62,6 +63,8 @@ class Seeder:
                 run_at_ms=resolved.run_at_ms,
                 flags=OWN_ID,
                 envelope=envelope,
+                unique=unique,
+                options=resolved.decide,
             )
             for job_id in ids
         ]

@@ -5,6 +5,7 @@ import pytest
 from tests.support.seeding import Seeder
 
 from jobs_admin import Admin, Finding
+from jobs_core import Unique
 from jobs_core.errors import JobNotFound
 from jobs_core.registry import QueueEntry, WorkerEntry, announce_queue, announce_worker
 
@@ -198,6 +199,16 @@ async def test_jobs_that_ended(admin: Admin, mail: Seeder) -> None:
     assert "no such mailbox" in failed.text
     assert [each.code for each in await admin.doctor("mail", "2")] == ["completed"]
     assert "failed_kept" in codes(await admin.doctor("mail"))
+
+
+async def test_a_job_behind_another_one_says_behind_which(admin: Admin, mail: Seeder) -> None:
+    newest = Unique(key="report", on_conflict="keep_last")
+    await mail.add("first", unique=newest)
+    await mail.claim()
+    await mail.add("second", unique=newest)
+    (finding,) = await admin.doctor("mail", "second")
+    assert (finding.code, finding.mend) == ("blocked", "jobsctl doctor mail first")
+    assert "until job first" in finding.text
 
 
 async def test_a_job_that_is_not_there(admin: Admin, mail: Seeder) -> None:

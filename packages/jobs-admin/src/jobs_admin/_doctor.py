@@ -14,7 +14,7 @@ from jobs_core.boot import audit_server
 from jobs_core.names import nearest
 from jobs_core.registry import list_queues, list_workers
 from jobs_core.states import State
-from jobs_core.wire import parse_header, parse_key
+from jobs_core.wire import parse_header, parse_key, parse_unique
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
@@ -106,7 +106,7 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
     if record.state is State.ACTIVE:
         return [await _running(calls, record)]
     if record.state is State.BLOCKED:
-        return [Finding("blocked", "info", f"job {job_id} waits for other jobs to end")]
+        return [await _blocked(calls, queue, job_id, located)]
     findings: list[Finding] = []
     wire_name = parse_header(located.record).name
     entries = await calls.read(list_queues(calls.client, prefix))
@@ -126,6 +126,17 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
     findings += _gate(queue, tally)
     findings += await _served(calls, prefix, queue, tally, entries, wire_name=wire_name)
     return findings
+
+
+async def _blocked(calls: Calls, queue: str, job_id: str, located: Located) -> Finding:
+    _, key = parse_unique(located.record)
+    (holders,) = await calls.read(calls.scripts.peek(queue, groups=("hash", "uniq", 1, key)))
+    holder = cast("list[bytes | None]", holders)[0]
+    if holder is None or holder.decode() == job_id:
+        return Finding("blocked", "info", f"job {job_id} waits for other jobs to end")
+    before = holder.decode()
+    text = f"job {job_id} waits until job {before}, which has its unique key, has ended"
+    return Finding("blocked", "info", text, f"jobsctl doctor {queue} {before}")
 
 
 def _gate(queue: str, tally: Tally) -> Iterator[Finding]:
