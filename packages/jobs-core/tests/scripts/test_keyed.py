@@ -189,12 +189,15 @@ async def test_a_queue_becomes_keyed_in_bounded_steps(engine: Engine) -> None:
     assert Counter(each[0] for each in await engine.take(50)) == {"a": 3, "b": 3}
 
 
-async def test_a_queue_that_is_keyed_no_longer_leaves_no_index(engine: Engine) -> None:
+@pytest.mark.parametrize("idle", [False, True])
+async def test_a_queue_that_is_keyed_no_longer_leaves_no_index(engine: Engine, *, idle: bool) -> None:
     await engine.declare(keyed=1, key_active=1)
     await fill(engine, 2, *(f"k{i:03}" for i in range(200)))
     ids = await engine.take(100)
     await engine.declare()
     claim = await engine.claim(0, free=0)
+    for _ in range(9 if idle else 0):
+        await engine.scripts.trim(engine.queue)
     while claim.again:
         claim = await engine.claim(0, free=0)
     await engine.run(*ids)

@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop weight keeps sweep review
+-- INCLUDE: open save unsound drop weight keeps sweep review reindex
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -93,7 +93,11 @@ if q.flow then
   if full[1] then
     n = n + redis.call("ZREM", P .. "kbucket", unpack(full))
   end
-  review(q)
+  if q.flow.index == 3 then
+    reindex(q, { keyed = false })
+  else
+    review(q)
+  end
 end
 local days = redis.call("ZRANGEBYSCORE", P .. "series.due", "-inf", q.ms, "LIMIT", 0, 500)
 for i = 1, #days do
