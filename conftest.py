@@ -1,12 +1,16 @@
-"""The fixtures that the tests of all members share: one server for the session, flushed for each test."""
+"""The fixtures that the tests of all members share: one server for the session, flushed for each test, and judged."""
 
+import asyncio
 import os
 import secrets
 import socket
 from collections.abc import Iterator
 
 import pytest
+from tests.support.invariants import broken_queues
 
+from jobs_core.connection import Client, parse_address
+from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer, find_server_binary
 
 
@@ -39,6 +43,40 @@ def redis_url(server: EmbeddedServer) -> str:
 def prefix() -> str:
     """Return a key prefix that no other test has."""
     return f"test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(autouse=True)
+def invariants(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Judge every queue that a test leaves behind, by the rules of `jobs check`.
+
+    The tests of the engine judge their own; `damages` marks those that leave something broken on purpose.
+    """
+    used = {"redis_url", "prefix"} <= set(request.fixturenames)
+    if (
+        not used
+        or {"engine", "damaged"} & set(request.fixturenames)
+        or request.node.get_closest_marker("damages")
+    ):
+        yield
+        return
+    # Asked for first, these are there until everything else has ended.
+    url, prefix = request.getfixturevalue("redis_url"), request.getfixturevalue("prefix")
+    yield
+    loop = asyncio.new_event_loop()
+    try:
+        wrong = loop.run_until_complete(_judge(url, prefix))
+    finally:
+        loop.close()
+    assert wrong == []
+
+
+async def _judge(url: str, prefix: str) -> list[str]:
+    client = Client(parse_address(url))
+    await client.connect(timeout=10)
+    try:
+        return await broken_queues(Scripts(client, prefix))
+    finally:
+        await client.close()
 
 
 @pytest.fixture(scope="session")

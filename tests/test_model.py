@@ -30,6 +30,8 @@ T = TypeVar("T")
 DAY_MS = 86_400_000
 OFFSETS_MS = {1: DAY_MS, 2: 1_800_000, 3: 0, 4: -600_000, 5: -7_200_000}
 MAX_STALLED = 3
+# How long expired jobs are kept, unless the queue says otherwise.
+KEPT_MS = 7 * DAY_MS
 OWNERS: tuple[str, ...] = ("w1", "w2", "w3")
 IDS = [f"j{i}" for i in range(12)]
 
@@ -48,7 +50,7 @@ class Job:
     owner: str = ""
     fence: int = 0
     finished_ms: int = 0
-    order: int = 0
+    expires_ms: int = 0
 
     @property
     def place(self) -> tuple[int, str]:
@@ -88,6 +90,12 @@ class Model:
         for job in self.of("delayed"):
             if job.due_ms <= ms:
                 job.state, job.ready_us = "waiting", job.due_ms * 1000
+
+    def sweep(self, ms: int) -> None:
+        """End what did not start in time."""
+        for job in self.jobs.values():
+            if 0 < job.expires_ms <= ms:
+                job.state, job.finished_ms, job.expires_ms = "expired", ms, 0
 
     def forget(self, job: Job, ms: int) -> None:
         """Drop a job."""
@@ -156,9 +164,10 @@ class Machine(RuleBasedStateMachine):
         ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4, unique=True),
         priority=st.integers(1, 5),
         delay_ms=st.sampled_from([0, 0, 0, 1, 700, 20_000]),
+        lasts_ms=st.sampled_from([0, 0, 0, 100, 5000]),
         twice=st.booleans(),
     )
-    def enqueue(self, ids: list[str], priority: int, delay_ms: int, *, twice: bool) -> None:
+    def enqueue(self, ids: list[str], priority: int, delay_ms: int, lasts_ms: int, *, twice: bool) -> None:
         # Ids of our making are never used twice, those of a caller may be.
         taken = [*self.model.jobs, *self.model.told, *self.model.tombs]
         own = any(each in taken for each in ids) or len(ids) % 2 == 0
@@ -175,13 +184,15 @@ class Machine(RuleBasedStateMachine):
                 model.tombs.pop(job_id, None)
                 state = "delayed" if delay_ms else "waiting"
                 due_ms = self.ms + delay_ms if delay_ms else 0
-                model.jobs[job_id] = Job(job_id, priority, own, state, stamp, due_ms)
+                job = model.jobs[job_id] = Job(job_id, priority, own, state, stamp, due_ms)
+                job.expires_ms = (due_ms or self.ms) + lasts_ms if lasts_ms else 0
                 model.stamp = stamp
                 stamp += 1
         flags = OWN_ID if own else 0
+        options = f"expires={lasts_ms}" if lasts_ms else ""
         for again in range(1 + twice):
             self.engine.seqs["producer"] -= again
-            call = self.engine.add(*ids, priority=priority, delay_ms=delay_ms, flags=flags)
+            call = self.engine.add(*ids, priority=priority, delay_ms=delay_ms, flags=flags, options=options)
             assert self.run(call).decode() == expected
 
     def is_own(self, job_id: str) -> bool:
@@ -193,12 +204,13 @@ class Machine(RuleBasedStateMachine):
         model.tick(self.ms)
         if owner not in model.leases:
             model.leases[owner] = model.lease_ms + 20_000
+        model.sweep(self.ms)
         model.promote(self.ms)
         taken = [] if model.paused else model.of("waiting")[:want]
         if taken:
             fence = max(model.stamp + 1, self.engine.us)
             for i, job in enumerate(taken):
-                job.state, job.owner, job.fence = "active", owner, fence + i
+                job.state, job.owner, job.fence, job.expires_ms = "active", owner, fence + i, 0
                 model.stamp = fence + i
         for again in range(1 + twice):
             self.engine.seqs[f"{owner}:claim"] -= again
@@ -259,7 +271,7 @@ class Machine(RuleBasedStateMachine):
                 group = Group(verb=verb, name="send@1", items=[job.id, job.fence, 0, b""])
                 assert self.run(self.engine.settle(group, owner=self.owner(name))) == b"0"
 
-    @rule(seconds=st.sampled_from([0.001, 0.1, 1, 5, 21, 3600, 90_000]))
+    @rule(seconds=st.sampled_from([0.001, 0.1, 1, 5, 21, 3600, 90_000, 400_000]))
     def time_passes(self, seconds: float) -> None:
         self.run(self.engine.advance(seconds))
 
@@ -313,6 +325,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(ids=st.lists(st.sampled_from(IDS), max_size=3, unique=True))
     def promote(self, ids: list[str]) -> None:
+        if not ids:
+            self.model.sweep(self.ms)
         before = len(self.model.of("delayed"))
         if ids:
             for job in self.model.of("delayed"):
@@ -351,7 +365,7 @@ class Machine(RuleBasedStateMachine):
                 expected.append(job.state)
         assert self.run(self.engine.scripts.retry(self.engine.queue, ids=ids)) == expected
 
-    @rule(home=st.sampled_from(["completed", "failed"]), limit=st.integers(0, 3))
+    @rule(home=st.sampled_from(["completed", "failed", "expired"]), limit=st.integers(0, 3))
     def clean(self, home: str, limit: int) -> None:
         gone = self.model.of(home)[:limit]
         for job in gone:
@@ -375,7 +389,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def trim(self) -> None:
+        self.model.sweep(self.ms)
         self.run(self.engine.scripts.trim(self.engine.queue))
+        for job in self.model.of("expired"):
+            if job.finished_ms + KEPT_MS <= self.ms:
+                self.model.forget(job, self.ms)
         told = self.run(self.engine.hash("result"))
         self.model.told &= set(told)
         self.model.tombs = {each: till for each, till in self.model.tombs.items() if till > self.ms}

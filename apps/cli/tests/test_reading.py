@@ -160,6 +160,7 @@ def test_doctor_exits_with_1_for_what_makes_a_worker_refuse_to_start(jobs: Jobs)
     assert "error    eviction" in ran.out
 
 
+@pytest.mark.damages
 def test_check_names_what_is_broken_and_exits_with_1(jobs: Jobs) -> None:
     jobs.add("mail", "1", "2")
     ran = jobs("check", "mail")
@@ -172,3 +173,7 @@ def test_check_names_what_is_broken_and_exits_with_1(jobs: Jobs) -> None:
     assert ran.code == 1
     assert isinstance(ran.json, dict)
     assert ran.json["queues"] == ["mail"]
+    ran = jobs("check", "mail", "--repair")
+    assert ran.code == 0
+    assert "-> 1 mended" in ran.out
+    assert jobs("check").code == 0

@@ -325,6 +325,7 @@ async def test_result_that_does_not_fit_its_type_fails_the_attempt(run: Run) -> 
         assert (await handle.status()).attempts_made == 2
 
 
+@pytest.mark.damages
 async def test_unreadable_record_fails_and_does_not_stop_the_lane(run: Run) -> None:
     queue = Queue("broken", concurrency=5)
     job = queue.job("fine", payload=int, result=int)

@@ -74,6 +74,7 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "expiring": (("ZINCRBY", "expiring", "1", "brief"), ("brief",)),
     "unique": (("HSET", "uniq", "key", "late"), ("key",)),
     "blocked": (("DEL", "uniq.next"), ("pending",)),
+    "cancel": (("HSET", "cancels", "done", "1"), ("done",)),
     "session": (("DEL", "sessions"), ("producer", "w1:claim", "w1:settle")),
 }
 
@@ -95,6 +96,55 @@ async def test_every_breach_is_named_with_what_it_is_about(admin: Admin, engine:
     assert set(wrong) <= {code, "fence", "totals", "idle", "owner"}
 
 
+@pytest.mark.parametrize("code", sorted(DAMAGES.keys() - {"unknown_key"}))
+async def test_what_can_be_mended_is_and_only_once(admin: Admin, engine: Engine, code: str) -> None:
+    (command, key, *args), _ = DAMAGES[code]
+    await engine.call(command, key, *args)
+    report = await admin.check("mail", repair=True)
+    left = await admin.check("mail", repair=True)
+    if code == "envelope":
+        assert not report.ok
+        assert {each.code for each in left.breaches} == {"envelope"}
+        return
+    assert {each.code for each in left.breaches} <= {"ghost"}, (report, left)
+    assert report.ok
+    assert await found(admin) == {}
+    assert (await engine.stats())[f"mended:{code}"] > 0
+
+
+async def test_without_repair_nothing_is_changed(admin: Admin, engine: Engine) -> None:
+    await engine.call("ZADD", "waiting", 1, "nobody")
+    before = await engine.dump()
+    await admin.check("mail")
+    assert await engine.dump() == before
+
+
+async def test_a_job_that_lost_its_home_runs_at_its_place(admin: Admin, engine: Engine) -> None:
+    await engine.add("one", "two")
+    place = await engine.call("ZSCORE", "waiting", "one")
+    await engine.call("ZREM", "waiting", "one")
+    assert (await admin.check("mail", repair=True)).ok
+    assert await engine.call("ZSCORE", "waiting", "one") == place
+    assert await engine.state("two") == "waiting"
+
+
+async def test_a_job_that_lost_its_home_after_its_end_does_not_run_again(
+    admin: Admin, engine: Engine
+) -> None:
+    await engine.call("ZREM", "completed", "done")
+    assert (await admin.check("mail", repair=True)).ok
+    assert await engine.state("done") == ""
+    assert await found(admin) == {}
+
+
+async def test_jobs_of_an_owner_that_is_not_known_are_given_back(admin: Admin, engine: Engine) -> None:
+    await engine.call("ZREM", "owners", "w1")
+    assert (await admin.check("mail", repair=True)).ok
+    assert (await engine.scripts.beat(engine.queue, lease_ms=20_000, owners=[])).silent == ["w1"]
+    assert (await engine.scripts.reap(engine.queue, owner="w1")).ids == ["own", "first"]
+    assert await found(admin) == {}
+
+
 def test_every_code_is_tried() -> None:
     assert DAMAGES.keys() | KEYED.keys() | {"key_type"} == TEXTS.keys()
 
@@ -110,6 +160,11 @@ async def test_breaches_of_a_keyed_queue_are_named(admin: Admin, engine: Engine,
     (command, key, *args), about = KEYED[code]
     await engine.call(command, key, *args)
     assert set(about) <= set((await found(admin))[code])
+    assert (await admin.check("mail", repair=True)).ok
+    while (await engine.claim(0, free=0)).again:
+        pass
+    assert await found(admin) == {}
+    assert await engine.ids("k:a") == ["a1", "a2", "a3"]
 
 
 async def test_a_key_of_another_type_is_named(admin: Admin, engine: Engine) -> None:

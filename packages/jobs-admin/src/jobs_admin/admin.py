@@ -446,15 +446,16 @@ class Admin:
         record, located = await self._find(queue, job_id)
         return await _doctor.examine_job(self._calls, self._prefix, record, located)
 
-    async def check(self, queue: str | None = None) -> CheckReport:
+    async def check(self, queue: str | None = None, *, repair: bool = False) -> CheckReport:
         """Look whether every invariant of a queue holds, or of all queues and the keys beside them.
 
         It reads in bounded steps, changes nothing, and may run while jobs flow: what only moves is no breach.
+        With `repair` it mends what can be mended, each breach only if it is still there; see docs/engine.md.
         Raises UnknownQueue.
         """
         if queue is not None:
             await self._known(queue)
-        return await _check.check(self._calls, queue)
+        return await _check.check(self._calls, queue, repair=repair)
 
     async def limits(self, queue: str) -> list[LimitRecord]:
         """Return every limit of a queue: what code declares, and what is set over it. Raises UnknownQueue."""

@@ -595,6 +595,13 @@ class Scripts:
         after, members = cast("list[Reply]", await self._run("walk", queue, args, deadline))
         return cast("bytes", after).decode(), _texts(members)
 
+    async def mend(self, queue: str, *, code: str, about: Sequence[str]) -> bytes:
+        """Mend breaches of one code, at most 128, that are still there.
+
+        Returns for each b"1" (mended), b"0" (it holds by now) or b"-" (no script can mend it).
+        """
+        return cast("bytes", await self._run("mend", queue, (code, *about)))
+
 
 def _texts(reply: Reply) -> list[str]:
     return [item.decode() for item in cast("list[bytes]", reply)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from jobs_admin._check.rules import TEXTS, Wrong
-from jobs_admin._check.walk import Tour, check_beside, check_queue, scan
+from jobs_admin._check.walk import Tour, check_beside, check_jobs, check_sums, scan
 from jobs_admin.records import Breach, CheckReport
+from jobs_core.scripts import MAX_ITEMS
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
@@ -15,36 +17,55 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _MAX_NAMED = 20
+_MENDED_AT = 1000
 
 
 class _Found:
-    """The breaches of one queue, by code."""
+    """The breaches of one queue, by code, and what is still to be mended."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.first: dict[str, list[Wrong]] = {}
+        self.repaired: dict[str, int] = {}
         self._seen: set[tuple[str, str]] = set()
 
-    def add(self, wrong: Wrong) -> None:
-        # A walk may come by twice.
+    def add(self, wrong: Wrong) -> bool:
+        """Count a breach. Returns False for one that is known: a walk may come by twice."""
         if (wrong.code, wrong.about) in self._seen:
-            return
+            return False
         self._seen.add((wrong.code, wrong.about))
         self.counts[wrong.code] = self.counts.get(wrong.code, 0) + 1
         named = self.first.setdefault(wrong.code, [])
         if len(named) < _MAX_NAMED:
             named.append(wrong)
+        return True
+
+    async def mend(self, calls: Calls, queue: str, wrong: Sequence[Wrong]) -> None:
+        """Mend what was found, as far as a script can; what holds by now is left alone."""
+        targets: dict[str, Counter[str]] = {}
+        for each in wrong:
+            # Of jobs that run for an unknown owner, it is the owner who has to be entered.
+            target = each.detail if each.code == "owner" else each.about
+            targets.setdefault(each.code, Counter())[target] += 1
+        for code, counts in targets.items():
+            about = list(counts)
+            for at in range(0, len(about), MAX_ITEMS):
+                some = about[at : at + MAX_ITEMS]
+                verdicts = await calls.change(calls.scripts.mend(queue, code=code, about=some))
+                for target, verdict in zip(some, verdicts.decode(), strict=True):
+                    if verdict != "-":
+                        self.repaired[code] = self.repaired.get(code, 0) + counts[target]
 
     def breaches(self, queue: str) -> Iterable[Breach]:
         for code, count in self.counts.items():
             named = self.first[code]
-            yield Breach(
-                queue, code, TEXTS[code], count, tuple(each.about for each in named), named[0].detail
-            )
+            about = tuple(each.about for each in named)
+            repaired = self.repaired.get(code, 0)
+            yield Breach(queue, code, TEXTS[code], count, about, named[0].detail, repaired)
 
 
-async def check(calls: Calls, queue: str | None) -> CheckReport:
-    """Judge one queue, or all that have a key and the keys beside them."""
+async def check(calls: Calls, queue: str | None, *, repair: bool = False) -> CheckReport:
+    """Judge one queue, or all that have a key and the keys beside them; with `repair` mend what can be."""
     prefix = calls.scripts.prefix
     breaches: list[Breach] = []
     unjudged: list[str] = []
@@ -64,8 +85,16 @@ async def check(calls: Calls, queue: str | None) -> CheckReport:
                 queues.setdefault(its_queue, []).append(key)
     for each, keys in queues.items():
         found, tour = _Found(), Tour(calls, each)
-        async for wrong in check_queue(tour, keys):
-            found.add(wrong)
+        # Sums are judged when the jobs that they count are in order again.
+        for walk in (check_jobs(tour, keys), check_sums(tour)):
+            broken: list[Wrong] = []
+            async for wrong in walk:
+                if found.add(wrong) and repair:
+                    broken.append(wrong)
+                if len(broken) >= _MENDED_AT:
+                    await found.mend(calls, each, broken)
+                    broken = []
+            await found.mend(calls, each, broken)
         breaches += found.breaches(each)
         unjudged += [f"{each}: {what}" for what in tour.unjudged]
         jobs += tour.jobs

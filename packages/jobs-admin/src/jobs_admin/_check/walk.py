@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobs_admin._calls import Calls
     from jobs_core.connection.protocol import Encodable, Reply
 
-__all__ = ["Tour", "check_beside", "check_queue", "scan"]
+__all__ = ["Tour", "check_beside", "check_jobs", "check_sums", "scan"]
 
 # A job is looked for in each of these, so with many owners fewer jobs are looked at in one step.
 _MAX_LOOKUPS = 8192
@@ -40,6 +40,7 @@ class Tour:
     queue: str
     step: int = 32
     jobs: int = 0
+    readable: bool = True
     unjudged: list[str] = field(default_factory=list[str])
 
     async def peek(self, *groups: Encodable) -> list[Reply]:
@@ -62,8 +63,8 @@ class Tour:
                 yield list(dict.fromkeys(members))
 
 
-async def check_queue(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
-    """Judge one queue: its keys by name, its jobs, its owners and sessions, and what it counts."""
+async def check_jobs(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
+    """Judge the keys of a queue by name, its jobs, its owners and sessions."""
     prefix = tour.calls.scripts.key(tour.queue)
     sound = set(found)
     for name, (kind, ttl) in zip(found, await _types(tour, [prefix + name for name in found]), strict=True):
@@ -71,15 +72,24 @@ async def check_queue(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
             if each.code == "key_type":
                 sound.discard(name)
             yield each
-    if any(name in KEYS for name in set(found) - sound):
-        return  # No script could read it.
+    tour.readable = not any(name in KEYS for name in set(found) - sound)
+    if not tour.readable:
+        return
     async for each in _jobs(tour, sound):
         yield each
-    for judge in (_owners, _sessions, _totals, _bytes, _parked, _unique, _slots):
+    for judge in (_owners, _sessions, _unique):
         for each in await judge(tour):
             yield each
     async for each in _ring(tour, found):
         yield each
+
+
+async def check_sums(tour: Tour) -> AsyncIterator[Wrong]:
+    """Judge what a queue counts."""
+    if tour.readable:
+        for judge in (_totals, _bytes, _parked, _slots):
+            for each in await judge(tour):
+                yield each
 
 
 def check_beside(found: Sequence[str], prefix: str) -> Iterator[Wrong]:

@@ -1,0 +1,47 @@
+"""What each breach is mended by is tried beside the checker, in the tests of jobs-admin."""
+
+from tests.support.engine import Engine
+
+CODES = [
+    "ghost",
+    "homeless",
+    "two_homes",
+    "fence",
+    "stamp",
+    "result",
+    "result_due",
+    "leftover",
+    "waiter",
+    "own_id",
+]
+
+
+async def test_what_holds_is_left_alone(engine: Engine) -> None:
+    await engine.add("waits", "runs", "big", envelope=b"x" * 70_000)
+    await engine.add("late", delay_ms=1000)
+    await engine.claim(1)
+    before = await engine.dump()
+    for code in [*CODES, "envelope"]:
+        ids = ["waits", "runs", "late", "nobody"]
+        assert await engine.scripts.mend(engine.queue, code=code, about=ids) == b"0" * 4, code
+    for code, about in {
+        "owner": "w1",
+        "idle": "w1",
+        "session": "producer",
+        "key_ttl": "rec",
+        "bytes": "completed",
+        "parked": "send@1",
+        "totals": "mail",
+    }.items():
+        assert await engine.scripts.mend(engine.queue, code=code, about=[about]) == b"0", code
+    assert await engine.scripts.mend(engine.queue, code="unheard of", about=["x"]) == b"-"
+    after = await engine.dump()
+    assert {**after, "meta": None} == {**before, "meta": None}
+
+
+async def test_a_ghost_is_taken_out_of_all_homes(damaged: Engine) -> None:
+    await damaged.call("ZADD", "waiting", 1, "ghost")
+    await damaged.call("ZADD", "delayed", 1, "ghost")
+    assert await damaged.scripts.mend(damaged.queue, code="ghost", about=["ghost", "ghost"]) == b"10"
+    assert await damaged.ids("waiting") == await damaged.ids("delayed") == []
+    assert (await damaged.stats()) == {"ghosts": 1, "mended:ghost": 1}
