@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobs_core import Queue
     from jobs_core.scripts import Located
     from jobs_core.wire import JobStateEntry
+    from jobs_worker.hooks import Hooks
     from jobs_worker.lane import Lane
 
 
@@ -55,6 +56,7 @@ async def running(
     queues: tuple[Queue, ...] = (),
     concurrency: int | None = None,
     off: str = "",
+    hooks: Hooks | None = None,
 ) -> AsyncGenerator[InProcess]:
     """Run handlers (decorated functions) until the end of the block; what still runs then is abandoned."""
     specs = [spec for handler in handlers for spec in marks_of(handler)]
@@ -70,7 +72,14 @@ async def running(
         leases[queue, owner] = alive
 
     async with Producer(url, prefix=prefix) as producer:
-        runtime = Runtime(scripts, routes, on_owner=on_owner, concurrency=concurrency, off=off)
+        runtime = Runtime(
+            scripts,
+            routes,
+            on_owner=on_owner,
+            concurrency=concurrency,
+            off=off,
+            hooks=[hooks] if hooks else [],
+        )
         worker = InProcess(producer, scripts, runtime)
         worker.leases = leases
         await runtime.start()

@@ -8,13 +8,17 @@ A handler returns its result and raises the rest: `Fail` (for good), `Discard` (
 """
 
 from jobs_worker.context import JobContext
+from jobs_worker.hooks import HOOKS, HookEvent, Hooks
 from jobs_worker.outcomes import Discard, Fail, RateLimited, Retry, Snooze
 from jobs_worker.processors import processor
 from jobs_worker.worker import Worker, WorkerMetrics
 
 __all__ = [
+    "HOOKS",
     "Discard",
     "Fail",
+    "HookEvent",
+    "Hooks",
     "JobContext",
     "RateLimited",
     "Retry",

@@ -119,6 +119,9 @@ class Child:
             elif isinstance(message, control.Gone):
                 if self._runtime is not None:
                     self._runtime.lanes[message.queue].owner_gone(message.owner)
+            elif isinstance(message, control.Stalled):
+                if self._runtime is not None:
+                    self._runtime.lanes[message.queue].stalled(message.job_ids)
             elif isinstance(message, control.Stop):
                 self.stop()
         self._alone = True

@@ -41,6 +41,13 @@ class Gone(msgspec.Struct, frozen=True, tag="gone"):
     owner: str
 
 
+class Stalled(msgspec.Struct, frozen=True, tag="stalled"):
+    """Supervisor to child: these jobs wait again, for their worker died under them."""
+
+    queue: str
+    job_ids: list[str]
+
+
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Supervisor to child: claim no more, finish, exit."""
 
@@ -88,7 +95,7 @@ EXIT_GRACE_EXCEEDED = 143
 # Of one message; `Ready` grows with the queues.
 LIMIT = 1 << 22
 
-ToChild = ChildConfig | Beaten | Gone | Stop
+ToChild = ChildConfig | Beaten | Gone | Stalled | Stop
 ToSupervisor = Ready | Owner | Stats
 _encode = msgspec.json.Encoder().encode
 _to_child = msgspec.json.Decoder(ToChild)

@@ -100,7 +100,7 @@ class Delivery:
 class Settlement:
     """What the server is told of a delivery; settlements alike in `key` travel as one group."""
 
-    __slots__ = ("arg", "delivery", "effects", "error", "info", "key", "result", "run_us", "wait_us")
+    __slots__ = ("arg", "delivery", "effects", "error", "info", "key", "result", "run_us", "value", "wait_us")
 
     def __init__(  # noqa: PLR0917 - one for each job, so by position
         self,
@@ -114,10 +114,11 @@ class Settlement:
     ) -> None:
         """`key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms.
 
-        `result` is set to the encoded result where one is kept.
+        `value` is set to what the handler returned, `result` to how it is kept, where it is.
         """
         self.error = error
         self.result: bytes | None = None
+        self.value: object = None
         self.delivery = delivery
         self.effects: tuple[Effect, ...] = ()
         self.key = key
@@ -157,7 +158,7 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
         info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
         told = written if codec is None else None
     settlement = Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
-    settlement.result = told
+    settlement.value, settlement.result = result, told
     if delivery.ctx is not None and delivery.ctx.collector is not None:
         settlement.effects = delivery.ctx.collector.effects()
     return settlement

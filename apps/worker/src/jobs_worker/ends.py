@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from jobs_core.records import failure_text
 from jobs_worker import logs
+from jobs_worker.delivery import Written
 
 if TYPE_CHECKING:
     from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.hooks import HookCalls, HookName
 
+_HOOKS: dict[str, HookName] = {
+    "complete": "completed",
+    "fail": "failed",
+    "retry": "retrying",
+    "cancel": "cancelled",
+}
 _log = logs.get("jobs.worker")
 
 
@@ -30,8 +39,9 @@ class LaneStats(msgspec.Struct):
 class Ends:
     """Takes note of how deliveries of one queue end."""
 
-    def __init__(self, queue: str) -> None:
+    def __init__(self, queue: str, hooks: HookCalls) -> None:
         """Begin with nothing."""
+        self._hooks = hooks
         self.stats = LaneStats()
         self.debug = logs.enabled(logging.DEBUG)
         self._queue = queue
@@ -58,8 +68,19 @@ class Ends:
             self.stats.failed += 1
             self._tell(settlement, "failed", logging.INFO)
 
+    def settled(self, settlement: Settlement) -> None:
+        """Let hooks hear of an end that the server took."""
+        name = _HOOKS.get(settlement.verb)
+        if name is not None:
+            value = settlement.value
+            if isinstance(value, Written):
+                value = msgspec.json.decode(value.data) if value.codec is None else value.data
+            data = value if name == "completed" else failure_text(settlement.error)
+            self._hooks.job(name, self._queue, settlement.delivery, data)
+
     def lost(self, delivery: Delivery) -> None:
         """Take note of a delivery whose job is somebody else's by now."""
+        self._hooks.job("lease_lost", self._queue, delivery)
         self.stats.lost += 1
         _log.info(
             "lease_lost",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 
@@ -29,6 +30,13 @@ class Lease(msgspec.Struct, frozen=True):
     alive: bool
 
 
+class Stalled(msgspec.Struct, frozen=True):
+    """What a keeper writes: these jobs wait again, for their worker died under them."""
+
+    queue: str
+    job_ids: list[str]
+
+
 class Keeper:
     """A keeper process as the application sees it."""
 
@@ -40,7 +48,11 @@ class Keeper:
     async def start(cls, config: KeeperConfig) -> Self:
         """Spawn the keeper."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "jobs_worker.keeper_main", stdin=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "jobs_worker.keeper_main",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
         keeper = cls(process)
         keeper._write(config)
@@ -66,8 +78,13 @@ class Keeper:
             self._process.kill()
             await self._process.wait()
 
-    async def wait(self) -> int:
-        """Wait until the process ends."""
+    async def wait(self, on_stalled: Callable[[str, list[str]], None]) -> int:
+        """Wait until the process ends; `on_stalled(queue, ids)` is told of jobs whose worker died under them."""
+        if self._process.stdout is not None:
+            decode = msgspec.json.Decoder(Stalled).decode
+            async for line in self._process.stdout:
+                stalled = decode(line)
+                on_stalled(stalled.queue, stalled.job_ids)
         return await self._process.wait()
 
     def _write(self, message: KeeperConfig | Lease) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from jobs_core.connection import Client, parse_address
 from jobs_core.scripts import Scripts
 from jobs_worker import logs
-from jobs_worker.keeper import KeeperConfig, Lease
+from jobs_worker.keeper import KeeperConfig, Lease, Stalled
 from jobs_worker.leases import LeaseKeeper
 
 
@@ -28,7 +28,7 @@ async def _keep() -> None:
     client = Client(parse_address(config.redis_url), name=f"jobs:keeper:{os.getpid()}")
     await client.connect()
     # The application finds out by its next call that an owner is gone; the keeper only stops renewing.
-    leases = LeaseKeeper(Scripts(client, config.prefix), lambda _queue, _owner: None)
+    leases = LeaseKeeper(Scripts(client, config.prefix), lambda _queue, _owner: None, _tell)
     beating = asyncio.create_task(leases.run())
     decode = msgspec.json.Decoder(Lease).decode
     try:
@@ -44,6 +44,14 @@ async def _keep() -> None:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
         await client.close()
+
+
+def _tell(queue: str, job_ids: list[str]) -> None:
+    try:
+        os.write(1, msgspec.json.encode(Stalled(queue, job_ids)) + b"\n")
+    except BrokenPipeError:
+        # The application is gone; nobody is left to hear of it.
+        return
 
 
 def main() -> None:

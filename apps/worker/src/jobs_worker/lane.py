@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
     from jobs_core.wire import Header, Progress
     from jobs_worker.ends import LaneStats
+    from jobs_worker.hooks import HookCalls
     from jobs_worker.routes import QueueRoutes
     from jobs_worker.runner import Runner
     from jobs_worker.slots import SlotBudget
@@ -63,6 +64,7 @@ class Lane:
         on_owner: Callable[[str, str, bool], None],
         relay: Relay,
         teller: Teller,
+        hooks: HookCalls,
         budget: SlotBudget | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more."""
@@ -71,13 +73,15 @@ class Lane:
         self._scripts = scripts
         self._routes = routes
         self._child = child
-        self._ends = Ends(self.queue)
+        self._ends = Ends(self.queue, hooks)
         self._asides = Asides(self.queue, self._check_drained)
         self._reports = ProgressReports(self._write_progress)
         self._runner = make_runner(self._reports.take)
         self._on_owner = on_owner
         self._relay = relay
         self._teller = teller
+        self._hooks = hooks
+        self._paused = False
         self._relaying = False
         self._budget = budget
         if budget is not None:
@@ -150,6 +154,7 @@ class Lane:
 
     def glanced(self, glance: Glance) -> None:
         """Take note of what the queue looks like: the backstop of wake-ups."""
+        self._note_pause(paused=glance.paused)
         if glance.cancels and self._running:
             # The message to this owner may have been lost, or have come before its job.
             self._asides.spawn(self._look_for_cancels())
@@ -296,6 +301,7 @@ class Lane:
             except Exception:  # noqa: BLE001 - logged with its traceback
                 # The boundary of a loop: whatever went wrong in one round, the lane goes on.
                 _log.exception("lane_failed", queue=self.queue)
+                self._hooks.worker("error", self.queue, "the lane failed; see the log")
                 await asyncio.sleep(_ERROR_PAUSE)
 
     @property
@@ -370,11 +376,23 @@ class Lane:
                 return None
             except (JobsError, OutcomeLost) as error:
                 _log.warning("claim_failed", queue=self.queue, error=str(error))
+                self._hooks.worker("error", self.queue, str(error))
                 want = 0
                 self._wakes += 1
                 await asyncio.sleep(_ERROR_PAUSE)
 
+    def _note_pause(self, *, paused: bool) -> None:
+        if paused != self._paused:
+            self._paused = paused
+            self._hooks.worker("paused" if paused else "resumed", self.queue)
+
+    def stalled(self, job_ids: list[str]) -> None:
+        """Take note of jobs whose worker died under them, and which wait again."""
+        for job_id in job_ids:
+            self._hooks.worker("stalled", self.queue, job_id=job_id)
+
     def _claimed(self, claim: Claim, owner: str, sent: float) -> None:
+        self._note_pause(paused=claim.paused)
         if claim.alarm_ms is not None:
             self._set_alarm(claim.alarm_ms / 1000)
         if claim.unroutable:
@@ -443,6 +461,7 @@ class Lane:
             _log.debug(
                 "active", queue=self.queue, job_id=claimed.id, job=header.name, attempt=delivery.attempt
             )
+        self._hooks.job("active", self.queue, delivery)
         self._running[delivery] = self._loop.create_task(
             self._runner.run(delivery, self._end), name=f"{self.queue}\0{delivery.id}"
         )
@@ -494,6 +513,9 @@ class Lane:
             self._asides.spawn(self._relay.relay(self.queue, ids=posted))
         for delivery in lost:
             self._ends.lost(delivery)
+        for settlement in settlements:
+            if settlement.delivery not in lost:
+                self._ends.settled(settlement)
         self._check_drained()
 
     def _declare_targets(self, settlement: Settlement) -> None:
@@ -538,4 +560,6 @@ class Lane:
 
     def _write_progress(self, items: list[Encodable], reported: dict[Delivery, Progress]) -> None:
         told = self._teller.progress(reported.items())
+        for delivery, progress in reported.items():
+            self._hooks.job("progress", self.queue, delivery, progress)
         self._asides.spawn(self._scripts.progress(self.queue, owner=self.owner, told=told, items=items))

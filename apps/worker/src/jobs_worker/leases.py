@@ -24,10 +24,20 @@ _log = logs.get("jobs.worker")
 
 
 class LeaseKeeper:
-    """The leases of some owners. `on_gone(queue, owner)` is told of those that the server holds for dead."""
+    """The leases of some owners.
 
-    def __init__(self, scripts: Scripts, on_gone: Callable[[str, str], None]) -> None:
+    `on_gone(queue, owner)` is told of those that the server holds for dead, `on_stalled(queue, ids)` of jobs whose owner died
+    under them and that wait again.
+    """
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        on_gone: Callable[[str, str], None],
+        on_stalled: Callable[[str, list[str]], None] | None = None,
+    ) -> None:
         """Begin with none."""
+        self._on_stalled = on_stalled
         self._scripts = scripts
         self._on_gone = on_gone
         self._owners: dict[str, set[str]] = {}
@@ -131,5 +141,8 @@ class LeaseKeeper:
             for job_id in given.ids:
                 event = "stalled" if charged is None or job_id in charged else "released"
                 _log.info(event, queue=queue, job_id=job_id, cause=cause)
+            stalled = [each for each in given.ids if charged is None or each in charged]
+            if stalled and self._on_stalled is not None:
+                self._on_stalled(queue, stalled)
             for job_id in given.poisoned:
                 _log.info("failed", queue=queue, job_id=job_id, error_type="poison", cause=cause)

@@ -14,6 +14,7 @@ import msgspec
 from jobs_core.errors import DeclarationError
 from jobs_core.payloads import JsonValue
 from jobs_core.queue import Executor, JobType, Queue
+from jobs_worker.hooks import Hooks
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -38,6 +39,7 @@ class ProcessorSpec(msgspec.Struct, frozen=True):
     concurrency: int | None
     requires: tuple[str, ...]
     source: str
+    hooks: Hooks | None = None
 
     def missing(self) -> list[str]:
         """Name the environment variables that the handler needs and that are unset or empty."""
@@ -52,6 +54,7 @@ def processor(
     concurrency: int | None = None,
     executor: Executor | None = None,
     requires: Sequence[str] = (),
+    hooks: Hooks | None = None,
 ) -> _Decorator[P, R]: ...
 @overload
 def processor(
@@ -61,6 +64,7 @@ def processor(
     concurrency: int | None = None,
     executor: Executor | None = None,
     requires: Sequence[str] = (),
+    hooks: Hooks | None = None,
 ) -> _Decorator[JsonValue, JsonValue]: ...
 def processor(
     target: JobType[P, R] | Queue,
@@ -69,28 +73,32 @@ def processor(
     concurrency: int | None = None,
     executor: Executor | None = None,
     requires: Sequence[str] = (),
+    hooks: Hooks | None = None,
 ) -> _Decorator[P, R] | _Decorator[JsonValue, JsonValue]:
     """Make the decorated function the handler of a job, or of every other job of a queue.
 
     `concurrency` limits this job inside its queue and never holds up the others; `requires` names environment variables without which
-    a worker does not serve it. Raises DeclarationError for a handler whose annotations contradict the declared types.
+    a worker does not serve it; `hooks` hear what becomes of its jobs.
+
+    Raises DeclarationError for a handler whose annotations contradict the declared types.
     """
     if isinstance(target, Queue):
-        return _Decorator[JsonValue, JsonValue](target, None, concurrency, executor, tuple(requires))
+        return _Decorator[JsonValue, JsonValue](target, None, concurrency, executor, tuple(requires), hooks)
     job = cast("JobType[object, object]", target)
-    return _Decorator[P, R](job.queue, job, concurrency, executor, tuple(requires))
+    return _Decorator[P, R](job.queue, job, concurrency, executor, tuple(requires), hooks)
 
 
 class _Decorator(typing.Generic[P, R]):
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place
         self,
         queue: Queue,
         job: JobType[object, object] | None,
         concurrency: int | None,
         executor: Executor | None,
         requires: tuple[str, ...],
+        hooks: Hooks | None,
     ) -> None:
-        self._made = (queue, job, concurrency, executor, requires)
+        self._made = (queue, job, concurrency, executor, requires, hooks)
 
     @overload
     def __call__(
@@ -101,7 +109,7 @@ class _Decorator(typing.Generic[P, R]):
     def __call__(
         self, handler: Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R], /
     ) -> Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R]:
-        queue, job, concurrency, executor, requires = self._made
+        queue, job, concurrency, executor, requires, hooks = self._made
         spec = ProcessorSpec(
             queue,
             job,
@@ -111,6 +119,7 @@ class _Decorator(typing.Generic[P, R]):
             concurrency,
             requires,
             _source(handler),
+            hooks,
         )
         _check(spec)
         marks = cast("list[ProcessorSpec]", handler.__dict__.setdefault(_MARK, []))

@@ -14,6 +14,7 @@ from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
 from jobs_core.queue import JobType, Queue, Upcast
 from jobs_core.upcasts import chain
 from jobs_worker import logs
+from jobs_worker.hooks import Hooks
 from jobs_worker.processors import ProcessorSpec, specs_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Route(msgspec.Struct, frozen=True):
     module: str
     source: str
     upcasts: tuple[Upcast, ...] = ()
+    hooks: Hooks | None = None
 
     @property
     def codec(self) -> Codec:
@@ -58,6 +60,11 @@ class QueueRoutes(msgspec.Struct, frozen=True):
     named: dict[str, Route]
     fallback: Route | None
     missing: dict[str, list[str]]
+
+    @property
+    def routes(self) -> list[Route]:
+        """All routes."""
+        return [*self.named.values(), *([self.fallback] if self.fallback is not None else [])]
 
     def find(self, wire_name: str) -> Route | None:
         """Return the route of a job name@version."""
@@ -223,4 +230,5 @@ def _route(spec: ProcessorSpec) -> Route:
         concurrency=spec.concurrency,
         module=module,
         source=spec.source,
+        hooks=spec.hooks,
     )

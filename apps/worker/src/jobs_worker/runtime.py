@@ -19,6 +19,7 @@ from jobs_core.errors import JobsError
 from jobs_core.outbox import Relay
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
+from jobs_worker.hooks import HookCalls, Hooks, hooks_of
 from jobs_worker.lane import Lane
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
@@ -27,7 +28,7 @@ from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
 from jobs_worker.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from jobs_core.scripts import Scripts
     from jobs_core.wire import Progress
@@ -70,10 +71,11 @@ class Runtime:
         log_format: str = "json",
         codecs: Codecs | None = None,
         off: str = "",
+        hooks: Iterable[Hooks] = (),
     ) -> None:
         """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue.
 
-        `off` names what is not to be told of jobs: metrics, events.
+        `off` names what is not to be told of jobs: metrics, events. `hooks` are those of the worker.
         """
         self.worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
         self.lag_ms = 0.0
@@ -91,6 +93,8 @@ class Runtime:
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
         relay = Relay(scripts)
         teller = Teller(self.worker, off)
+        modules = {route.module for each in routes.values() for route in each.routes}
+        self._hooks = HookCalls([*hooks, *hooks_of(sorted(modules))])
         self.lanes = {
             name: Lane(
                 scripts,
@@ -101,12 +105,14 @@ class Runtime:
                 on_owner=on_owner,
                 relay=relay,
                 teller=teller,
+                hooks=self._hooks,
                 budget=budget if name in heavy else None,
             )
             for name, each in routes.items()
         }
         self._apart = [name for name, each in routes.items() if keeps_apart(each.queue)]
         self._loops: list[asyncio.Task[None]] = []
+        self._closing = False
 
     async def start(self) -> None:
         """Begin to claim."""
@@ -120,6 +126,7 @@ class Runtime:
         ]
         if self._apart:
             self._loops.append(loops.spawn("sweep", self._sweep))
+        self._hooks.worker("ready")
 
     def quiet(self) -> None:
         """Claim no more; what runs goes on."""
@@ -128,11 +135,15 @@ class Runtime:
 
     def resume(self) -> None:
         """Claim again."""
+        self._closing = False
         for lane in self.lanes.values():
             lane.resume()
 
     async def drain(self, timeout: float | None) -> bool:
         """Claim no more and wait for what runs. Returns whether all ended within `timeout` seconds."""
+        if not self._closing:
+            self._closing = True
+            self._hooks.worker("closing")
         self.quiet()
         try:
             async with asyncio.timeout(timeout):
@@ -155,6 +166,8 @@ class Runtime:
         if release:
             await self._release()
         await asyncio.gather(*(lane.close() for lane in self.lanes.values()))
+        self._hooks.worker("closed")
+        await self._hooks.finish()
         try:
             await self._shared.close()
         except Exception as error:  # noqa: BLE001 - what handlers shared may fail to close

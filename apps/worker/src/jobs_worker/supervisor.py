@@ -46,7 +46,7 @@ class Supervisor:
         self._settings = settings
         self._client = Client(parse_address(settings.redis_url), name=f"jobs:supervisor:{os.getpid()}")
         self._scripts = Scripts(self._client, settings.prefix)
-        self._leases = LeaseKeeper(self._scripts, self._owner_gone)
+        self._leases = LeaseKeeper(self._scripts, self._owner_gone, self._jobs_stalled)
         self._children: dict[int, SupervisedChild] = {}
         self._stopping = asyncio.Event()
         self._killing = asyncio.Event()
@@ -283,6 +283,13 @@ class Supervisor:
             if (queue, owner) in child.owners:
                 child.owners.discard((queue, owner))
                 child.tell(control.Gone(queue, owner))
+
+    def _jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
+        """Let the hooks of one child hear of it, whichever serves the queue and lives."""
+        for child in self._children.values():
+            if queue in child.queues and child.stalled is None and child.process.returncode is None:
+                child.tell(control.Stalled(queue, job_ids))
+                return
 
     async def _watch(self) -> None:
         """Kill children that have been silent for longer than the lock duration of the job they run; look as often as queues ask."""

@@ -19,6 +19,7 @@ from jobs_core.scripts import Scripts
 from jobs_core.settings import WorkerSettings
 from jobs_worker import logs
 from jobs_worker.declared import declare, switched_off
+from jobs_worker.hooks import Hooks
 from jobs_worker.keeper import Keeper, KeeperConfig
 from jobs_worker.processors import ProcessorSpec, marks_of, specs_of
 from jobs_worker.routes import QueueRoutes, build_routes, load_routes
@@ -61,6 +62,7 @@ class Worker:
         prefix: str = "jobs",
         concurrency: int | None = None,
         codecs: Codecs | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         """Serve `queues` with `processors` (decorated functions, or modules of them).
 
@@ -76,6 +78,7 @@ class Worker:
         self._concurrency = concurrency
         self._log = (settings.log_level, settings.log_format)
         self._off = switched_off(settings)
+        self._hooks = [hooks] if hooks is not None else []
         self._routes = self._find(settings, queues, processors, _weights(worker_type))
         self._client: Client | None = None
         self._keeper: Keeper | None = None
@@ -89,6 +92,7 @@ class Worker:
         *,
         queues: Sequence[Queue | str] | None = None,
         processors: Iterable[Callable[..., object] | ModuleType] | None = None,
+        hooks: Hooks | None = None,
     ) -> Self:
         """Make a worker from REDIS_URL, JOBS_PREFIX, WORKER_TYPE, WORKER_QUEUES and WORKER_CONCURRENCY. Raises SettingsError."""
         settings = WorkerSettings.from_env()
@@ -99,6 +103,7 @@ class Worker:
             url=settings.redis_url,
             prefix=settings.prefix,
             concurrency=settings.concurrency,
+            hooks=hooks,
         )
 
     async def __aenter__(self) -> Self:
@@ -140,6 +145,7 @@ class Worker:
             log_format=form,
             codecs=self._codecs,
             off=self._off,
+            hooks=self._hooks,
         )
         await self._runtime.start()
         self._watching = asyncio.create_task(self._watch_keeper(), name="jobs-keeper")
@@ -228,6 +234,10 @@ class Worker:
         if self._keeper is not None:
             self._keeper.lease(queue, owner, alive=alive)
 
+    def _stalled(self, queue: str, job_ids: list[str]) -> None:
+        if self._runtime is not None and queue in self._runtime.lanes:
+            self._runtime.lanes[queue].stalled(job_ids)
+
     async def _start_keeper(self) -> None:
         level, form = self._log
         self._keeper = await Keeper.start(KeeperConfig(self._url, self._prefix, level, form))
@@ -237,7 +247,7 @@ class Worker:
     async def _watch_keeper(self) -> None:
         """Replace a keeper that died, well within the 20 s that a lease lasts."""
         while self._keeper is not None:
-            code = await self._keeper.wait()
+            code = await self._keeper.wait(self._stalled)
             _log.warning("keeper_died", code=code)
             await asyncio.sleep(0.5)
             await self._start_keeper()
