@@ -93,3 +93,75 @@ def test_pause_and_resume(jobs: Jobs) -> None:
     changed = {"queue": "mail", "paused": False, "changed": True}
     assert jobs("resume", "mail", "--json").json == changed
     assert jobs("resume", "mail").out == "mail is running already\n"
+
+
+def test_priority_and_reschedule(jobs: Jobs) -> None:
+    jobs.add("mail", "1", "2")
+    assert jobs("priority", "mail", "1", "--to", "high").out == "1 high now\n"
+    assert jobs("priority", "mail", "2", "--to", "soon").code == 2
+    assert jobs("reschedule", "mail", "2", "--delay", "10m").out == "2 rescheduled\n"
+    assert jobs("reschedule", "mail", "2", "--at", "2027-01-31T09:00:00").code == 2
+    assert jobs("reschedule", "mail", "2").code == 2
+    assert jobs("reschedule", "mail", "none", "--delay", "1s").code == 3
+    assert (stats(jobs)["waiting"], stats(jobs)["delayed"]) == (1, 1)
+
+
+def test_obliterate_wants_a_yes(jobs: Jobs) -> None:
+    jobs.claim("mail", "1")
+    jobs.add("mail", "2")
+    assert jobs("obliterate", "mail").code == 2
+    ran = jobs("obliterate", "mail", "--yes")
+    assert ran.code == 1
+    assert "runs 1 job" in ran.err
+    assert jobs("obliterate", "mail", "--dry-run", "--force").out == "2 would be removed\n"
+    assert jobs("obliterate", "mail", "--yes", "--force", "--json").json == {"count": 2, "dry_run": False}
+    assert jobs("queues", "--json").json == []
+
+
+def test_a_job_name_and_a_key_are_paused(jobs: Jobs) -> None:
+    jobs.add("mail", "1")
+    assert jobs("pause", "mail", "--job", "send", "--for", "10m").out == "job send of mail is paused\n"
+    changed = {"queue": "mail", "paused": True, "changed": True, "key": "7"}
+    assert jobs("pause", "mail", "--key", "7", "--json").json == changed
+    assert (stats(jobs)["paused"], stats(jobs)["pauses"]) == (False, 2)
+    assert jobs("resume", "mail", "--key", "7").out == "key 7 of mail is running\n"
+    assert jobs("pause", "mail", "--key", "7", "--job", "send").code == 2
+
+
+def test_the_audit_tells_who_changed_what(jobs: Jobs) -> None:
+    jobs.add("mail", "1", "2")
+    jobs("priority", "mail", "1", "2", "--to", "low", "--actor", "ada", "--reason", "not urgent")
+    jobs("drain", "mail")
+    changes = cast("dict[str, list[dict[str, object]]]", jobs("audit", "mail", "--json").json)["changes"]
+    told = [(each["verb"], each["actor"], each["filter"], each["count"], each["reason"]) for each in changes]
+    assert told[1] == ("priority", "ada", "id:1,2", 2, "not urgent")
+    assert told[0][:1] + told[0][2:] == ("drain", "state:waiting", 2, "")
+    assert "@" in str(told[0][1])
+    first = cast("dict[str, object]", jobs("audit", "--limit", "1", "--json").json)
+    rest = cast(
+        "dict[str, list[object]]",
+        jobs("audit", "--limit", "5", "--cursor", str(first["cursor"]), "--json").json,
+    )
+    assert len(rest["changes"]) == 1
+    assert jobs("audit", "none").out == "no changes\n"
+
+
+def test_a_query_stands_in_place_of_ids(jobs: Jobs) -> None:
+    jobs.finish("mail", "fail", "1", "2", "3")
+    assert jobs("retry", "mail", "--query", "error:mailbox", "--dry-run").out == "3 would be put back\n"
+    ran = jobs("retry", "mail", "--query", "state:failed", "--limit", "2")
+    assert ran.out == "2 put back\n"
+    assert "more with --cursor" in ran.err
+    record = jobs("priority", "mail", "--query", "name:send", "--to", "low", "--json").json
+    assert record == {
+        "verb": "priority",
+        "query": "name:send",
+        "count": 2,
+        "dry_run": False,
+        "cursor": None,
+    }
+    assert jobs("reschedule", "mail", "--query", "priority:low", "--delay", "1h").out == "2 rescheduled\n"
+    assert jobs("promote", "mail", "--query", "state:delayed", "--rate", "500").out == "2 promoted\n"
+    assert jobs("remove", "mail", "--query", "state:waiting").out == "2 removed\n"
+    assert jobs("remove", "mail", "1", "--query", "state:waiting").code == 2
+    assert jobs("remove", "mail", "--query", "stat:waiting").code == 2

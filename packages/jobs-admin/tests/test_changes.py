@@ -1,7 +1,9 @@
+from datetime import UTC, datetime
+
 import pytest
 from tests.support.seeding import Seeder
 
-from jobs_admin import Admin
+from jobs_admin import Admin, QueueBusy
 from jobs_core.errors import JobNotFound, OptionError, UnknownQueue, WrongState
 from jobs_core.states import CancelOutcome, State
 
@@ -168,3 +170,68 @@ async def test_drain_leaves_nothing_behind(admin: Admin, mail: Seeder) -> None:
     scripts = mail.scripts
     assert await scripts.client.call("HLEN", scripts.key("mail") + "rec") == 0
     assert await scripts.client.call("EXISTS", scripts.key("mail") + "big:big") == 0
+
+
+async def test_priority_and_due_time_change_while_a_job_has_not_started(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1", "2")
+    await mail.claim(1)
+    outcomes = await admin.priority("mail", "1", "2", to="high")
+    assert [(each.done, each.code) for each in outcomes] == [(False, "wrong_state"), (True, "")]
+    assert (await admin.job("mail", "2")).priority == "high"
+    at = datetime.fromtimestamp(4_000_000_000, UTC)
+    await admin.reschedule("mail", "2", run_at=at)
+    job = await admin.job("mail", "2")
+    assert (job.state, job.run_at) == (State.DELAYED, at)
+    await admin.reschedule("mail", "2", delay=0)
+    assert (await admin.job("mail", "2")).state == State.WAITING
+    with pytest.raises(WrongState):
+        await admin.priority("mail", "1", to=1)
+    with pytest.raises(OptionError):
+        await admin.reschedule("mail", "2")
+
+
+async def test_obliterate_leaves_a_queue_that_can_be_used(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", "f")
+    await mail.add("a")
+    await mail.claim()
+    await mail.add(*(f"{number:03}" for number in range(700)))
+    with pytest.raises(QueueBusy):
+        await admin.obliterate("mail")
+    told: list[tuple[int, int | None]] = []
+    count = await admin.obliterate(
+        "mail", force=True, progress=lambda done, total: told.append((done, total))
+    )
+    assert (count, told[-1]) == (702, (702, 702))
+    record = await admin.stats("mail")
+    assert (record.total, record.failed, record.retained_failed) == (0, 0, 0)
+    await mail.add("a")
+    assert (await admin.job("mail", "a")).state == State.WAITING
+
+
+async def test_pauses_are_listed_with_their_reasons_until_they_end(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
+    await admin.pause("mail", job="send", reason="provider down", actor="ada")
+    await admin.pause("mail", key="tenant-7", for_=60)
+    await admin.pause("mail", key="over", for_=0.001)
+    job, key = [each for each in await admin.pauses("mail") if each.name != "over"]
+    assert (job.scope, job.name, job.paused_by, job.pause_reason) == ("job", "send", "ada", "provider down")
+    assert job.paused_until is None
+    assert (key.scope, key.name, key.paused_until is not None) == ("key", "tenant-7", True)
+    assert await admin.resume("mail", job="send") is True
+    assert await admin.resume("mail", job="send") is False
+
+
+async def test_changes_are_told_in_the_name_of_who_made_them(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("fail", "1")
+    await admin.acting(actor="ada", reason="fixed").retry("mail", "1")
+    await admin.pause("mail")
+    pause, retry = (await admin.audit("mail")).changes
+    assert (retry.actor, retry.verb, retry.filter, retry.count, retry.reason) == (
+        "ada",
+        "retry",
+        "id:1",
+        1,
+        "fixed",
+    )
+    assert (pause.verb, pause.reason) == ("pause", "")
+    assert (await admin.audit("other")).changes == ()

@@ -165,7 +165,7 @@ def test_every_script_has_a_test(name: str) -> None:
 # what is text already may stand beside `..`, and nothing is given to tostring.
 TEXTS = re.compile(
     r"S|(q\.)?P|home|ids?|owners?|sessions?|inbox|name|waiters|state|body|past|infos|to|top|verbs|dead|m|ARGV"
-    r"|found|key|score|after|lead|header|last|at|args|origin|scores|keys|field|days?|hist|kind|actor|reason"
+    r"|found|key|score|after|lead|header|last|at|args|origin|scores|keys|field|days?|hist|kind|actor|reason|what|family|list"
 )
 
 

@@ -6,7 +6,20 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-__all__ = ["DryRun", "Id", "Json", "Limit", "Queue", "flag", "option"]
+__all__ = [
+    "Actor",
+    "Cursor",
+    "DryRun",
+    "Id",
+    "Json",
+    "Limit",
+    "Query",
+    "Queue",
+    "Rate",
+    "Reason",
+    "flag",
+    "option",
+]
 
 
 def flag(text: str) -> Parameter:
@@ -23,4 +36,11 @@ Queue: TypeAlias = Annotated[str, Parameter(help="Name of the queue.")]
 Id: TypeAlias = Annotated[str, Parameter(help="Ids of the jobs.", allow_leading_hyphen=True)]
 Json: TypeAlias = Annotated[bool, flag("Print one JSON document and nothing else.")]
 DryRun: TypeAlias = Annotated[bool, flag("Only print how many it would be.")]
-Limit: TypeAlias = Annotated[int | None, option("At most so many, the oldest first.")]
+Limit: TypeAlias = Annotated[int | None, option("At most so many.")]
+Actor: TypeAlias = Annotated[str | None, option("Who does it, for the audit; user@host unless given.")]
+Reason: TypeAlias = Annotated[str, option("Why, for the audit.")]
+Query: TypeAlias = Annotated[
+    str | None, option("All jobs that it means, such as 'state:failed error:timeout', in place of ids.")
+]
+Rate: TypeAlias = Annotated[float | None, option("With --query: at most so many a second.")]
+Cursor: TypeAlias = Annotated[str | None, option("With --query: go on where the call before ended.")]

@@ -18,11 +18,18 @@ CONNECT_TIMEOUT = 3.0
 _CALL_TIMEOUT = 15.0
 
 
-def with_admin(work: Callable[[Admin], Awaitable[T]]) -> T:
-    """Connect as the environment says, do the work, and close. Raises SettingsError, ConnectionFailed."""
+def with_admin(work: Callable[[Admin], Awaitable[T]], *, actor: str | None = None, reason: str = "") -> T:
+    """Connect as the environment says, do the work, and close. Raises SettingsError, ConnectionFailed.
+
+    `actor` and `reason` are what the audit tells of changes; the actor is user@host unless given.
+    """
+
+    async def acting(admin: Admin) -> T:
+        return await work(admin.acting(actor=actor, reason=reason))
+
     settings = CommonSettings.from_env()
     try:
-        return asyncio.run(_work(settings, work, ()))
+        return asyncio.run(_work(settings, acting, ()))
     except UnknownQueue as error:
         # Code may declare what nobody has used yet; its modules are imported only to find that out.
         from jobs_core.discovery import load_features
@@ -31,7 +38,7 @@ def with_admin(work: Callable[[Admin], Awaitable[T]]) -> T:
         declared = tuple(load_features(settings.features).queues)
         if error.queue not in declared:
             raise UnknownQueue(error.queue, nearest(error.queue, {*declared, *error.nearest})) from None
-    return asyncio.run(_work(settings, work, declared))
+    return asyncio.run(_work(settings, acting, declared))
 
 
 async def _work(

@@ -5,10 +5,14 @@ from __future__ import annotations
 from jobs_admin._bulk import Progress
 from jobs_admin._events import EVENT_KINDS, Event, EventListener
 from jobs_admin._limits import LiveLimits
-from jobs_admin.admin import Admin
-from jobs_admin.errors import Unanswered
+from jobs_admin._query import Query, parse_query
+from jobs_admin.admin import Admin, BulkVerb
+from jobs_admin.errors import QueueBusy, Unanswered
 from jobs_admin.records import (
+    AuditPage,
+    AuditRecord,
     Breach,
+    BulkRecord,
     Cancellation,
     CheckReport,
     Finding,
@@ -21,6 +25,7 @@ from jobs_admin.records import (
     MinuteRecord,
     Outcome,
     Page,
+    PauseRecord,
     QueueRecord,
     Severity,
     WorkerRecord,
@@ -29,7 +34,11 @@ from jobs_admin.records import (
 __all__ = [
     "EVENT_KINDS",
     "Admin",
+    "AuditPage",
+    "AuditRecord",
     "Breach",
+    "BulkRecord",
+    "BulkVerb",
     "Cancellation",
     "CheckReport",
     "Event",
@@ -45,9 +54,13 @@ __all__ = [
     "MinuteRecord",
     "Outcome",
     "Page",
+    "PauseRecord",
     "Progress",
+    "Query",
+    "QueueBusy",
     "QueueRecord",
     "Severity",
     "Unanswered",
     "WorkerRecord",
+    "parse_query",
 ]

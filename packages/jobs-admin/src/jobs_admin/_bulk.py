@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from jobs_admin.errors import QueueBusy
 from jobs_core.scripts import MAX_ITEMS
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ Progress = Callable[[int, int | None], None]
 """Told after each call how many jobs were changed, of how many there were at the start."""
 
 _STEP = 500
+_RUNNING = -2
 
 
 async def retry_failed(
@@ -79,6 +81,31 @@ async def drain(
             if not left:
                 break
     return total if dry_run else done
+
+
+async def obliterate(
+    calls: Calls, queue: str, *, force: bool, dry_run: bool, progress: Progress | None
+) -> int:
+    """Take everything of a queue away, then what lies apart, in steps. Raises QueueBusy while jobs run."""
+    sizes = (await calls.read(calls.scripts.tally(queue))).sizes
+    if sizes["active"] and not force:
+        raise QueueBusy(queue, sizes["active"])
+    if dry_run:
+        return sum(sizes.values())
+    while True:
+        jobs, running, left = await calls.change(calls.scripts.obliterate(queue, force=force))
+        if jobs == _RUNNING:
+            raise QueueBusy(queue, running)
+        if jobs >= 0:
+            break
+    total = left
+    key = calls.scripts.key(queue)
+    while left:
+        await calls.change(calls.scripts.trim(queue))
+        reads = [calls.client.call("HLEN", key + name) for name in ("trash.rec", "trash.waiters")]
+        left = sum(cast("list[int]", await calls.read_all(reads)))
+        _tell(progress, total - left, total)
+    return jobs
 
 
 def _capped(count: int, limit: int | None) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from jobs_admin._query import Query, parse_query
 from jobs_admin.records import Page
 from jobs_core.errors import OptionError
 from jobs_core.names import check_job_name, check_tag
@@ -31,8 +32,9 @@ DEFAULT_STATES = (
     State.CANCELLED,
     State.EXPIRED,
 )
-# How many round trips one page may cost when its filters pass most jobs over.
+# How many round trips one page may cost when its filters pass most jobs over, and how many jobs it looks at.
 _MAX_STEPS = 50
+_MAX_LOOKED = 2000
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -50,11 +52,21 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[State, ...]
     name: str = ""
     tag: str = ""
+    query: Query = Query()
 
     @property
     def picky(self) -> bool:
         """Whether records must be looked at, so that an offset cannot be reckoned."""
-        return bool(self.name or self.tag)
+        return bool(self.name or self.tag or self.query.picky)
+
+    @property
+    def strict(self) -> bool:
+        """Whether most of what a page of ids holds may be passed over, so that it is read as large as can be."""
+        return bool(self.tag or self.query.picky)
+
+    def matches(self, job: JobRecord, now_ms: float) -> bool:
+        """Tell whether a job is meant; its state and the name are seen to by who lists."""
+        return not (self.tag and self.tag not in job.tags) and self.query.matches(job, now_ms)
 
 
 class _Home(msgspec.Struct, frozen=True):
@@ -67,20 +79,30 @@ class _Home(msgspec.Struct, frozen=True):
 
 
 def make_filter(
-    states: Sequence[State | str] | State | str | None, name: str | None, tag: str | None
+    states: Sequence[State | str] | State | str | None,
+    name: str | None,
+    tag: str | None,
+    query: str | None = None,
 ) -> Filter:
     """Check what a listing is asked for. Raises OptionError."""
+    asked = parse_query(query or "")
     given = (states,) if isinstance(states, str) else states
     known: list[State] = []
-    for each in given or DEFAULT_STATES:
+    for each in given or asked.states or DEFAULT_STATES:
         try:
             known.append(State(each))
         except ValueError:
             raise OptionError("state", each, f"it must be one of {', '.join(State)}") from None
+    if asked.states and not asked.states[0] == asked.states[-1] == known[0]:
+        known = [each for each in known if each in asked.states]
+    if name and asked.name and name != asked.name:
+        raise OptionError("name", name, f"the query says name:{asked.name}")
+    wanted = name or asked.name
     return Filter(
         states=tuple(dict.fromkeys(known)),
-        name=_wire_or_job_name(name) if name else "",
+        name=_wire_or_job_name(wanted) if wanted else "",
         tag=check_tag(tag) if tag else "",
+        query=asked,
     )
 
 
@@ -113,34 +135,45 @@ def decode_cursor(cursor: str, states: Sequence[State]) -> Position:
 
 
 async def list_page(
-    scripts: Scripts, queue: str, wanted: Filter, *, limit: int, offset: int, cursor: str | None
+    scripts: Scripts,
+    queue: str,
+    wanted: Filter,
+    *,
+    limit: int,
+    offset: int,
+    cursor: str | None,
+    now_ms: float = 0,
 ) -> Page:
-    """Read one page. A job that moves meanwhile may be missed or shown twice, no other is."""
+    """Read one page. A job that moves meanwhile may be missed or shown twice, no other is.
+
+    `now_ms` is the instant that ages count from, by the server's clock.
+    """
     at = decode_cursor(cursor, wanted.states) if cursor else None
     homes = await _homes(scripts, queue, wanted.states, at)
     resumes = at is not None and homes and homes[0] == _Home(State(at.state), at.owner)
     score, last = (at.score, at.id) if at is not None and resumes else ("", "")
     jobs: list[JobRecord] = []
-    index = passed = steps = 0
-    while index < len(homes) and len(jobs) < limit and steps < _MAX_STEPS:
+    index = passed = steps = looked = 0
+    while index < len(homes) and len(jobs) < limit and steps < _MAX_STEPS and looked < _MAX_LOOKED:
         steps += 1
         home = homes[index]
         page = await scripts.page(
             queue,
             home=home.key,
             newest=home.state.final,
-            score=score,
+            score=score or _start(home, wanted, now_ms),
             job_id=last,
             skip=0 if wanted.picky else offset - passed,
-            limit=MAX_ITEMS if wanted.tag else limit - len(jobs),
+            limit=MAX_ITEMS if wanted.strict else limit - len(jobs),
             name=wanted.name,
         )
         passed += page.skipped
         score, last = page.score, page.id
         records = await read_records(scripts, queue, page.ids)
+        looked += len(records)
         for job_id, its_score, record in zip(page.ids, page.scores, records, strict=True):
             # A job that moved on since the page was made is listed where it is now.
-            if record is None or record.state != home.state or (wanted.tag and wanted.tag not in record.tags):
+            if record is None or record.state != home.state or not wanted.matches(record, now_ms):
                 continue
             if passed < offset:
                 passed += 1
@@ -149,11 +182,24 @@ async def list_page(
             if len(jobs) == limit and job_id != page.ids[-1]:
                 score, last = its_score, job_id
                 break
-        if not last:
+        if not last or _over(home, wanted, now_ms, score):
             index += 1
+            score = last = ""
     if index == len(homes):
         return Page(tuple(jobs))
     return Page(tuple(jobs), encode_cursor(Position(homes[index].state, homes[index].owner, score, last)))
+
+
+def _start(home: _Home, wanted: Filter, now_ms: float) -> str:
+    """Return where a home of ended jobs begins to be old enough."""
+    older = wanted.query.older_ms
+    return f"{now_ms - older + 1:.0f}" if home.state.final and older is not None else ""
+
+
+def _over(home: _Home, wanted: Filter, now_ms: float, score: str) -> bool:
+    """Tell whether all that is left of a home of ended jobs is too old."""
+    newer = wanted.query.newer_ms
+    return home.state.final and newer is not None and bool(score) and float(score) < now_ms - newer
 
 
 async def _homes(scripts: Scripts, queue: str, states: Sequence[State], at: Position | None) -> list[_Home]:

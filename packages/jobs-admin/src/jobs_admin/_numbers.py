@@ -41,6 +41,8 @@ def queue_record(queue: str, tally: Tally) -> QueueRecord:
         paused_at=None if tally.paused_ms is None else utc(tally.paused_ms),
         paused_by=tally.pause_actor,
         pause_reason=tally.pause_reason,
+        paused_until=None if tally.paused_until_ms is None else utc(tally.paused_until_ms),
+        pauses=tally.pauses,
     )
 
 

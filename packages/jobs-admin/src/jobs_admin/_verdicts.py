@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from jobs_admin.records import Cancellation, Outcome
@@ -48,11 +49,32 @@ async def promote(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[str]
     return verdicts
 
 
+def priority(number: int) -> Verb:
+    """Give jobs another priority."""
+    return partial(_priority, number=number)
+
+
+async def _priority(scripts: Scripts, queue: str, ids: Sequence[str], *, number: int) -> list[str]:
+    return await scripts.priority(queue, priority=number, ids=ids)
+
+
+def reschedule(delay_ms: int, run_at_ms: int) -> Verb:
+    """Make jobs due at another time."""
+    return partial(_reschedule, delay_ms=delay_ms, run_at_ms=run_at_ms)
+
+
+async def _reschedule(
+    scripts: Scripts, queue: str, ids: Sequence[str], *, delay_ms: int, run_at_ms: int
+) -> list[str]:
+    return await scripts.reschedule(queue, delay_ms=delay_ms, run_at_ms=run_at_ms, ids=ids)
+
+
 _EXPECTED: dict[Verb, tuple[State, ...]] = {
     retry: (State.FAILED,),
     promote: (State.DELAYED,),
     remove: _REMOVABLE,
 }
+_UNSTARTED = (State.WAITING, State.DELAYED)
 
 
 async def apply(calls: Calls, verb: Verb, queue: str, ids: Sequence[str]) -> list[Outcome]:
@@ -64,7 +86,7 @@ async def apply(calls: Calls, verb: Verb, queue: str, ids: Sequence[str]) -> lis
         if verb is retry:
             await calls.relay(queue)
         for job_id, verdict in zip(chunk, verdicts, strict=True):
-            error = _error(queue, job_id, verdict, _EXPECTED[verb])
+            error = _error(queue, job_id, verdict, _EXPECTED.get(verb, _UNSTARTED))
             if error is None:
                 outcomes.append(Outcome(job_id, done=True))
             elif len(ids) == 1:
@@ -82,6 +104,12 @@ async def cancel(calls: Calls, queue: str, ids: Sequence[str]) -> list[Cancellat
         verdicts = await calls.change(calls.scripts.cancel(queue, ids=chunk))
         outcomes += map(Cancellation, chunk, map(CancelOutcome, verdicts))
     return outcomes
+
+
+async def cancel_many(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[str]:
+    """Cancel jobs; one that runs and is asked to stop counts as done."""
+    done = {CancelOutcome.CANCELLED: "1", CancelOutcome.REQUESTED: "1"}
+    return [done.get(CancelOutcome(verdict), "0") for verdict in await scripts.cancel(queue, ids=ids)]
 
 
 def _error(queue: str, job_id: str, verdict: str, expected: Sequence[State]) -> JobsError | None:

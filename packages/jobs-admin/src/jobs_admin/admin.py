@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar, Unpack, cast
+import copy
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast
 
 import msgspec
 
-from jobs_admin import _bulk, _check, _doctor, _limits, _replay, _verdicts
+from jobs_admin import (
+    _audit,
+    _bulk,
+    _check,
+    _doctor,
+    _limits,
+    _pauses,
+    _replay,
+    _verdicts,
+    _where,
+)
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
 from jobs_admin._events import Event, EventListener
@@ -18,6 +30,9 @@ from jobs_admin._measures import MAX_MINUTES, Spread, read_history, read_minutes
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin.records import (
+    AuditPage,
+    AuditRecord,
+    BulkRecord,
     Cancellation,
     CheckReport,
     Finding,
@@ -29,6 +44,7 @@ from jobs_admin.records import (
     MinuteRecord,
     Outcome,
     Page,
+    PauseRecord,
     QueueRecord,
     WorkerRecord,
 )
@@ -41,7 +57,7 @@ from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, Unknown
 from jobs_core.names import check_prefix, check_queue_name, nearest
 from jobs_core.options import as_priority
 from jobs_core.records import JobRecord, build_record
-from jobs_core.registry import list_queues, list_workers
+from jobs_core.registry import forget_queue, list_queues, list_workers
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.states import Priority, State
@@ -57,7 +73,13 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 R = TypeVar("R")
 
-__all__ = ["Admin"]
+__all__ = ["Admin", "BulkVerb"]
+
+BulkVerb: TypeAlias = Literal["retry", "promote", "cancel", "remove", "reschedule", "priority"]
+"""What can be done to all jobs that a query means."""
+
+# How many ids an entry of the audit names.
+_NAMED = 20
 
 
 class Admin:
@@ -74,10 +96,12 @@ class Admin:
         timeout: Duration = 5.0,
         declared: Sequence[str] = (),
         codecs: Codecs | None = None,
+        actor: str | None = None,
     ) -> None:
         """Prepare an admin; `declared` names queues that exist though nobody used them yet.
 
         `codecs` open encrypted payloads, by default with the keys of JOBS_KEYS; without the key a mark is shown.
+        `actor` is who the audit says made the changes; user@host of this process unless given.
         Raises ConfigurationError or OptionError.
         """
         seconds = to_ms(timeout, name="timeout") / 1000
@@ -90,6 +114,8 @@ class Admin:
         self._calls = Calls(scripts, seconds)
         self._prefix = prefix
         self._declared = frozenset(declared)
+        self._actor = _audit.whoami() if actor is None else actor
+        self._reason = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, *, declared: Sequence[str] = ()) -> Self:
@@ -209,18 +235,60 @@ class Admin:
         entries = await self._calls.read(list_workers(self._client, self._prefix))
         return [worker_record(entry) for entry in entries]
 
-    async def pause(self, queue: str, *, reason: str = "", actor: str = "") -> bool:
-        """Stop workers from taking jobs of a queue; those that run go on.
+    def acting(self, *, actor: str | None = None, reason: str = "") -> Self:
+        """Return this admin, on the same connection, in the name of somebody else, or for a reason: the audit tells."""
+        other = copy.copy(self)
+        other._actor = self._actor if actor is None else actor  # noqa: SLF001 - a copy of ourselves
+        other._reason = reason  # noqa: SLF001
+        return other
 
-        Returns False if it was paused already. Raises UnknownQueue.
+    async def audit(
+        self, queue: str | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> AuditPage:
+        """List the last changes that anybody made, newest first, of one queue or all; at most 500. Raises OptionError."""
+        check_bounds(limit, 0, cursor)
+        return await _audit.read(self._calls, self._prefix, queue=queue, limit=limit, cursor=cursor)
+
+    async def pause(
+        self,
+        queue: str,
+        *,
+        job: str | None = None,
+        key: str | None = None,
+        reason: str = "",
+        actor: str = "",
+        for_: Duration | None = None,
+    ) -> bool:
+        """Stop workers from taking jobs of a queue, or of it those of a job name or a key; those that run go on.
+
+        With `for_` it ends by itself. Returns False if it was paused already. Raises UnknownQueue, OptionError.
         """
+        what = _pauses.subject(job, key)
+        for_ms = 0 if for_ is None else to_ms(for_, name="for_")
         await self._known(queue)
-        return await self._calls.change(self._calls.scripts.pause(queue, actor=actor, reason=reason))
+        who, why = actor or self._actor, reason or self._reason
+        changed = await self._calls.change(
+            self._calls.scripts.pause(queue, what=what, for_ms=for_ms, actor=who, reason=why)
+        )
+        detail = f"for {for_ms / 1000:g} s" if for_ms else ""
+        await self._log("pause", queue, what, int(changed), detail, actor=who, reason=why)
+        return changed
 
-    async def resume(self, queue: str) -> bool:
-        """Let workers take jobs of a queue again. Returns False if it was not paused. Raises UnknownQueue."""
+    async def resume(self, queue: str, *, job: str | None = None, key: str | None = None) -> bool:
+        """Let workers take jobs again of a queue, a job name or a key. Returns False if it was not paused.
+
+        Raises UnknownQueue, OptionError.
+        """
+        what = _pauses.subject(job, key)
         await self._known(queue)
-        return await self._calls.change(self._calls.scripts.resume(queue))
+        changed = await self._calls.change(self._calls.scripts.resume(queue, what=what))
+        await self._log("resume", queue, what, int(changed))
+        return changed
+
+    async def pauses(self, queue: str) -> list[PauseRecord]:
+        """List the job names and keys of a queue that are paused for themselves. Raises UnknownQueue."""
+        await self._known(queue)
+        return await _pauses.pauses(self._calls, queue)
 
     async def job(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job. Raises JobNotFound."""
@@ -239,6 +307,7 @@ class Admin:
         states: Sequence[State | str] | State | str | None = None,
         name: str | None = None,
         tag: str | None = None,
+        query: str | None = None,
         limit: int = 50,
         offset: int = 0,
         cursor: str | None = None,
@@ -247,17 +316,18 @@ class Admin:
 
         Ended jobs come newest first, all others in the order of their turns. `limit` is at most 500. Go on
         with the page's `cursor`, which stays valid while jobs come and go: only a job that moves meanwhile
-        may be missed or shown twice. With `name` (or `name@version`) or `tag` a page may be short before the
-        end.
+        may be missed or shown twice. With `name` (or `name@version`), `tag` or `query` a page may be short before
+        the end: one looks at some 2,000 jobs. `query` is `state:failed age>1h payload.user_id=7` and the like.
 
         Raises OptionError or UnknownQueue.
         """
-        wanted = make_filter(states, name, tag)
+        wanted = make_filter(states, name, tag, query)
         check_bounds(limit, offset, cursor)
         await self._known(queue)
         scripts = self._calls.scripts
+        now_ms = await self._calls.server_ms() if wanted.query.picky else 0
         return await self._calls.read(
-            list_page(scripts, queue, wanted, limit=limit, offset=offset, cursor=cursor)
+            list_page(scripts, queue, wanted, limit=limit, offset=offset, cursor=cursor, now_ms=now_ms)
         )
 
     async def retry(self, queue: str, *ids: str) -> list[Outcome]:
@@ -265,15 +335,31 @@ class Admin:
 
         With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own.
         """
-        return await _verdicts.apply(self._calls, _verdicts.retry, check_queue_name(queue), ids)
+        return await self._apply("retry", _verdicts.retry, queue, ids)
 
     async def remove(self, queue: str, *ids: str) -> list[Outcome]:
         """Remove jobs and all that is kept of them; one that runs is refused. Errors as `retry`."""
-        return await _verdicts.apply(self._calls, _verdicts.remove, check_queue_name(queue), ids)
+        return await self._apply("remove", _verdicts.remove, queue, ids)
 
     async def promote(self, queue: str, *ids: str) -> list[Outcome]:
         """Let delayed jobs run now. Errors as `retry`."""
-        return await _verdicts.apply(self._calls, _verdicts.promote, check_queue_name(queue), ids)
+        return await self._apply("promote", _verdicts.promote, queue, ids)
+
+    async def priority(self, queue: str, *ids: str, to: Priority | int | str) -> list[Outcome]:
+        """Give waiting or delayed jobs another priority; their places follow. Errors as `retry`, and OptionError."""
+        number = as_priority(to)
+        detail = f"to {Priority(number).name.lower()}"
+        return await self._apply("priority", _verdicts.priority(number), queue, ids, detail)
+
+    async def reschedule(
+        self, queue: str, *ids: str, delay: Duration | None = None, run_at: datetime | None = None
+    ) -> list[Outcome]:
+        """Make waiting or delayed jobs due after a delay from now, or at an instant with a zone.
+
+        Errors as `retry`, and OptionError.
+        """
+        delay_ms, run_at_ms, detail = due_time(delay, run_at)
+        return await self._apply("reschedule", _verdicts.reschedule(delay_ms, run_at_ms), queue, ids, detail)
 
     async def replay(
         self,
@@ -300,7 +386,7 @@ class Admin:
             payload=payload,
             job=cast("JobType[object, object] | None", job),
         )
-        return await _replay.replay(
+        outcomes = await _replay.replay(
             self._calls,
             check_queue_name(queue),
             ids,
@@ -309,6 +395,11 @@ class Admin:
             progress=progress,
             dry_run=dry_run,
         )
+        done = [each.id for each in outcomes if each.done]
+        detail = "edited" if changes.edited else ""
+        which = f"id:{','.join(done[:_NAMED])}"
+        await self._logged("replay", queue, which, len(done), dry_run=dry_run, detail=detail)
+        return outcomes
 
     async def replay_all(
         self,
@@ -326,7 +417,7 @@ class Admin:
 
         What fails again meanwhile is left alone. `rate` and `priority` as for `replay`. Raises OptionError.
         """
-        return await _replay.replay_all(
+        count = await _replay.replay_all(
             self._calls,
             Changes(priority=0 if priority is None else as_priority(priority)),
             queue=queue,
@@ -337,6 +428,10 @@ class Admin:
             progress=progress,
             dry_run=dry_run,
         )
+        chosen = {"queue": queue, "name": name, "error": group}
+        which = " ".join(f"{field}:{value}" for field, value in chosen.items() if value)
+        await self._logged("replay", DEAD_LETTER_QUEUE, which, count, dry_run=dry_run)
+        return count
 
     async def dead_letter_counts(self) -> list[LetterCount]:
         """Count the dead letters there ever were by queue, job and kind of error, the most frequent first."""
@@ -344,7 +439,62 @@ class Admin:
 
     async def cancel(self, queue: str, *ids: str) -> list[Cancellation]:
         """Cancel jobs wherever they are; one that runs is asked to stop, and its worker settles it as cancelled."""
-        return await _verdicts.cancel(self._calls, check_queue_name(queue), ids)
+        outcomes = await _verdicts.cancel(self._calls, check_queue_name(queue), ids)
+        done = [each.id for each in outcomes if each.outcome in {"cancelled", "requested"}]
+        await self._log("cancel", queue, f"id:{','.join(done[:_NAMED])}", len(done))
+        return outcomes
+
+    async def bulk(
+        self,
+        verb: BulkVerb,
+        queue: str,
+        query: str,
+        *,
+        to: Priority | int | str | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        limit: int | None = None,
+        rate: float | None = None,
+        cursor: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> BulkRecord:
+        """Change all jobs that a query means and that there were when this began, in bounded calls.
+
+        `to` is for priority, `delay` or `run_at` for reschedule. At most `limit` are changed, and `rate` a second;
+        then `cursor` says where to go on. A query that was broken off may as well begin anew: what is done already
+        is not met again. `progress(done, total)` is called after each step, with None where only a look at the jobs
+        would tell how many there are; `dry_run` only counts. Raises UnknownQueue, OptionError.
+        """
+        if not query.strip():
+            raise OptionError(
+                "query", query, "say which jobs; state:failed means all that failed, for example"
+            )
+        if rate is not None and rate <= 0:
+            raise OptionError("rate", rate, "it must be more than 0 jobs a second")
+        wanted = make_filter(None, None, None, query)
+        states = _where.sources(verb, wanted.query.states)
+        change, there, detail = _change(verb, to, delay, run_at, await self._calls.server_ms())
+        await self._known(queue)
+        bound = _where.Bound(limit=_checked_limit(limit), rate=rate or 0.0, cursor=cursor)
+        wanted = msgspec.structs.replace(wanted, states=states)
+        total = None
+        if not wanted.picky:
+            sizes = (await self._tally(queue)).sizes
+            total = sum(sizes[state] for state in states)
+            total = total if limit is None else min(total, limit)
+        count, after = await _where.change_where(
+            self._calls,
+            queue,
+            None if dry_run else change,
+            wanted,
+            bound,
+            there=there,
+            total=total,
+            progress=progress,
+        )
+        await self._logged(verb, queue, wanted.query.text, count, dry_run=dry_run, detail=detail)
+        return BulkRecord(verb=verb, query=wanted.query.text, count=count, dry_run=dry_run, cursor=after)
 
     async def retry_failed(
         self,
@@ -359,9 +509,10 @@ class Admin:
         `progress(done, total)` is called after each step; `dry_run` only counts. Raises UnknownQueue.
         """
         await self._known(queue)
-        return await _bulk.retry_failed(
+        count = await _bulk.retry_failed(
             self._calls, queue, limit=_checked_limit(limit), dry_run=dry_run, progress=progress
         )
+        return await self._logged("retry", queue, "state:failed", count, dry_run=dry_run)
 
     async def clean(
         self,
@@ -385,7 +536,7 @@ class Admin:
                 finals = ", ".join(each for each in State if each.final)
                 raise OptionError("state", home.value, f"only ended jobs can be cleaned: {finals}")
         await self._known(queue)
-        return await _bulk.clean(
+        count = await _bulk.clean(
             self._calls,
             queue,
             homes,
@@ -393,6 +544,28 @@ class Admin:
             limit=_checked_limit(limit),
             dry_run=dry_run,
             progress=progress,
+        )
+        which = f"state:{','.join(homes)} age>{age_ms / 1000:g}s"
+        return await self._logged("clean", queue, which, count, dry_run=dry_run)
+
+    async def obliterate(
+        self, queue: str, *, force: bool = False, dry_run: bool = False, progress: Progress | None = None
+    ) -> int:
+        """Take away everything that a queue has: jobs of all states, totals, remembered ids. Returns how many jobs.
+
+        It takes effect in one step, also while producers and workers go on; what is declared and paused stays.
+        While jobs run it raises QueueBusy unless `force`d: then their handlers are cancelled, and what they still
+        report is refused. `progress` and `dry_run` as for `retry_failed`. Raises UnknownQueue.
+        """
+        await self._known(queue)
+        count = await _bulk.obliterate(self._calls, queue, force=force, dry_run=dry_run, progress=progress)
+        if not dry_run and all(
+            owner.dead for owner in await self._calls.read(self._calls.scripts.owners(queue))
+        ):
+            # Nobody serves it: it is listed again as soon as somebody uses it.
+            await self._calls.change(forget_queue(self._client, self._prefix, queue))
+        return await self._logged(
+            "obliterate", queue, "", count, dry_run=dry_run, detail="forced" if force else ""
         )
 
     async def drain(
@@ -411,7 +584,8 @@ class Admin:
         homes = ("waiting", "delayed") if delayed else ("waiting",)
         sizes = (await self._tally(queue)).sizes
         total = sum(sizes[home] for home in homes)
-        return await _bulk.drain(self._calls, queue, homes, total, dry_run=dry_run, progress=progress)
+        count = await _bulk.drain(self._calls, queue, homes, total, dry_run=dry_run, progress=progress)
+        return await self._logged("drain", queue, f"state:{','.join(homes)}", count, dry_run=dry_run)
 
     def listener(self, *queues: str, since: Mapping[str, str] | str | None = None) -> EventListener:
         """Return what hears the events of queues, or of all there are and will be, on a connection of its own.
@@ -469,7 +643,47 @@ class Admin:
         anything changed. Raises UnknownQueue or OptionError.
         """
         await self._known(queue)
-        return await _limits.set_limits(self._calls, queue, limits)
+        changed = await _limits.set_limits(self._calls, queue, limits)
+        detail = ", ".join(f"{name} {value}" for name, value in limits.items())
+        await self._log("limit", queue, "", int(changed), detail)
+        return changed
+
+    async def _apply(
+        self, verb: str, change: _verdicts.Verb, queue: str, ids: Sequence[str], detail: str = ""
+    ) -> list[Outcome]:
+        outcomes = await _verdicts.apply(self._calls, change, check_queue_name(queue), ids)
+        done = [each.id for each in outcomes if each.done]
+        await self._log(verb, queue, f"id:{','.join(done[:_NAMED])}", len(done), detail)
+        return outcomes
+
+    async def _logged(
+        self, verb: str, queue: str, which: str, count: int, *, dry_run: bool, detail: str = ""
+    ) -> int:
+        if not dry_run:
+            await self._log(verb, queue, which, count, detail)
+        return count
+
+    async def _log(
+        self,
+        verb: str,
+        queue: str,
+        which: str,
+        count: int,
+        detail: str = "",
+        *,
+        actor: str = "",
+        reason: str = "",
+    ) -> None:
+        record = AuditRecord(
+            actor=actor or self._actor,
+            verb=verb,
+            queue=queue,
+            filter=which,
+            count=count,
+            detail=detail,
+            reason=reason or self._reason,
+        )
+        await _audit.write(self._calls, self._prefix, record)
 
     async def _names(self) -> list[str]:
         entries = await self._calls.read(list_queues(self._client, self._prefix))
@@ -501,6 +715,58 @@ class Admin:
         if record is None:
             raise JobNotFound(queue, job_id)
         return record, located
+
+
+def _change(
+    verb: BulkVerb,
+    to: Priority | int | str | None,
+    delay: Duration | None,
+    run_at: datetime | None,
+    now_ms: int,
+) -> tuple[_verdicts.Verb, Callable[[JobRecord], bool], str]:
+    """Return what changes jobs, what tells that one is so already, and the text of it. Raises OptionError."""
+    match verb:
+        case "retry":
+            return _verdicts.retry, _never, ""
+        case "promote":
+            return _verdicts.promote, _never, ""
+        case "cancel":
+            return _verdicts.cancel_many, _never, ""
+        case "remove":
+            return _verdicts.remove, _never, ""
+        case "priority":
+            if to is None:
+                raise OptionError("to", to, "say which priority")
+            number = as_priority(to)
+            name = Priority(number).name.lower()
+            return _verdicts.priority(number), lambda job: job.priority == name, f"to {name}"
+        case "reschedule":
+            delay_ms, run_at_ms, detail = due_time(delay, run_at)
+            # One instant for all of them, or those moved would be met again further on.
+            at_ms = run_at_ms or now_ms + delay_ms
+
+            def there(job: JobRecord) -> bool:
+                return job.run_at is not None and round(job.run_at.timestamp() * 1000) == at_ms
+
+            return _verdicts.reschedule(0, at_ms), there, detail
+
+
+def _never(_: JobRecord) -> bool:
+    return False
+
+
+def due_time(delay: Duration | None, run_at: datetime | None) -> tuple[int, int, str]:
+    """Return a due time as (delay in ms, Unix ms or 0, text). Raises OptionError."""
+    if (delay is None) == (run_at is None):
+        raise OptionError("delay", delay, "give either a delay or an instant (run_at)")
+    if run_at is None:
+        delay_ms = to_ms(cast("Duration", delay), name="delay")
+        return delay_ms, 0, f"in {delay_ms / 1000:g} s"
+    if run_at.utcoffset() is None:
+        raise OptionError(
+            "run_at", run_at, "it has no time zone, so it means another instant on each machine"
+        )
+    return 0, max(1, round(run_at.timestamp() * 1000)), f"at {run_at.isoformat()}"
 
 
 def _checked_limit(limit: int | None) -> int | None:

@@ -1,10 +1,10 @@
-"""The one error that only the admin has."""
+"""The errors that only the admin has."""
 
 from __future__ import annotations
 
-from jobs_core.errors import ConnectionFailed
+from jobs_core.errors import ConnectionFailed, JobsError
 
-__all__ = ["Unanswered"]
+__all__ = ["QueueBusy", "Unanswered"]
 
 
 class Unanswered(ConnectionFailed):
@@ -20,3 +20,18 @@ class Unanswered(ConnectionFailed):
             f"Check that it runs and that REDIS_URL is right, then call again: that is safe."
         )
         self.args = (message,)
+
+
+class QueueBusy(JobsError):
+    """A queue cannot be obliterated while its jobs run, unless that is forced."""
+
+    code = "queue_busy"
+
+    def __init__(self, queue: str, active: int) -> None:
+        """Say how many jobs run."""
+        self.queue = queue
+        self.active = active
+        super().__init__(
+            f"Queue {queue!r} runs {active:,} job{'' if active == 1 else 's'}. Pause it and wait for them to end, "
+            f"or force it: then their handlers are cancelled, and what they still report is refused."
+        )

@@ -12,7 +12,10 @@ from jobs_core.records import AttemptRecord, JobRecord
 from jobs_core.states import CancelOutcome, State
 
 __all__ = [
+    "AuditPage",
+    "AuditRecord",
     "Breach",
+    "BulkRecord",
     "Cancellation",
     "CheckReport",
     "Finding",
@@ -23,6 +26,7 @@ __all__ = [
     "MinuteRecord",
     "Outcome",
     "Page",
+    "PauseRecord",
     "QueueRecord",
     "Severity",
     "WorkerRecord",
@@ -35,8 +39,9 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A queue in numbers.
 
     `completed` to `stalled` are totals since the queue was made, which removal does not lower; `retained_*`
-    is what is kept now. `total` is what has not ended: waiting, active, delayed and blocked. The last three
-    say since when it is paused, by whom and why.
+    is what is kept now. `total` is what has not ended: waiting, active, delayed and blocked. The last ones
+    say since and until when it is paused (None: until it is resumed), by whom and why, and how many of its
+    job names and keys are paused for themselves.
     """
 
     queue: str
@@ -59,6 +64,53 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     paused_at: datetime | None = None
     paused_by: str = ""
     pause_reason: str = ""
+    paused_until: datetime | None = None
+    pauses: int = 0
+
+
+class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A job name or a key of a queue that is paused; `paused_until` None means until it is resumed."""
+
+    scope: Literal["job", "key"]
+    name: str
+    paused_at: datetime | None = None
+    paused_until: datetime | None = None
+    paused_by: str = ""
+    pause_reason: str = ""
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One change that somebody made: `filter` says of which jobs, `detail` what they got, `count` how many changed."""
+
+    id: str = ""
+    at: datetime | None = None
+    actor: str
+    verb: str
+    queue: str
+    filter: str = ""
+    count: int = 0
+    detail: str = ""
+    reason: str = ""
+
+
+class BulkRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call changed (`dry_run`: would change) of the jobs that a query means.
+
+    `cursor` is where to go on, None where the end was reached.
+    """
+
+    verb: str
+    query: str
+    count: int
+    dry_run: bool = False
+    cursor: str | None = None
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """Changes, newest first. `cursor` is where to go on, None at the end; a page may be short before that."""
+
+    changes: tuple[AuditRecord, ...]
+    cursor: str | None = None
 
 
 class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):

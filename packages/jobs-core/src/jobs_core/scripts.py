@@ -133,6 +133,8 @@ class Tally(msgspec.Struct, frozen=True):
     used: bool
     peak: int
     errors: dict[str, int]
+    paused_until_ms: int | None = None
+    pauses: int = 0
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -440,13 +442,46 @@ class Scripts:
         """
         return await self._run("limit", queue, [text for pair in limits.items() for text in pair]) == 1
 
-    async def pause(self, queue: str, *, actor: str = "", reason: str = "") -> bool:
-        """Pause a queue. Returns False if it was paused already."""
-        return await self._run("pause", queue, (actor, reason)) == 1
+    async def pause(
+        self, queue: str, *, what: str = "", for_ms: int = 0, actor: str = "", reason: str = ""
+    ) -> bool:
+        """Pause a queue, or of it what `what` says (`job:NAME`, `key:KEY`), for `for_ms` if that is not 0.
 
-    async def resume(self, queue: str) -> bool:
-        """Resume a queue. Returns False if it was running already."""
-        return await self._run("resume", queue, ()) == 1
+        Returns False if it was paused already.
+        """
+        return await self._run("pause", queue, (what, for_ms, actor, reason)) == 1
+
+    async def resume(self, queue: str, *, what: str = "") -> bool:
+        """Resume a queue, or what `what` names. Returns False if it was running already."""
+        return await self._run("resume", queue, (what,)) == 1
+
+    async def priority(self, queue: str, *, priority: int, ids: Sequence[str]) -> list[str]:
+        """Give waiting or delayed jobs another priority.
+
+        Returns for each "1", "0" (not known) or the state it is in instead; large ones take more than one call.
+        """
+        return await self._each("priority", queue, (priority,), ids)
+
+    async def reschedule(
+        self, queue: str, *, delay_ms: int = 0, run_at_ms: int = 0, ids: Sequence[str]
+    ) -> list[str]:
+        """Make waiting or delayed jobs due after a delay, or at an instant (Unix ms). Returns as `priority`."""
+        return await self._each("reschedule", queue, (delay_ms, run_at_ms), ids)
+
+    async def _each(self, name: str, queue: str, args: Sequence[Encodable], ids: Sequence[str]) -> list[str]:
+        verdicts: list[str] = []
+        while len(verdicts) < len(ids):
+            verdicts += _texts(await self._run(name, queue, (*args, *ids[len(verdicts) :])))
+        return verdicts
+
+    async def obliterate(self, queue: str, *, force: bool) -> tuple[int, int, int]:
+        """Take everything of a queue away.
+
+        Returns (jobs taken away, jobs that run, left in the trash for `trim`). The first is -2 where jobs run and
+        `force` is not given, -1 while an earlier trash is still being emptied (call again).
+        """
+        jobs, running, left = cast("list[int]", await self._run("obliterate", queue, (int(force),)))
+        return jobs, running, left
 
     async def reroute(self, queue: str, *, offset: int, names: Sequence[str]) -> tuple[int, int]:
         """Move parked jobs whose name@version is known (`*`: all) back to waiting.
@@ -529,6 +564,8 @@ class Scripts:
             used=reply[7] == 1,
             peak=cast("int", reply[8]),
             errors=_counts(reply[9]),
+            paused_until_ms=int(cast("bytes", reply[10])) or None,
+            pauses=cast("int", reply[11]),
         )
 
     async def owners(self, queue: str, *, deadline: float | None = None) -> list[Owner]:

@@ -7,6 +7,7 @@ async def test_a_pause_says_who_when_and_why(engine: Engine) -> None:
         "paused": str(engine.ms).encode(),
         "pause_actor": b"ada",
         "pause_reason": b"the printer burns",
+        "paused_until": b"0",
     }
 
 
@@ -20,3 +21,26 @@ async def test_what_is_declared_stays(engine: Engine) -> None:
     await engine.scripts.declare(engine.queue, definition="d", fields={"o2": "7"})
     await engine.scripts.pause(engine.queue)
     assert (await engine.hash("cfg"))["o2"] == b"7"
+
+
+async def test_a_pause_may_end_by_itself(engine: Engine) -> None:
+    await engine.scripts.pause(engine.queue, for_ms=9000)
+    tally = await engine.scripts.tally(engine.queue)
+    assert (tally.paused_ms, tally.paused_until_ms) == (engine.ms, engine.ms + 9000)
+    await engine.advance(9)
+    assert (await engine.scripts.tally(engine.queue)).paused_ms is None
+
+
+async def test_a_job_name_and_a_key_are_paused_for_themselves(engine: Engine) -> None:
+    pause = engine.scripts.pause
+    assert await pause(engine.queue, what="job:send", actor="ada", reason="why") is True
+    assert await pause(engine.queue, what="key:7", for_ms=5000) is True
+    assert await pause(engine.queue, what="job:send") is False
+    cfg = await engine.hash("cfg")
+    assert (cfg["pause:job:send"], cfg["pause:key:7"]) == (b"0", str(engine.ms + 5000).encode())
+    assert cfg["why:key:7"] == f"{engine.ms}\n\n".encode()
+    tally = await engine.scripts.tally(engine.queue)
+    assert (tally.paused_ms, tally.pauses) == (None, 2)
+    assert await engine.scripts.resume(engine.queue, what="job:send") is True
+    assert await engine.scripts.resume(engine.queue, what="job:send") is False
+    assert (await engine.scripts.tally(engine.queue)).pauses == 1

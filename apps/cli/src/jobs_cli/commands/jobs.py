@@ -22,6 +22,9 @@ def list_jobs(
     state: Annotated[tuple[str, ...] | None, option("States, separated by commas; all without it.")] = None,
     name: Annotated[str | None, option("Name of the job, or name@version.")] = None,
     tag: Annotated[str | None, option("A tag that they have.")] = None,
+    query: Annotated[str | None, option("What they must be, such as 'age>1h payload.user_id=7'.")] = None,
+    age: Annotated[str | None, option("Older than so long (1h), or not as old (<1h).")] = None,
+    error: Annotated[str | None, option("What the reason of their failure holds.")] = None,
     limit: Annotated[int, option("At most so many (50), up to 500.")] = 50,
     offset: Annotated[int, option("Pass over so many first.")] = 0,
     cursor: Annotated[str | None, option("Go on where the page before ended.")] = None,
@@ -29,9 +32,10 @@ def list_jobs(
 ) -> None:
     """List jobs of a queue, state by state: ended ones newest first, others in the order of their turns."""
     states = tuple(one for each in state or () for one in (part.strip() for part in each.split(",")) if one)
+    text = asked(query, age, error)
     page = with_admin(
         lambda admin: admin.jobs(
-            queue, states=states, name=name, tag=tag, limit=limit, offset=offset, cursor=cursor
+            queue, states=states, name=name, tag=tag, query=text, limit=limit, offset=offset, cursor=cursor
         )
     )
     if json:
@@ -91,6 +95,18 @@ def history(
         print("no job has ended")
     if page.cursor:
         print(f"more with --cursor {page.cursor}", file=sys.stderr)
+
+
+def asked(query: str | None, age: str | None = None, error: str | None = None) -> str:
+    """Return one query of what the flags ask for."""
+    terms = [query or ""]
+    if age:
+        terms.append(f"age{age}" if age[0] in "<>" else f"age>{age}")
+    if error:
+        # Quoted, since it may hold spaces.
+        escaped = error.replace("\\", "\\\\").replace('"', '\\"')
+        terms.append(f'error:"{escaped}"')
+    return " ".join(terms).strip()
 
 
 def show(queue: Queue, job_id: str, /, *, json: Json = False) -> None:

@@ -46,6 +46,8 @@ KEYS: dict[str, Key] = {
         Key("uniq", "hash"),
         Key("uniq.next", "hash"),
         Key("uniq.due", "zset"),
+        Key("trash.rec", "hash", "id"),
+        Key("trash.waiters", "hash"),
         Key("owners", "zset"),
         Key("idle", "zset"),
         Key("unroutable.names", "hash"),
@@ -72,7 +74,7 @@ KEYS: dict[str, Key] = {
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.
-SYSTEM_KEYS = {"queues": "hash", "workers": "hash"}
+SYSTEM_KEYS = {"queues": "hash", "workers": "hash", "audit": "stream"}
 
 
 def kind_of(name: str) -> Key | None:

@@ -148,6 +148,8 @@ def envelopes(view: View) -> Iterator[Wrong]:
     """Hold that a large envelope lies apart exactly where the record says so."""
     for job_id in view.ids:
         header = view.records.get(job_id)
+        if header is None and job_id in view.hashes["trash.rec"]:
+            continue
         if (job_id in view.there["big:"]) != (header is not None and bool(header.flags & BIG)):
             yield Wrong("envelope", job_id)
 

@@ -1,16 +1,24 @@
---- Pauses a queue: a gate that claim reads, never a home. Running jobs go on.
+--- Pauses a queue, or of it the jobs of a name or of a key: a gate that claim reads, never a home. Running jobs go on.
 -- PREFIX: P
--- ARGV: actor:str reason:str
+-- ARGV: what:str for_ms:int actor:str reason:str
 -- RETURNS: 1 if it was running, 0 if it was paused already
 -- ERRORS: SCHEMA
--- INCLUDE: open save event
+-- INCLUDE: open save hold event
 -- FLAGS: allow-oom
 local q = open(P)
 if q.err then
   return q
 end
-local was = q.paused
-redis.call("HSET", P .. "cfg", "paused", string.format("%.0f", q.ms), "pause_actor", actor, "pause_reason", reason)
-event(q, "paused", actor .. "\n" .. reason)
+-- `what` is empty for the queue, else "job:NAME" or "key:KEY"; 0 ms: until it is resumed.
+local now, till = string.format("%.0f", q.ms), for_ms > 0 and string.format("%.0f", q.ms + for_ms) or "0"
+local running
+if what == "" then
+  running = not q.paused
+  redis.call("HSET", P .. "cfg", "paused", now, "pause_actor", actor, "pause_reason", reason, "paused_until", till)
+  event(q, "paused", actor .. "\n" .. reason)
+else
+  running = hold(q, "pause:" .. what, till)
+  redis.call("HSET", P .. "cfg", "why:" .. what, table.concat({ now, actor, reason }, "\n"))
+end
 save(q)
-return was and 0 or 1
+return running and 1 or 0

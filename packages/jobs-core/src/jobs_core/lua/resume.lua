@@ -1,18 +1,24 @@
---- Resumes a paused queue and wakes idle owners for what waits.
+--- Resumes what is paused (the queue, or of it the jobs of a name or of a key) and wakes idle owners for what waits.
 -- PREFIX: P
+-- ARGV: what:str
 -- RETURNS: 1 if it was paused, 0 if it was running already
 -- ERRORS: SCHEMA
--- INCLUDE: open save event
+-- INCLUDE: open save hold event
 -- FLAGS: allow-oom
 local q = open(P)
 if q.err then
   return q
 end
 local was = q.paused
-redis.call("HDEL", P .. "cfg", "paused", "pause_actor", "pause_reason")
-q.paused = false
+if what == "" then
+  redis.call("HDEL", P .. "cfg", "paused", "pause_actor", "pause_reason", "paused_until")
+  q.paused = false
+else
+  was = hold(q, "pause:" .. what, "")
+  redis.call("HDEL", P .. "cfg", "why:" .. what)
+end
 q.need = math.min(redis.call("ZCARD", P .. "waiting") + redis.call("ZCARD", P .. "delayed"), 1000)
-if was then
+if was and what == "" then
   event(q, "resumed", "\n")
 end
 save(q)

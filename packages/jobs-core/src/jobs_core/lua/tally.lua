@@ -1,6 +1,6 @@
 --- Counts a queue without changing it: every home, what runs, its totals, its pause and its longest wait.
 -- PREFIX: P
--- RETURNS: sizes by home (active last), paused since, actor, reason, longest wait, stats, parked names, 1 if ever used, peak concurrency, errors by name and type
+-- RETURNS: sizes by home (active last), paused since, actor, reason, longest wait, stats, parked names, 1 if ever used, peak concurrency, errors by name and type, paused until ("0": resumed by hand), paused names and keys
 -- ERRORS: SCHEMA
 -- INCLUDE: open record history
 -- FLAGS: no-writes
@@ -57,7 +57,11 @@ if heads[1] then
     end
   end
 end
-local pause = redis.call("HMGET", P .. "cfg", "paused", "pause_actor", "pause_reason")
+local pause = redis.call("HMGET", P .. "cfg", "paused", "pause_actor", "pause_reason", "paused_until", "pauses")
+local till = tonumber(pause[4] or 0)
+if till > 0 and till <= q.ms then
+  pause = { false, false, false, false, pause[5] }
+end
 return {
   sizes,
   pause[1] or "",
@@ -69,4 +73,6 @@ return {
   q.new and 0 or 1,
   q.peak,
   redis.call("HGETALL", P .. "errors"),
+  pause[4] or "0",
+  tonumber(pause[5] or 0),
 }

@@ -2,14 +2,14 @@
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop weight keeps sweep review reindex
+-- INCLUDE: open save unsound drop weight keeps sweep review reindex empty_trash
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
   return bad
 end
-local n = sweep(q, 128)
+local n = sweep(q, 128) + empty_trash(q)
 local over = redis.call("ZRANGEBYSCORE", P .. "result.due", "-inf", q.ms, "LIMIT", 0, 500)
 for i = 1, #over do
   local id = over[i]

@@ -2,7 +2,8 @@
 -- How many are paused is counted in `pauses`: that is what claims read. Returns whether anything changed.
 -- INCLUDE: rejoin relax
 local function hold(q, field, till)
-  local cfg, changed = q.P .. "cfg", 0
+  local cfg = q.P .. "cfg"
+  local changed
   if till == "" then
     changed = redis.call("HDEL", cfg, field)
   else

@@ -1,0 +1,34 @@
+--- Empties what obliterate put into the trash, at most 500 jobs and 500 awaited ones. Returns how many went, and how many are left.
+-- INCLUDE: key_of
+local function empty_trash(q)
+  local P = q.P
+  if redis.call("EXISTS", P .. "trash.rec", P .. "trash.waiters") == 0 then
+    return 0, 0
+  end
+  local ids, bytes, done = redis.call("HRANDFIELD", P .. "trash.rec", 500), 0, 0
+  while done < #ids and bytes < 1048576 do
+    local some = { unpack(ids, done + 1, math.min(done + 16, #ids)) }
+    local recs = redis.call("HMGET", P .. "trash.rec", unpack(some))
+    for i = 1, #some do
+      local id = some[i]
+      bytes = bytes + #recs[i]
+      -- An id the caller gave may be there again, and then what lies apart is that job's.
+      if redis.call("HEXISTS", P .. "rec", id) == 0 then
+        local key = key_of(recs[i])
+        redis.call("UNLINK", P .. "big:" .. id)
+        redis.call("ZREM", P .. "k:" .. key, id)
+      end
+    end
+    redis.call("HDEL", P .. "trash.rec", unpack(some))
+    done = done + #some
+  end
+  local awaited = redis.call("HRANDFIELD", P .. "trash.waiters", 500)
+  for i = 1, #awaited do
+    local id = awaited[i]
+    for inbox in string.gmatch(redis.call("HGET", P .. "trash.waiters", id), "%S+") do
+      redis.pcall("SPUBLISH", P .. "inbox:" .. inbox, "removed " .. id)
+    end
+    redis.call("HDEL", P .. "trash.waiters", id)
+  end
+  return done + #awaited, redis.call("HLEN", P .. "trash.rec") + redis.call("HLEN", P .. "trash.waiters")
+end

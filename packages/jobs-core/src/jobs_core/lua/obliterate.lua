@@ -1,0 +1,69 @@
+--- Takes everything away that a queue has, in one step: jobs, totals, remembered ids. What is declared, paused and leased stays.
+-- The stamp stays too, so that who still runs a job of before is refused. Records go to the trash, which further calls and trim empty.
+-- PREFIX: P
+-- ARGV: force:int
+-- RETURNS: jobs taken away (-1: not yet, an earlier trash is still being emptied; -2: jobs run, and force is 0), jobs that run, left in the trash (call trim)
+-- ERRORS: SCHEMA, WRONGTYPE
+-- INCLUDE: open save unsound empty_trash
+-- FLAGS: allow-oom
+local q = open(P)
+local bad = q.err and q or unsound(P)
+if bad then
+  return bad
+end
+local running, busy = 0, {}
+for _, owner in ipairs(redis.call("ZRANGE", P .. "owners", 0, -1)) do
+  local n = redis.call("ZCARD", P .. "active:" .. owner)
+  if n > 0 then
+    running = running + n
+    busy[#busy + 1] = owner
+  end
+end
+if running > 0 and force == 0 then
+  return { -2, running, 0 }
+end
+local _, left = empty_trash(q)
+if left > 0 then
+  save(q)
+  return { -1, running, left }
+end
+local jobs = redis.call("HLEN", P .. "rec")
+local awaited = redis.call("HLEN", P .. "waiters")
+local keys = "waiting delayed unroutable completed failed cancelled expired blocked state history progress checkpoint"
+  .. " result result.due tomb sessions stats unroutable.names expiring uniq uniq.next uniq.due letters"
+  .. " k: ring kparked kactive kbucket cancels errors rows"
+for key in string.gmatch(keys, "%S+") do
+  redis.call("UNLINK", P .. key)
+end
+for family, list in pairs({ ["hist:"] = "hist.names", ["series:"] = "series.due" }) do
+  for _, name in ipairs(redis.call("ZRANGE", P .. list, 0, -1)) do
+    redis.call("UNLINK", P .. family .. name)
+  end
+  redis.call("UNLINK", P .. list)
+end
+for _, owner in ipairs(busy) do
+  -- Who runs a job is dead to the queue: its next beat says so, and its handlers are cancelled.
+  redis.call("UNLINK", P .. "active:" .. owner)
+  redis.call("ZADD", P .. "owners", -q.ms, owner)
+  redis.call("ZREM", P .. "idle", owner)
+end
+if jobs > 0 then
+  redis.call("RENAME", P .. "rec", P .. "trash.rec")
+end
+if awaited > 0 then
+  redis.call("RENAME", P .. "waiters", P .. "trash.waiters")
+end
+-- The outbox stays, for what has ended has its effects, and so does what tells who applies them once.
+local stays = { "epoch", "stamp", "lease", "seen", "off" }
+local clocks, fields = redis.call("HMGET", P .. "meta", unpack(stays)), { "schema", "1" }
+for i, name in ipairs(stays) do
+  if clocks[i] then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = clocks[i]
+  end
+end
+redis.call("UNLINK", P .. "meta")
+redis.call("HSET", P .. "meta", unpack(fields))
+q.new = false
+save(q)
+return { jobs, running, jobs + awaited }

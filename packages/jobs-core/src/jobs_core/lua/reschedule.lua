@@ -1,0 +1,71 @@
+--- Gives waiting or delayed jobs another due time; one that is not to come counts as ready now.
+-- PREFIX: P
+-- ARGV: delay_ms:int run_at_ms:int
+-- REST: ids (at most 128)
+-- RETURNS: for each: 1 changed, 0 not known, or the state it is in instead; fewer than asked for when they are large (call again for the rest)
+-- ERRORS: SCHEMA, WRONGTYPE
+-- INCLUDE: open save unsound record history score homes leave to_ready rearm
+-- FLAGS: allow-oom
+local q = open(P)
+local bad = q.err and q or unsound(P)
+if bad then
+  return bad
+end
+local due = math.max(run_at_ms > 0 and run_at_ms or q.ms + delay_ms, q.ms)
+local verdicts, bytes, at = {}, 0, 3
+while ARGV[at] and bytes < 524288 do
+  local ids = { unpack(ARGV, at, math.min(at + 7, #ARGV)) }
+  at = at + #ids
+  local states = homes(P, ids)
+  local recs, entries = redis.call("HMGET", P .. "rec", unpack(ids)), redis.call("HMGET", P .. "state", unpack(ids))
+  local waited, old, delayed, all, ready, late, kept, seen = {}, {}, {}, {}, {}, {}, {}, {}
+  for i = 1, #ids do
+    local id, rec, state = ids[i], recs[i], states[i]
+    verdicts[#verdicts + 1] = state == "" and "0" or state
+    if rec and not seen[id] and (state == "waiting" or state == "delayed") then
+      seen[id] = true
+      verdicts[#verdicts] = "1"
+      bytes = bytes + #rec
+      local flags, priority, stamp, before = record(rec)
+      if flags % 8 >= 4 and redis.call("ZSCORE", P .. "expiring", id) then
+        -- How long it may wait counts from when it is first ready, so its end moves along.
+        local ready_ms = before > 0 and before or math.floor(stamp / 1000)
+        local till = struct.unpack(">I8", rec, 25) + due - ready_ms
+        local times = { struct.pack(">I8", due), struct.pack(">I8", till) }
+        rec = table.concat({ string.sub(rec, 1, 12), times[1], string.sub(rec, 21, 24), times[2], string.sub(rec, 33) })
+        redis.call("HSET", P .. "rec", id, rec)
+        redis.call("ZADD", P .. "expiring", till, id)
+      end
+      local attempts, crashes, releases, cancel = history(entries[i])
+      if state == "waiting" then
+        waited[#waited + 1], old[#old + 1] = id, rec
+      else
+        delayed[#delayed + 1] = id
+      end
+      all[#all + 1] = rec
+      ready[#ready + 1], ready[#ready + 2] = score(q, due * 1000, priority), id
+      late[#late + 1], late[#late + 2] = due * 16 + priority, id
+      kept[#kept + 1], kept[#kept + 2] = id, struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, due)
+    elseif seen[id] then
+      verdicts[#verdicts] = "1"
+    end
+  end
+  if kept[1] then
+    -- The new home comes before the old one is left.
+    if due > q.ms then
+      redis.call("ZADD", P .. "delayed", unpack(late))
+      rearm(q, due)
+      if waited[1] then
+        leave(q, waited, old)
+      end
+    else
+      to_ready(q, ready, all)
+      if delayed[1] then
+        redis.call("ZREM", P .. "delayed", unpack(delayed))
+      end
+    end
+    redis.call("HSET", P .. "state", unpack(kept))
+  end
+end
+save(q)
+return verdicts
