@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 
 from jobs_core import Fixed, Queue
-from jobs_worker import Discard, Fail, JobContext, RateLimited, Retry, Snooze, processor
+from jobs_worker import Discard, Fail, JobContext, JobTimeout, RateLimited, Retry, Snooze, backoff, processor
 
 CRUNCH = Queue("crunch", concurrency=1, executor="process", default_job_options={"backoff": Fixed(0.01)})
 PID = CRUNCH.job("pid", payload=int, result=int)
@@ -38,7 +39,8 @@ def work(payload: str, ctx: JobContext) -> str:
                 file.write(f"{os.getpid()}\n")
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
-                time.sleep(0.01)
+                with suppress(JobTimeout):
+                    time.sleep(0.01)
         case _:
             _end(what, argument, ctx)
     return f"{what} {ctx.attempt}/{ctx.attempts} {ctx.metadata.get('by')} {ctx.queue}/{ctx.name}"
@@ -49,6 +51,14 @@ def _end(what: str, argument: str, ctx: JobContext) -> None:
     match what:
         case "fail":
             raise Fail(argument)
+        case "timeout":
+            with suppress(JobTimeout):
+                _sleep_until(time.monotonic() + 60)
+        case "extend":
+            ctx.extend(5)
+            _sleep_until(time.monotonic() + 0.4)
+        case "custom" if ctx.attempt == 1:
+            raise LookupError(argument)
         case "later" if ctx.attempt == 1:
             raise Retry(after=float(argument), reason="busy")
         case "discard":
@@ -72,6 +82,18 @@ _seen: set[tuple[str, str]] = set()
 @processor(WRONG)
 def wrong(payload: str, ctx: JobContext) -> int:
     return payload  # pyright: ignore[reportReturnType] - what does not fit is the point
+
+
+@backoff("short")
+def short(attempt: int, error: BaseException, payload: str) -> float:
+    assert isinstance(error, LookupError)
+    assert payload == "custom waits"
+    return attempt / 100
+
+
+def _sleep_until(when: float) -> None:
+    while time.monotonic() < when:
+        time.sleep(0.01)
 
 
 def _wait_for(path: str) -> None:

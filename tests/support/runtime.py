@@ -13,6 +13,7 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer
 from jobs_worker import logs
+from jobs_worker.backoffs import backoff_of
 from jobs_worker.declared import declare
 from jobs_worker.processors import marks_of
 from jobs_worker.routes import build_routes
@@ -61,7 +62,8 @@ async def running(
     """Run handlers (decorated functions) until the end of the block; what still runs then is abandoned."""
     specs = [spec for handler in handlers for spec in marks_of(handler)]
     served = {spec.queue.name: spec.queue for spec in specs} | {queue.name: queue for queue in queues}
-    routes = build_routes(specs, served.values())
+    backoffs = [each for each in map(backoff_of, handlers) if each is not None]
+    routes = build_routes(specs, served.values(), backoffs)
     client = Client(parse_address(url), name="test")
     await client.connect(timeout=5)
     scripts = Scripts(client, prefix)

@@ -470,6 +470,7 @@ async def test_process_that_dies_costs_an_attempt(run: Run, lines: Lines) -> Non
 
 async def test_timeout_kills_the_process(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_pool, "_TERM_GRACE", 0.1)
+    monkeypatch.setattr(process_pool, "GRACE", 0.2)
     noted = tmp_path / "pids"
     async with run(handlers.pid, handlers.work) as worker:
         await (await worker.producer.enqueue(handlers.PID, 1)).result(20)

@@ -8,12 +8,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from jobs_core.backoff import Backoff, Delays, Exponential, Fixed, Linear, as_backoff
+from jobs_core.backoff import Backoff, Curve, Custom, Delays, Exponential, Fixed, Linear, as_backoff
 from jobs_core.durations import Duration
 from jobs_core.errors import OptionError
 
 
-def waits(backoff: Backoff, retries: int) -> list[int]:
+def waits(backoff: Curve, retries: int) -> list[int]:
     return [backoff.delay_ms(attempt, lambda: 0.5) for attempt in range(1, retries + 1)]
 
 
@@ -30,7 +30,7 @@ def waits(backoff: Backoff, retries: int) -> list[int]:
         (Delays([0]), [0, 0, 0, 0]),
     ],
 )
-def test_waits_before_each_retry(backoff: Backoff, expected: list[int]) -> None:
+def test_waits_before_each_retry(backoff: Curve, expected: list[int]) -> None:
     assert waits(backoff, 4) == expected
 
 
@@ -40,7 +40,7 @@ def test_default_cap_is_an_hour_at_any_attempt() -> None:
 
 
 @pytest.mark.parametrize("kind", [Exponential(8, jitter=0.25), Linear(8, jitter=0.25), Fixed(8, jitter=0.25)])
-def test_jitter_draws_evenly_below_the_wait(kind: Backoff) -> None:
+def test_jitter_draws_evenly_below_the_wait(kind: Curve) -> None:
     assert kind.delay_ms(1, lambda: 0.0) == 8000
     assert kind.delay_ms(1, lambda: 0.5) == 7000
     assert kind.delay_ms(1, lambda: 0.9999999) == 6000
@@ -92,3 +92,10 @@ def test_a_list_of_durations_is_a_backoff() -> None:
     for wrong in (5, "exponential", None, {"type": "fixed"}):
         with pytest.raises(OptionError, match="backoff"):
             as_backoff(wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_custom_names_a_function() -> None:
+    assert as_backoff(Custom("bank")) == Custom("bank")
+    for wrong in ("", "no name", 7):
+        with pytest.raises(OptionError, match="name"):
+            Custom(wrong)  # pyright: ignore[reportArgumentType]

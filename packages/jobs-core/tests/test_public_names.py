@@ -15,6 +15,7 @@ def test_public_names_are_these() -> None:
         "Codecs",
         "Debounce",
         "CancelOutcome",
+        "Custom",
         "DefaultJobOptions",
         "Delays",
         "Duration",

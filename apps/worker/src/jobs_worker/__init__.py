@@ -7,10 +7,12 @@ A handler returns its result and raises the rest: `Fail` (for good), `Discard` (
 `Snooze` and `RateLimited` (later, and no attempt), anything else (retry by policy).
 """
 
+from jobs_worker.backoffs import backoff
 from jobs_worker.context import JobContext
 from jobs_worker.hooks import HOOKS, HookEvent, Hooks
 from jobs_worker.outcomes import Discard, Fail, RateLimited, Retry, Snooze
 from jobs_worker.processors import processor
+from jobs_worker.time_limits import JobTimeout
 from jobs_worker.worker import Worker, WorkerMetrics
 
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "HookEvent",
     "Hooks",
     "JobContext",
+    "JobTimeout",
     "RateLimited",
     "Retry",
     "Snooze",
     "Worker",
     "WorkerMetrics",
+    "backoff",
     "processor",
 ]

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack, cast
 
+from jobs_core.durations import Duration, to_ms
 from jobs_core.wire import Progress
 from jobs_worker import logs
 from jobs_worker.effects import Collector
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jobs_core.options import JobOptions, MetaValue
     from jobs_core.queue import JobType
     from jobs_worker.effects import Enqueued
+    from jobs_worker.time_limits import TimeLimit
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -65,10 +67,10 @@ class JobContext:
         "attempts",
         "cancelled",
         "created_at_ms",
-        "deadline",
         "deadline_ms",
         "fence",
         "job_id",
+        "limit",
         "metadata",
         "name",
         "progress_log",
@@ -91,6 +93,7 @@ class JobContext:
         report: Callable[[JobContext, Progress], None],
         shared: Shared | None,
         deadline_ms: int = 0,
+        limit: TimeLimit | None = None,
         codecs: Codecs | None = None,
     ) -> None:
         """Made by the worker."""
@@ -105,7 +108,7 @@ class JobContext:
         self.created_at_ms = created_at_ms
         self.cancelled = False
         self.deadline_ms = deadline_ms
-        self.deadline: float | None = None
+        self.limit = limit
         self.progress_log: list[Progress] = []
         self._report = report
         self._shared = shared
@@ -171,8 +174,22 @@ class JobContext:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the job's timeout; None where it has none."""
-        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
+        """Seconds until this attempt is over, by its timeout or its deadline; None where it has all the time."""
+        return None if self.limit is None else self.limit.remaining
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the job, with all its attempts, must be done, UTC; None where it has all the time."""
+        return datetime.fromtimestamp(self.deadline_ms / 1000, UTC) if self.deadline_ms else None
+
+    def extend(self, seconds: Duration) -> None:
+        """Give this attempt so much more time, in any executor; never beyond the deadline, and too late once its time is over.
+
+        Raises OptionError for a negative or endless time.
+        """
+        more = to_ms(seconds, name="seconds") / 1000
+        if self.limit is not None:
+            self.limit.extend(more)
 
     def progress(
         self,

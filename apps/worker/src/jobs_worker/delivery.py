@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from jobs_core.backoff import Fixed
+from jobs_core.backoff import Custom, Fixed
 from jobs_core.errors import CodecError, ConfigurationError, PayloadError, PayloadTooLarge
-from jobs_core.options import Policy, Retention, decode_policy, encode_policy
+from jobs_core.options import QUEUES, Policy, Retention, decode_policy, encode_policy
 from jobs_core.payloads import decode_any
+from jobs_core.records import failure_text
 from jobs_core.upcasts import upcasted
 from jobs_core.wire import (
     AttemptInfo,
@@ -23,17 +24,21 @@ from jobs_core.wire import (
     pack_history_entry,
     parse_state,
 )
-from jobs_worker.outcomes import Discard, Fail, Outcome, RateLimited, Retry, Snooze
+from jobs_worker.judging import BadPayload, Judgement, judge
+from jobs_worker.outcomes import Discard, Outcome, RateLimited, Retry, Snooze
 from jobs_worker.process_pool import ProcessDied
+from jobs_worker.time_limits import JobTimeout, TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jobs_core.backoff import Curve
     from jobs_core.codecs import Codecs, Place
     from jobs_core.connection.protocol import Encodable
     from jobs_core.queue import JobType, Queue, Upcast
     from jobs_core.scripts import Claimed
     from jobs_core.wire import Header, JobStateEntry
+    from jobs_worker.backoffs import NamedBackoff
     from jobs_worker.context import JobContext
     from jobs_worker.effects import Effect
     from jobs_worker.routes import Route
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
 MESSAGE_CAP = 2000
 STACK_CAP = 8000
 # The queue's own retention decides, whatever the job says.
-LEFT_TO_QUEUE = Retention(count=-2)
+LEFT_TO_QUEUE = Retention(count=QUEUES)
 
 _encode_json = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
@@ -58,9 +63,11 @@ class Delivery:
         "begun",
         "cancelling",
         "ctx",
+        "decoded",
         "entry",
         "envelope",
         "fence",
+        "first_ms",
         "header",
         "id",
         "owner",
@@ -84,11 +91,34 @@ class Delivery:
         self.abandoned = False
         self.cancelling = False
         self.ctx: JobContext | None = None
+        # The payload as its handler takes it, where that was decoded here.
+        self.decoded: object = None
+        # When the first attempt began, for jobs whose retries have a time budget.
+        self.first_ms = self.fence // 1000
 
     @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         return self.entry.attempts + 1
+
+    @property
+    def named_backoff(self) -> NamedBackoff | None:
+        """The function of its custom backoff; None where it has another, or the worker none of that name."""
+        backoff, route = self.policy.backoff, self.route
+        return route.backoffs.get(backoff.name) if route is not None and isinstance(backoff, Custom) else None
+
+    def time_limit(self) -> TimeLimit | None:
+        """Begin to measure the time that this attempt has; None: it has all the time."""
+        timeout_ms, deadline_ms = self.policy.timeout_ms, self.policy.deadline_ms
+        if not timeout_ms and not deadline_ms:
+            return None
+        return TimeLimit(timeout_ms / 1000, self.deadline_in_s)
+
+    @property
+    def deadline_in_s(self) -> float | None:
+        """Seconds from the claim to the job's deadline, by the server's clock; None where it has none."""
+        deadline_ms = self.policy.deadline_ms
+        return deadline_ms / 1000 - self.fence / 1e6 if deadline_ms else None
 
     @property
     def wait_us(self) -> int:
@@ -219,18 +249,6 @@ def _complete_key(name: str, policy: bytes) -> tuple[str, str, Retention, int]:
     return ("complete", name, decoded.keep_completed, decoded.result_ttl_ms)
 
 
-class BadPayload(Exception):
-    """The payload does not fit the type that its handler takes, and never will."""
-
-
-class JobTimeout(Exception):
-    """The attempt ran longer than the job allows."""
-
-    def __init__(self, timeout_ms: int) -> None:
-        """Say how long that is."""
-        super().__init__(f"ran longer than its timeout of {timeout_ms / 1000:g} s")
-
-
 def decode_payload(
     job: JobType[object, object] | None, data: bytes, form: str, upcasts: Sequence[Upcast] = ()
 ) -> object:
@@ -254,14 +272,11 @@ def ended_with(delivery: Delivery, error: BaseException, run_us: int, worker: st
     if isinstance(error, (Snooze, RateLimited)):
         scope = error.scope if isinstance(error, RateLimited) else None
         return set_aside(delivery, error.after_ms, run_us, scope=scope)
-    return failed_or_retried(
-        delivery,
-        describe(error),
-        run_us,
-        worker,
-        after_ms=error.after_ms if isinstance(error, Retry) else None,
-        final=is_final(error),
+    route = cast("Route", delivery.route)
+    judged = judge(
+        error, delivery.policy, route.rules, delivery.named_backoff, delivery.attempt, delivery.decoded
     )
+    return failed_or_retried(delivery, describe(error), run_us, worker, judged)
 
 
 def set_aside(delivery: Delivery, after_ms: int, run_us: int, *, scope: str | None = None) -> Settlement:
@@ -278,24 +293,25 @@ def cancelled(delivery: Delivery, run_us: int, worker: str, error: ErrorInfo | N
     return Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us, error)
 
 
-def is_final(error: BaseException) -> bool:
-    """Tell whether an error allows no further attempt, whatever the budget."""
-    return isinstance(error, (Fail, BadPayload))
-
-
 def failed_or_retried(
     delivery: Delivery,
     error: ErrorInfo,
     run_us: int,
     worker: str,
-    *,
-    after_ms: int | None = None,
-    final: bool = False,
+    judged: Judgement,
 ) -> Settlement:
-    """Settle a failed attempt: `final` allows no retry, `after_ms` overrides the backoff."""
+    """Settle a failed attempt as it was judged, and as the time allows that the job has."""
     policy = delivery.policy
-    if not final and delivery.attempt < policy.attempts:
-        delay = policy.backoff.delay_ms(delivery.attempt, random.random) if after_ms is None else after_ms
+    if judged.note:
+        error = _noted(error, judged.note)
+    elif not judged.final and delivery.attempt < policy.attempts:
+        delay = judged.after_ms
+        if delay is None:
+            # A custom backoff was asked when the error was judged.
+            delay = cast("Curve", policy.backoff).delay_ms(delivery.attempt, random.random)
+        error, late = _in_time(delivery, error, run_us, delay)
+        if late:
+            return _failed(delivery, error, run_us, worker)
         entry = AttemptInfo(delivery.attempt, delivery.fence // 1000, run_us, worker, error)
         return Settlement(
             delivery,
@@ -306,7 +322,40 @@ def failed_or_retried(
             delivery.wait_us,
             error,
         )
-    info = _finish_info(delivery, "failed", run_us, worker, None, error)
+    return _failed(delivery, error, run_us, worker)
+
+
+def _in_time(delivery: Delivery, error: ErrorInfo, run_us: int, delay_ms: int) -> tuple[ErrorInfo, bool]:
+    """Tell whether a retry would come too late, and return the error with what that means."""
+    policy = delivery.policy
+    next_ms = delivery.fence // 1000 + run_us // 1000 + delay_ms
+    if policy.deadline_ms and next_ms >= policy.deadline_ms:
+        message = (
+            f"the next attempt would start after the deadline; this one ended with {failure_text(error)}"
+        )
+        return ErrorInfo("deadline", message[:MESSAGE_CAP], error.stack), True
+    if policy.retry_for_ms and next_ms > delivery.first_ms + policy.retry_for_ms:
+        return _noted(
+            error, f"the next attempt would start over {policy.retry_for_ms / 1000:g} s after the first"
+        ), True
+    return error, False
+
+
+def _noted(error: ErrorInfo, note: str) -> ErrorInfo:
+    return ErrorInfo(error.type, f"{error.message} (no retry: {note})"[:MESSAGE_CAP], error.stack)
+
+
+def overdue(delivery: Delivery, worker: str) -> Settlement:
+    """Fail a job for good whose deadline passed before this attempt began."""
+    error = ErrorInfo("deadline", "its deadline passed before it could start")
+    return _failed(delivery, error, 0, worker, attempts_made=delivery.entry.attempts)
+
+
+def _failed(
+    delivery: Delivery, error: ErrorInfo, run_us: int, worker: str, *, attempts_made: int | None = None
+) -> Settlement:
+    policy = delivery.policy
+    info = _finish_info(delivery, "failed", run_us, worker, None, error, attempts_made=attempts_made)
     # What failed for good is told for as long as a result would be, also where the job itself is removed.
     ttl = 0 if policy.keep_failed.count else policy.result_ttl_ms
     return Settlement(
@@ -328,7 +377,7 @@ def unopened(claimed: Claimed, header: Header, owner: str) -> Delivery:
 def unreadable(delivery: Delivery, error: Exception, worker: str) -> Settlement:
     """Fail a job for good whose envelope is none."""
     message = f"the record of this job cannot be read: {error}"
-    return failed_or_retried(delivery, ErrorInfo("payload", message), 0, worker, final=True)
+    return failed_or_retried(delivery, ErrorInfo("payload", message), 0, worker, Judgement(final=True))
 
 
 def released(delivery: Delivery) -> Settlement:
@@ -389,6 +438,7 @@ def _finish_info(  # noqa: PLR0917 - one for each job, so by position
     result: bytes | None,
     error: ErrorInfo | None,
     codec: str | None = None,
+    attempts_made: int | None = None,
 ) -> bytes:
     header, entry = delivery.header, delivery.entry
     return encode_finish(
@@ -401,7 +451,7 @@ def _finish_info(  # noqa: PLR0917 - one for each job, so by position
             started_ms=delivery.fence // 1000,
             wait_us=delivery.wait_us,
             run_us=run_us,
-            attempts_made=delivery.attempt,
+            attempts_made=delivery.attempt if attempts_made is None else attempts_made,
             attempts=delivery.policy.attempts,
             stalled=entry.crashes,
             releases=entry.releases,

@@ -26,7 +26,7 @@ from jobs_worker.reports import ProgressReports
 from jobs_worker.rerouting import move_parked
 from jobs_worker.sessions import Pump
 from jobs_worker.settling import settle
-from jobs_worker.starting import fetch_envelope, header_of, open_delivery
+from jobs_worker.starting import fetch_envelope, find_first_start, header_of, needs_first_start, open_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -450,17 +450,32 @@ class Lane:
             self._put_off(released(unopened(claimed, header, owner)))
             return
         delivery = open_delivery(self._routes, claimed, header, packed, owner, self._child)
-        if isinstance(delivery, Delivery) and delivery.entry.cancel:
-            # It was cancelled while the claim that took it was on its way.
-            delivery = cancelled(delivery, 0, self._child)
         if isinstance(delivery, Settlement):
             self._ends.count(delivery)
             self._put_off(delivery)
-            return
+        elif needs_first_start(delivery):
+            self._starting += 1
+            self._asides.spawn(self._run_late(delivery))
+        else:
+            self._run(delivery)
+
+    async def _run_late(self, delivery: Delivery) -> None:
+        known = False
+        try:
+            known = await find_first_start(self._scripts, self.queue, delivery)
+        finally:
+            self._starting -= 1
+        if delivery.owner != self.owner:
+            self._forgo(delivery.header)
+        elif self._quiet or not known:
+            self._put_off(released(delivery))
+        else:
+            self._run(delivery)
+
+    def _run(self, delivery: Delivery) -> None:
         if self._ends.debug:
-            _log.debug(
-                "active", queue=self.queue, job_id=claimed.id, job=header.name, attempt=delivery.attempt
-            )
+            name, attempt = delivery.header.name, delivery.attempt
+            _log.debug("active", queue=self.queue, job_id=delivery.id, job=name, attempt=attempt)
         self._hooks.job("active", self.queue, delivery)
         self._running[delivery] = self._loop.create_task(
             self._runner.run(delivery, self._end), name=f"{self.queue}\0{delivery.id}"

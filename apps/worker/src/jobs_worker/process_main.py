@@ -10,31 +10,35 @@ import socket
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from jobs_core.codecs import Codecs, Place
+from jobs_core.options import decode_policy
 from jobs_core.upcasts import chain
 from jobs_core.wire import Progress, encode_progress
 from jobs_worker import logs
+from jobs_worker.backoffs import NamedBackoff, backoffs_of, by_name
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
     decode_payload,
     describe,
     encode_result,
-    is_final,
     open_payload,
     seal_result,
 )
+from jobs_worker.judging import Rules, judge
 from jobs_worker.lineage import die_with_parent
-from jobs_worker.outcomes import Discard, RateLimited, Retry, Snooze
+from jobs_worker.outcomes import Discard, RateLimited, Snooze
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.processors import ProcessorSpec, specs_of
+from jobs_worker.time_limits import TimeLimit, in_time
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Generator
 
 _PROGRESS_EVERY = 0.1
 _decode_order = msgspec.msgpack.Decoder(JobOrder).decode
@@ -65,6 +69,9 @@ class _Channel:
             self._told = now
             self.send(JobReply("progress", encode_progress(progress)))
 
+    def extended(self, seconds: float) -> None:
+        self.send(JobReply("extend", after_ms=round(seconds * 1000)))
+
     def _exactly(self, size: int) -> bytes:
         parts: list[bytes] = []
         while size:
@@ -86,13 +93,27 @@ def main() -> None:
     channel = _Channel(socket.socket(fileno=int(os.environ.pop("JOBS_EXECUTOR_FD"))))
     codecs = Codecs.from_env(os.environ.pop("JOBS_EXECUTOR_PREFIX"))
     handlers: dict[tuple[str, str], ProcessorSpec] = {}
-    while (order := channel.receive()) is not None:
-        channel.send(_run(order, handlers, channel, codecs))
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        while (order := channel.receive()) is not None:
+            channel.send(_run(order, handlers, channel, codecs))
+    except _Terminated:
+        sys.exit(128 + signal.SIGTERM)
+
+
+class _Terminated(BaseException):
+    """The worker wants this process to end; the `finally` blocks of its job run before it does."""
+
+
+def _terminate(_: int, __: object) -> None:
+    raise _Terminated
 
 
 def _run(
     order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channel: _Channel, codecs: Codecs
 ) -> JobReply:
+    spec: ProcessorSpec | None = None
+    payload: object = None
     try:
         spec = _handler(order, handlers)
         steps = ()
@@ -103,6 +124,9 @@ def _run(
             place = Place(order.queue, order.sent_name, order.job_id)
             data, form = open_payload(codecs, place, data, order.codec)
         payload = decode_payload(spec.job, data, form, steps)
+        limit = None
+        if order.timeout_s or order.deadline_in_s is not None:
+            limit = TimeLimit(order.timeout_s, order.deadline_in_s, channel.extended)
         ctx = JobContext(
             job_id=order.job_id,
             queue=order.queue,
@@ -116,13 +140,17 @@ def _run(
             report=channel.progress,
             shared=None,
             deadline_ms=order.deadline_ms,
+            limit=limit,
             codecs=codecs,
         )
-        ctx.deadline = time.monotonic() + order.timeout_s if order.timeout_s else None
-        returned = spec.handler(payload, ctx)
-        result = (
-            asyncio.run(cast("Coroutine[object, object, object]", returned)) if spec.is_async else returned
-        )
+        if spec.is_async:
+            running = cast("Coroutine[object, object, object]", spec.handler(payload, ctx))
+            result, error = asyncio.run(_ended(running, limit))
+            if error is not None:
+                raise error
+        else:
+            with _alarm(limit):
+                result = spec.handler(payload, ctx)
         codec = spec.queue.codec if spec.job is None else spec.job.codec
         if codec.does_nothing or not order.keeps_result:
             data, text = encode_result(spec.queue, spec.job, result)
@@ -132,25 +160,71 @@ def _run(
             data, text = written.data, written.codec
         effects = ctx.collector.effects() if ctx.collector is not None else ()
         return JobReply("result", data, codec=text, effects=effects)
+    except _Terminated:
+        raise
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
-        told = describe(error)
-        after = error.after_ms if isinstance(error, (Retry, Snooze, RateLimited)) else 0
+        return _told(error, order, spec, payload)
+
+
+async def _ended(
+    running: Coroutine[object, object, object], limit: TimeLimit | None
+) -> tuple[object, BaseException | None]:
+    # What a task ends with is not always what was raised: of a cancellation, which a JobTimeout is, it makes another.
+    try:
+        return await (running if limit is None else in_time(running, limit)), None
+    except BaseException as error:  # noqa: BLE001 - it is raised again
+        return None, error
+
+
+@contextmanager
+def _alarm(limit: TimeLimit | None) -> Generator[None]:
+    """Raise JobTimeout in the handler when its time is over, wherever it is in Python; C code is not interrupted."""
+    if limit is None:
+        yield
+        return
+
+    def ring(_: int, __: object) -> None:
+        if limit.remaining:
+            signal.setitimer(signal.ITIMER_REAL, limit.remaining)
+            return
+        limit.expired = True
+        raise limit.error()
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(limit.remaining, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _told(error: BaseException, order: JobOrder, spec: ProcessorSpec | None, payload: object) -> JobReply:
+    info = describe(error)
+    if isinstance(error, (Discard, Snooze, RateLimited)):
+        after = -1 if isinstance(error, Discard) else error.after_ms
         scope = error.scope if isinstance(error, RateLimited) else ""
-        return JobReply(_kind(error), b"", told.type, told.message, told.stack, after, scope=scope)
+        return JobReply(_kind(error), b"", info.type, info.message, info.stack, after, scope=scope)
+    rules = spec.rules if spec is not None else Rules()
+    judged = judge(error, decode_policy(order.policy), rules, _named(order), order.attempt, payload)
+    kind = "fail" if judged.final else "error"
+    after = -1 if judged.after_ms is None else judged.after_ms
+    return JobReply(kind, b"", info.type, info.message, info.stack, after, note=judged.note)
 
 
-def _kind(error: BaseException) -> str:
+def _named(order: JobOrder) -> NamedBackoff | None:
+    module, _, name = order.backoff.partition(":")
+    return by_name(backoffs_of(import_module(module))).get(name) if module else None
+
+
+def _kind(error: Discard | Snooze | RateLimited) -> str:
     match error:
-        case Retry():
-            return "retry"
         case Discard():
             return "discard"
         case Snooze():
             return "snooze"
         case RateLimited():
             return "limit"
-        case _:
-            return "fail" if is_final(error) else "error"
 
 
 def _handler(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec]) -> ProcessorSpec:

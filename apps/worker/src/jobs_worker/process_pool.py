@@ -15,6 +15,7 @@ import msgspec
 from jobs_core.wire import Progress, decode_progress
 from jobs_worker import logs
 from jobs_worker.effects import Effect
+from jobs_worker.time_limits import GRACE, JobTimeout, TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,8 @@ _log = logs.get("jobs.worker")
 class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     """What a process is told to run. `module` and `wire_name` name the handler; nothing of it comes from the job's data.
 
-    `sent_name` is the name@version that the job was enqueued under, `codec` says how its payload is written.
+    `sent_name` is the name@version that the job was enqueued under, `codec` says how its payload is written, `backoff` is `module:name`
+    of the function that a custom backoff asks.
     """
 
     module: str
@@ -47,14 +49,18 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     metadata: dict[str, str | int | float | bool | None]
     tags: tuple[str, ...]
     timeout_s: float
-    deadline_ms: int = 0
+    deadline_in_s: float | None
+    deadline_ms: int
+    policy: bytes
+    backoff: str
     keeps_result: bool = True
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
-    """What a process answers. `kind` is progress, result, error, or an outcome: fail, retry, discard, snooze, limit.
+    """What a process answers. `kind` is progress, extend, result, error, or an outcome: fail, retry, discard, snooze, limit.
 
-    `data` is progress or result, `after_ms` the wait that an outcome asks for, `scope` that of a limit.
+    `data` is progress or result, `after_ms` the wait that an outcome or a custom backoff asks for (-1: none) or the time that an
+    attempt was extended by, `scope` that of a limit, `note` why there is no retry.
     """
 
     kind: str
@@ -62,10 +68,11 @@ class JobReply(msgspec.Struct, array_like=True, frozen=True):
     error_type: str = ""
     message: str = ""
     stack: str = ""
-    after_ms: int = 0
+    after_ms: int = -1
     codec: str | None = None
     effects: tuple[Effect, ...] = ()
     scope: str = ""
+    note: str = ""
 
 
 class ProcessDied(Exception):
@@ -153,6 +160,25 @@ class _Worker:
                 await self.process.wait()
 
 
+async def _answer(
+    worker: _Worker, limit: TimeLimit | None, on_progress: Callable[[Progress], None]
+) -> JobReply:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None if limit is None else limit.remaining + GRACE) as hard:
+            while True:
+                reply = await worker.receive()
+                if reply.kind == "progress":
+                    on_progress(decode_progress(reply.data))
+                elif reply.kind != "extend":
+                    return reply
+                elif limit is not None:
+                    limit.extend(reply.after_ms / 1000)
+                    hard.reschedule(loop.time() + limit.remaining + GRACE)
+    except TimeoutError:
+        raise (limit.error() if limit is not None else JobTimeout()) from None
+
+
 class ProcessPool:
     """At most as many processes as jobs run at once; a process is replaced after 200 jobs, a crash or a kill."""
 
@@ -163,23 +189,23 @@ class ProcessPool:
         self._busy: set[_Worker] = set()
         self._closed = False
 
-    async def run(self, order: JobOrder, on_progress: Callable[[Progress], None]) -> JobReply:
-        """Run a job and return how it ended.
+    async def run(
+        self,
+        order: JobOrder,
+        on_progress: Callable[[Progress], None],
+        begin: Callable[[], TimeLimit | None] = lambda: None,
+    ) -> JobReply:
+        """Run a job and return how it ended; `begin` is called when its time begins to count.
 
-        Raises ProcessDied when the process ended, TimeoutError past the order's timeout. After an error or a cancellation the
-        process is dead before this returns.
+        Raises ProcessDied when the process ended, JobTimeout where it neither ended nor answered within a grace past its time: the
+        process itself sees to its time before. After an error or a cancellation the process is dead before this returns.
         """
         worker = await self._take()
         self._busy.add(worker)
         healthy = False
         try:
             worker.send(order)
-            async with asyncio.timeout(order.timeout_s or None):
-                while True:
-                    reply = await worker.receive()
-                    if reply.kind != "progress":
-                        break
-                    on_progress(decode_progress(reply.data))
+            reply = await _answer(worker, begin(), on_progress)
             worker.jobs += 1
             healthy = True
             return reply

@@ -15,6 +15,7 @@ from jobs_core.errors import DeclarationError
 from jobs_core.payloads import JsonValue
 from jobs_core.queue import Executor, JobType, Queue
 from jobs_worker.hooks import Hooks
+from jobs_worker.judging import Matcher, Rules, make_rules
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -40,6 +41,7 @@ class ProcessorSpec(msgspec.Struct, frozen=True):
     requires: tuple[str, ...]
     source: str
     hooks: Hooks | None = None
+    rules: Rules = Rules()
 
     def missing(self) -> list[str]:
         """Name the environment variables that the handler needs and that are unset or empty."""
@@ -55,6 +57,8 @@ def processor(
     executor: Executor | None = None,
     requires: Sequence[str] = (),
     hooks: Hooks | None = None,
+    retry_on: Sequence[Matcher] = (),
+    no_retry_on: Sequence[Matcher] = (),
 ) -> _Decorator[P, R]: ...
 @overload
 def processor(
@@ -65,6 +69,8 @@ def processor(
     executor: Executor | None = None,
     requires: Sequence[str] = (),
     hooks: Hooks | None = None,
+    retry_on: Sequence[Matcher] = (),
+    no_retry_on: Sequence[Matcher] = (),
 ) -> _Decorator[JsonValue, JsonValue]: ...
 def processor(
     target: JobType[P, R] | Queue,
@@ -74,18 +80,24 @@ def processor(
     executor: Executor | None = None,
     requires: Sequence[str] = (),
     hooks: Hooks | None = None,
+    retry_on: Sequence[Matcher] = (),
+    no_retry_on: Sequence[Matcher] = (),
 ) -> _Decorator[P, R] | _Decorator[JsonValue, JsonValue]:
     """Make the decorated function the handler of a job, or of every other job of a queue.
 
     `concurrency` limits this job inside its queue and never holds up the others; `requires` names environment variables without which
-    a worker does not serve it; `hooks` hear what becomes of its jobs.
+    a worker does not serve it; `hooks` hear what becomes of its jobs. `retry_on` and `no_retry_on` list exception classes, their names, or
+    functions that are asked, for what the options of the job do not decide.
 
-    Raises DeclarationError for a handler whose annotations contradict the declared types.
+    Raises OptionError, or DeclarationError for a handler whose annotations contradict the declared types.
     """
+    rules = make_rules(retry_on, no_retry_on)
     if isinstance(target, Queue):
-        return _Decorator[JsonValue, JsonValue](target, None, concurrency, executor, tuple(requires), hooks)
+        return _Decorator[JsonValue, JsonValue](
+            target, None, concurrency, executor, tuple(requires), hooks, rules
+        )
     job = cast("JobType[object, object]", target)
-    return _Decorator[P, R](job.queue, job, concurrency, executor, tuple(requires), hooks)
+    return _Decorator[P, R](job.queue, job, concurrency, executor, tuple(requires), hooks, rules)
 
 
 class _Decorator(typing.Generic[P, R]):
@@ -97,8 +109,9 @@ class _Decorator(typing.Generic[P, R]):
         executor: Executor | None,
         requires: tuple[str, ...],
         hooks: Hooks | None,
+        rules: Rules,
     ) -> None:
-        self._made = (queue, job, concurrency, executor, requires, hooks)
+        self._made = (queue, job, concurrency, executor, requires, hooks, rules)
 
     @overload
     def __call__(
@@ -109,7 +122,7 @@ class _Decorator(typing.Generic[P, R]):
     def __call__(
         self, handler: Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R], /
     ) -> Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R]:
-        queue, job, concurrency, executor, requires, hooks = self._made
+        queue, job, concurrency, executor, requires, hooks, rules = self._made
         spec = ProcessorSpec(
             queue,
             job,
@@ -120,6 +133,7 @@ class _Decorator(typing.Generic[P, R]):
             requires,
             _source(handler),
             hooks,
+            rules,
         )
         _check(spec)
         marks = cast("list[ProcessorSpec]", handler.__dict__.setdefault(_MARK, []))

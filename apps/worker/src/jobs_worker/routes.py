@@ -14,7 +14,9 @@ from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
 from jobs_core.queue import JobType, Queue, Upcast
 from jobs_core.upcasts import chain
 from jobs_worker import logs
+from jobs_worker.backoffs import NamedBackoff, backoffs_of, by_name
 from jobs_worker.hooks import Hooks
+from jobs_worker.judging import Rules
 from jobs_worker.processors import ProcessorSpec, specs_of
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Route(msgspec.Struct, frozen=True):
     source: str
     upcasts: tuple[Upcast, ...] = ()
     hooks: Hooks | None = None
+    rules: Rules = Rules()
+    backoffs: Mapping[str, NamedBackoff] = {}
 
     @property
     def codec(self) -> Codec:
@@ -72,7 +76,11 @@ class QueueRoutes(msgspec.Struct, frozen=True):
 
 
 def build_routes(
-    specs: Iterable[ProcessorSpec], queues: Iterable[Queue], *, keys: bool | None = None
+    specs: Iterable[ProcessorSpec],
+    queues: Iterable[Queue],
+    backoffs: Iterable[NamedBackoff] = (),
+    *,
+    keys: bool | None = None,
 ) -> dict[str, QueueRoutes]:
     """Match processors with the queues that are served.
 
@@ -80,6 +88,7 @@ def build_routes(
     Raises DeclarationError for a processor of an undeclared queue or job, and for two processors of one job.
     """
     served = {queue.name: queue for queue in queues}
+    named = by_name(backoffs)
     chosen: dict[tuple[str, str], Route] = {}
     missing: dict[str, dict[str, list[str]]] = {name: {} for name in served}
     for spec in specs:
@@ -92,7 +101,7 @@ def build_routes(
                 f"queue {queue.name!r} of this processor is declared differently in {queue.source}; "
                 "declare it once",
             )
-        route = _route(spec)
+        route = _route(spec, named)
         known = chosen.setdefault((queue.name, route.wire_name), route)
         if known.handler is not route.handler:
             what = f"job {queue.name}/{route.wire_name}" if spec.job else f"queue {queue.name!r} as a whole"
@@ -141,8 +150,11 @@ def load_routes(
     catalog = load_features(features)
     served = select_queues(catalog, weights=weights, only=only)
     specs: list[ProcessorSpec] = []
+    backoffs: list[NamedBackoff] = []
     for module_name, _ in processor_modules(processors, catalog, [queue.name for queue in served]):
-        specs += specs_of(imported(module_name))
+        module = imported(module_name)
+        specs += specs_of(module)
+        backoffs += backoffs_of(module)
     declared = set(catalog.queues)
     for spec in specs:
         if spec.queue.name not in declared:
@@ -155,7 +167,7 @@ def load_routes(
                 spec.source,
                 f"this is a processor of job {spec.queue.name}/{spec.job.wire_name}, which is not declared with its queue",
             )
-    return build_routes(specs, _with_processors(served, specs))
+    return build_routes(specs, _with_processors(served, specs), backoffs)
 
 
 def _with_processors(served: Sequence[Queue], specs: Sequence[ProcessorSpec]) -> list[Queue]:
@@ -196,7 +208,7 @@ def select_queues(catalog: Catalog, *, weights: Collection[str], only: Sequence[
     return chosen
 
 
-def _route(spec: ProcessorSpec) -> Route:
+def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
     chosen = spec.executor or spec.queue.executor
     if chosen == "process":
         runs_in: RunsIn = "process"
@@ -231,4 +243,6 @@ def _route(spec: ProcessorSpec) -> Route:
         module=module,
         source=spec.source,
         hooks=spec.hooks,
+        rules=spec.rules,
+        backoffs=backoffs,
     )

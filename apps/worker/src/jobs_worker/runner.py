@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from jobs_core.codecs import Codecs, Place
@@ -13,7 +13,6 @@ from jobs_core.wire import ErrorInfo
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
     Delivery,
-    JobTimeout,
     Settlement,
     Written,
     cancelled,
@@ -26,11 +25,13 @@ from jobs_worker.delivery import (
     seal_result,
     set_aside,
 )
+from jobs_worker.judging import Judgement
 from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
+from jobs_worker.time_limits import in_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import ThreadPoolExecutor
 
     from jobs_core.options import MetaValue
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     from jobs_worker.page import Page
     from jobs_worker.process_pool import ProcessPool
     from jobs_worker.routes import Route
+    from jobs_worker.time_limits import TimeLimit
 
-    AsyncHandler = Callable[[object, JobContext], Awaitable[object]]
+    AsyncHandler = Callable[[object, JobContext], Coroutine[object, object, object]]
 
 _no_metadata: dict[str, MetaValue] = {}
 
@@ -87,13 +89,14 @@ class Runner:
                 if envelope.codec is not None:
                     data, form = await self._open(delivery, envelope.codec)
                 payload = decode_payload(route.job, data, form, route.upcasts)
+                delivery.decoded = payload
+                limit = delivery.time_limit()
                 if route.runs_in == "thread":
-                    result = await self._in_thread(delivery, payload)
-                elif delivery.policy.timeout_ms:
-                    result = await self._in_time(delivery, payload)
+                    result = await self._in_thread(delivery, payload, limit)
                 else:
                     handler: AsyncHandler = route.handler  # pyright: ignore[reportAssignmentType] - the route says it is async
-                    result = await handler(payload, self._context(delivery))
+                    running = handler(payload, self._context(delivery, limit))
+                    result = await (running if limit is None else in_time(running, limit))
                 if not route.codec.does_nothing and keeps_result(delivery):
                     result = await asyncio.to_thread(
                         seal_result,
@@ -118,35 +121,23 @@ class Runner:
             return await asyncio.to_thread(open_payload, self._codecs, place, data, text)
         return open_payload(self._codecs, place, data, text)
 
-    async def _in_time(self, delivery: Delivery, payload: object) -> object:
-        ctx = self._context(delivery)
-        handler = cast("AsyncHandler", cast("Route", delivery.route).handler)
-        timeout_ms = delivery.policy.timeout_ms
-        ctx.deadline = monotonic() + timeout_ms / 1000
-        limit = asyncio.timeout(timeout_ms / 1000)
-        try:
-            async with limit:
-                return await handler(payload, ctx)
-        except TimeoutError:
-            if limit.expired():
-                raise JobTimeout(timeout_ms) from None
-            raise
-
-    async def _in_thread(self, delivery: Delivery, payload: object) -> object:
+    async def _in_thread(self, delivery: Delivery, payload: object, limit: TimeLimit | None) -> object:
         """Run in a thread. What runs past its timeout is told by `ctx.cancelled`, but cannot be stopped: its slot stays taken."""
         loop = asyncio.get_running_loop()
-        ctx = self._context(delivery, loop)
-        timeout_ms = delivery.policy.timeout_ms
-        overdue = False
-
-        def expire() -> None:
-            nonlocal overdue
-            overdue = ctx.cancelled = True
-
+        ctx = self._context(delivery, limit, loop)
         timer = None
-        if timeout_ms:
-            ctx.deadline = monotonic() + timeout_ms / 1000
-            timer = loop.call_later(timeout_ms / 1000, expire)
+
+        def look() -> None:
+            nonlocal timer
+            if limit is None:
+                return
+            if limit.remaining:
+                # The handler may have asked for more time meanwhile.
+                timer = loop.call_later(limit.remaining, look)
+            else:
+                limit.expired = ctx.cancelled = True
+
+        look()
         context = copy_context()
         handler = cast("Route", delivery.route).handler
 
@@ -167,14 +158,15 @@ class Runner:
         finally:
             if timer is not None:
                 timer.cancel()
-        if overdue and not isinstance(error, Outcome):
-            raise JobTimeout(timeout_ms) from error
+        if limit is not None and limit.expired and not isinstance(error, Outcome):
+            raise limit.error() from error
         if error is not None:
             raise error
         return result
 
     async def _in_process(self, delivery: Delivery, started: float) -> Settlement:
         route, header, envelope = cast("Route", delivery.route), delivery.header, delivery.envelope
+        named = delivery.named_backoff
         order = JobOrder(
             module=route.module,
             queue=self._queue,
@@ -191,13 +183,15 @@ class Runner:
             metadata=envelope.metadata or _no_metadata,
             tags=envelope.tags or (),
             timeout_s=delivery.policy.timeout_ms / 1000,
+            deadline_in_s=delivery.deadline_in_s,
             deadline_ms=delivery.policy.deadline_ms,
+            policy=envelope.policy,
             keeps_result=keeps_result(delivery),
+            backoff=f"{named.module}:{named.name}" if named is not None else "",
         )
-        try:
-            reply = await self._processes.run(order, lambda progress: self._report(delivery, progress))
-        except TimeoutError:
-            raise JobTimeout(delivery.policy.timeout_ms) from None
+        reply = await self._processes.run(
+            order, lambda progress: self._report(delivery, progress), delivery.time_limit
+        )
         return self._settled(delivery, reply, int((perf_counter() - started) * 1e6))
 
     def _settled(self, delivery: Delivery, reply: JobReply, run_us: int) -> Settlement:
@@ -210,17 +204,18 @@ class Runner:
             return cancelled(delivery, run_us, self._worker, error)
         if reply.kind in {"snooze", "limit"}:
             return set_aside(delivery, reply.after_ms, run_us, scope=reply.scope or None)
-        return failed_or_retried(
-            delivery,
-            error,
-            run_us,
-            self._worker,
-            after_ms=reply.after_ms if reply.kind == "retry" else None,
+        judged = Judgement(
             final=reply.kind == "fail",
+            after_ms=reply.after_ms if reply.after_ms >= 0 else None,
+            note=reply.note,
         )
+        return failed_or_retried(delivery, error, run_us, self._worker, judged)
 
     def _context(
-        self, delivery: Delivery, thread_loop: asyncio.AbstractEventLoop | None = None
+        self,
+        delivery: Delivery,
+        limit: TimeLimit | None,
+        thread_loop: asyncio.AbstractEventLoop | None = None,
     ) -> JobContext:
         header, envelope = delivery.header, delivery.envelope
 
@@ -243,6 +238,7 @@ class Runner:
             report=report,
             shared=None if thread_loop is not None else self._shared,
             deadline_ms=delivery.policy.deadline_ms,
+            limit=limit,
             codecs=self._codecs,
         )
         return delivery.ctx

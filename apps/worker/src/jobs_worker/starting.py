@@ -9,9 +9,9 @@ import msgspec
 
 from jobs_core.errors import ConnectionFailed, SchemaMismatch
 from jobs_core.keys import big_key
-from jobs_core.wire import Header, decode_envelope, parse_header
+from jobs_core.wire import Header, decode_envelope, parse_header, parse_history
 from jobs_worker import logs
-from jobs_worker.delivery import Delivery, Settlement, unopened, unreadable, unroutable
+from jobs_worker.delivery import Delivery, Settlement, cancelled, overdue, unopened, unreadable, unroutable
 
 if TYPE_CHECKING:
     from jobs_core.scripts import Claimed, Scripts
@@ -48,6 +48,32 @@ def open_delivery(  # noqa: PLR0917 - once for each job, so by position
         _log.warning("unroutable", queue=queue, job_id=claimed.id, job=header.name, needs=needs)
         return unroutable(unopened(claimed, header, owner))
     try:
-        return Delivery(claimed, header, decode_envelope(packed), route, owner)
+        delivery = Delivery(claimed, header, decode_envelope(packed), route, owner)
     except (msgspec.MsgspecError, ValueError, struct.error) as error:
         return unreadable(unopened(claimed, header, owner), error, worker)
+    if delivery.entry.cancel:
+        # It was cancelled while the claim that took it was on its way.
+        return cancelled(delivery, 0, worker)
+    if delivery.deadline_in_s is not None and delivery.deadline_in_s <= 0:
+        return overdue(delivery, worker)
+    return delivery
+
+
+def needs_first_start(delivery: Delivery) -> bool:
+    """Tell whether a later attempt must know when the first one began: its retries have a time budget."""
+    return bool(delivery.policy.retry_for_ms and delivery.entry.attempts)
+
+
+async def find_first_start(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
+    """Let a delivery know when the job's first attempt began; returns False while the server is away."""
+    try:
+        packed = await scripts.client.call("HGET", scripts.key(queue) + "history", delivery.id)
+    except ConnectionFailed:
+        return False
+    # A retry by hand begins anew, with another first attempt.
+    firsts = [
+        each.started_ms for each in parse_history(cast("bytes | None", packed) or b"") if each.attempt == 1
+    ]
+    if firsts:
+        delivery.first_ms = firsts[-1]
+    return True

@@ -18,6 +18,7 @@ from jobs_core.queue import WEIGHT_CLASSES, Queue
 from jobs_core.scripts import Scripts
 from jobs_core.settings import WorkerSettings
 from jobs_worker import logs
+from jobs_worker.backoffs import NamedBackoff, backoff_of, backoffs_of
 from jobs_worker.declared import declare, switched_off
 from jobs_worker.hooks import Hooks
 from jobs_worker.keeper import Keeper, KeeperConfig
@@ -210,9 +211,12 @@ class Worker:
             )
             return load_routes(settings.features, settings.processors, weights=weights, only=names)
         specs: list[ProcessorSpec] = []
+        backoffs: list[NamedBackoff] = []
         for each in processors:
             found = specs_of(each) if isinstance(each, ModuleType) else marks_of(each)
-            if not found:
+            named = backoffs_of(each) if isinstance(each, ModuleType) else [backoff_of(each)]
+            backoffs += [one for one in named if one is not None]
+            if not found and not any(named):
                 raise DeclarationError(
                     repr(each), "it is no processor: decorate a handler with @processor(JOB)"
                 )
@@ -226,7 +230,7 @@ class Worker:
                 raise ConfigurationError(message)
             served = {name: queue for name, queue in served.items() if name in wanted}
         chosen = [queue for queue in served.values() if queue.weight in weights]
-        return build_routes(specs, chosen, keys=self._codecs.keys is not None)
+        return build_routes(specs, chosen, backoffs, keys=self._codecs.keys is not None)
 
     def _owner(self, queue: str, owner: str, alive: bool) -> None:  # noqa: FBT001 - (queue, owner, alive), as everywhere
         change = self._leases.add if alive else self._leases.discard

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from io import BytesIO, StringIO
 from pathlib import Path
-from time import monotonic
 from uuid import UUID
 
 import openpyxl
@@ -34,6 +33,7 @@ from jobs_worker.queues.reports.sources import (
     check_statement,
 )
 from jobs_worker.queues.reports.xlsx_file import sheet_name, write_xlsx
+from jobs_worker.time_limits import TimeLimit
 
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "pdf")
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
@@ -299,7 +299,7 @@ def test_the_time_limit_holds(files: FileStore, monkeypatch: pytest.MonkeyPatch,
 
 def test_the_timeout_of_the_job_is_the_limit(files: FileStore) -> None:
     ctx = context()
-    ctx.deadline = monotonic() + 0.1
+    ctx.limit = TimeLimit(0.1, None)
     payload = ExportReport(source="shop", query=COUNT_FOR_EVER, format="csv")
     with pytest.raises(Fail, match=r"longer than its time limit of 0\.0"):
         export(payload, ctx)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs_core.backoff import Backoff, Delays, Exponential, Fixed, Linear
+from jobs_core.backoff import Backoff, Custom, Delays, Exponential, Fixed, Linear
 from jobs_core.codecs import Codec, Codecs, KeyRing
 from jobs_core.durations import Duration
 from jobs_core.errors import (
@@ -59,6 +59,7 @@ __all__ = [
     "Codecs",
     "ConfigurationError",
     "ConnectionFailed",
+    "Custom",
     "Debounce",
     "DeclarationError",
     "DefaultJobOptions",

@@ -9,6 +9,7 @@ They travel with each job, hence the short array form with a number as tag.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeAlias
@@ -19,12 +20,13 @@ from msgspec.structs import force_setattr
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
 
-__all__ = ["Backoff", "Delays", "Exponential", "Fixed", "Linear", "as_backoff"]
+__all__ = ["Backoff", "Custom", "Delays", "Exponential", "Fixed", "Linear", "as_backoff"]
 
 _HOUR: Duration = 3600
 _MAX_DELAYS = 1000
 # 2^40 seconds is far over the longest allowed wait, and a larger exponent would overflow a float.
 _MAX_EXPONENT = 40
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class _Curve(msgspec.Struct, frozen=True, array_like=True):
@@ -101,21 +103,37 @@ class Delays(_Listed, frozen=True, array_like=True, kw_only=True, tag=4):
         return _drawn(_seconds(self.delays[min(attempt, len(self.delays)) - 1]), self.jitter, random)
 
 
-Backoff: TypeAlias = Exponential | Linear | Fixed | Delays
+class _Named(msgspec.Struct, frozen=True, array_like=True):
+    """What is given by position to `Custom`."""
+
+    name: str
+
+
+class Custom(_Named, frozen=True, array_like=True, kw_only=True, tag=5):
+    """Wait as a function of the worker says: the one that is decorated with `@backoff(name)`."""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is none with `OptionError`."""
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError("backoff.name", self.name, "it must be 1 to 64 of A-Z a-z 0-9 . _ -")
+
+
+Curve: TypeAlias = Exponential | Linear | Fixed | Delays
+Backoff: TypeAlias = Curve | Custom
 
 
 def as_backoff(value: Backoff | Sequence[Duration]) -> Backoff:
     """Return a backoff as it is and a list of durations as `Delays`. Raises `OptionError` for others."""
-    if isinstance(value, (Exponential, Linear, Fixed, Delays)):
+    if isinstance(value, (Exponential, Linear, Fixed, Delays, Custom)):
         return value
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
         return Delays(value)
     raise OptionError(
-        "backoff", value, "it must be Exponential, Linear, Fixed, Delays or a list of durations"
+        "backoff", value, "it must be Exponential, Linear, Fixed, Delays, Custom or a list of durations"
     )
 
 
-def _normalise(backoff: Backoff, *fields: str) -> None:
+def _normalise(backoff: Curve, *fields: str) -> None:
     """Turn durations into plain numbers of seconds, so that equal backoffs compare and encode alike."""
     for field in fields:
         force_setattr(backoff, field, _plain(getattr(backoff, field), field))

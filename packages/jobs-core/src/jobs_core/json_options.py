@@ -1,7 +1,8 @@
 """Job options as JSON writes them: in `JOBS_DEFAULT_OPTIONS`, in files, on the command line and over HTTP.
 
 As in Python, with durations also as text (`"30s"`), `run_at` as RFC 3339, a backoff as
-`{"type": "exponential", "base": 1, "max": 3600, "jitter": 0.2}` (`linear`, `fixed`) or a list of durations,
+`{"type": "exponential", "base": 1, "max": 3600, "jitter": 0.2}` (`linear`, `fixed`),
+`{"type": "custom", "name": "bank"}` or a list of durations,
 and what to keep as `{"count": 100, "age": "24h", "bytes": 1000000}`. `unique` is an object of the arguments of
 `Unique`, or a key alone; `debounce` and `throttle` are objects of theirs.
 """
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
-from jobs_core.backoff import Backoff, Delays, Exponential, Fixed, Linear
+from jobs_core.backoff import Backoff, Custom, Delays, Exponential, Fixed, Linear
 from jobs_core.durations import Duration, parse_duration
 from jobs_core.errors import OptionError
 from jobs_core.options import JobOptions, Keep
@@ -20,7 +21,7 @@ from jobs_core.uniqueness import Debounce, OnConflict, Throttle, Unique, Until
 
 __all__ = ["parse_options"]
 
-_DURATIONS = frozenset({"delay", "timeout", "result_ttl", "expires_in"})
+_DURATIONS = frozenset({"delay", "retry_for", "timeout", "result_ttl", "expires_in"})
 _INSTANTS = frozenset({"run_at", "deadline"})
 _KEEPS = frozenset({"remove_on_complete", "remove_on_fail"})
 _KINDS = {"exponential": Exponential, "linear": Linear, "fixed": Fixed}
@@ -120,10 +121,13 @@ def _backoff(value: object) -> Backoff:
         value = {"type": value}
     if not isinstance(value, Mapping):
         raise OptionError("backoff", value, 'it must be an object with a "type", or a list of durations')
-    fields = _only("backoff", cast("Mapping[str, object]", value), {"type", "base", "max", "jitter"})
+    fields = cast("Mapping[str, object]", value)
+    if fields.get("type") == "custom":
+        return Custom(cast("str", _only("backoff", fields, {"type", "name"}).get("name", "")))
+    fields = _only("backoff", fields, {"type", "base", "max", "jitter"})
     kind = _KINDS.get(str(fields.get("type")))
     if kind is None:
-        raise OptionError("backoff.type", fields.get("type"), f"it must be {', '.join(_KINDS)}")
+        raise OptionError("backoff.type", fields.get("type"), f"it must be {', '.join([*_KINDS, 'custom'])}")
     if kind is Fixed and "max" in fields:
         raise OptionError("backoff.max", fields["max"], "a fixed backoff has none")
     arguments = {

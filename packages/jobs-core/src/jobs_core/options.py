@@ -7,6 +7,7 @@ type share one policy, so the lower three levels are merged and encoded once per
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,8 @@ MAX_ATTEMPTS = 1000
 MAX_METADATA_BYTES = 8 * 1024
 MAX_METADATA_KEY = 64
 MAX_TAGS = 16
+MAX_ERRORS = 32
+_ERROR_NAME = re.compile(r"[A-Za-z_][\w.<>]{0,199}")
 UNLIMITED = -1
 QUEUES = -2
 _LARGEST = 2**53
@@ -69,6 +72,9 @@ class DefaultJobOptions(TypedDict, total=False):
     attempts: int
     backoff: Backoff | Sequence[Duration]
     timeout: Duration
+    retry_on: Sequence[type[BaseException] | str]
+    no_retry_on: Sequence[type[BaseException] | str]
+    retry_for: Duration
     remove_on_complete: bool | int | Keep
     remove_on_fail: bool | int | Keep
     result_ttl: Duration
@@ -101,7 +107,7 @@ class Retention(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """What is decided when a job is enqueued and frozen on it. 0 ms means no timeout, no kept result, no deadline.
+    """What is decided when a job is enqueued and frozen on it. 0 ms means no timeout, no kept result, no budget of time, no deadline.
 
     `deadline_ms` is an instant (Unix ms) after which no attempt starts or goes on.
 
@@ -114,6 +120,9 @@ class Policy(msgspec.Struct, frozen=True, array_like=True):
     keep_completed: Retention
     keep_failed: Retention
     result_ttl_ms: int
+    retry_on: tuple[str, ...] = ()
+    no_retry_on: tuple[str, ...] = ()
+    retry_for_ms: int = 0
     deadline_ms: int = 0
 
 
@@ -237,6 +246,9 @@ _DEFAULTS: dict[str, object] = {
     "attempts": 3,
     "backoff": Exponential(1),
     "timeout": 0,
+    "retry_on": (),
+    "no_retry_on": (),
+    "retry_for": 0,
     "remove_on_complete": True,
     "remove_on_fail": False,
     "result_ttl": 0,
@@ -318,6 +330,9 @@ def _policy(options: Mapping[str, object]) -> Policy:
         keep_completed=as_retention("remove_on_complete", options["remove_on_complete"]),
         keep_failed=as_retention("remove_on_fail", options["remove_on_fail"]),
         result_ttl_ms=to_ms(cast("Duration", options["result_ttl"]), name="result_ttl"),
+        retry_on=error_names("retry_on", options["retry_on"]),
+        no_retry_on=error_names("no_retry_on", options["no_retry_on"]),
+        retry_for_ms=to_ms(cast("Duration", options["retry_for"]), name="retry_for"),
         deadline_ms=_instant_ms("deadline", options["deadline"]) if "deadline" in options else 0,
     )
 
@@ -350,6 +365,28 @@ def _fate(options: Mapping[str, object]) -> _Fate:
         "waits": when_full == "wait",
         "delay_ms": rule.delay_ms if rule is not None else 0,
     }
+
+
+def error_names(option: str, value: object) -> tuple[str, ...]:
+    """Return exception classes as `module.Class`, and names as they are given. Raises `OptionError`."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise OptionError(option, value, "it must be a list of exception classes or their names")
+    given = cast("Sequence[object]", value)
+    if len(given) > MAX_ERRORS:
+        raise OptionError(option, given, f"there may be at most {MAX_ERRORS}")
+    return tuple(dict.fromkeys(_error_name(option, each) for each in given))
+
+
+def _error_name(option: str, value: object) -> str:
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, str) and _ERROR_NAME.fullmatch(value):
+        return value
+    raise OptionError(
+        option,
+        repr(cast("object", value)),
+        "it must list exception classes, or names such as ValueError or shop.errors.Declined",
+    )
 
 
 _REMOVED = Retention(count=0)
