@@ -60,6 +60,7 @@ def enqueue(
     attempts: Annotated[int | None, option("Runs in all.")] = None,
     id: Annotated[str | None, option("Id of your own; a second job with it is not added.")] = None,  # noqa: A002 - the flag is --id
     unique: Annotated[str | None, option("Not while another job of the name with this key is there.")] = None,
+    key: Annotated[str | None, option("Whose job it is, in a queue that has keys.")] = None,
     wait: Annotated[bool, flag("Wait until the job ended, and print its result.")] = False,
     timeout: Annotated[str | None, option("With --wait: for so long at most.")] = None,
     bulk: Annotated[
@@ -82,6 +83,7 @@ def enqueue(
         "attempts": attempts,
         "job_id": id,
         "unique": unique,
+        "key": key,
     }
     options = parse_options({name: value for name, value in given.items() if value is not None})
     settings = CommonSettings.from_env()
