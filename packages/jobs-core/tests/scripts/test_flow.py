@@ -210,3 +210,16 @@ async def test_a_handler_can_hold_back_the_whole_queue(engine: Engine) -> None:
     assert (claim.jobs, claim.left, claim.alarm_ms, claim.again) == ([], 3, 3000, False)
     await engine.advance(3)
     assert await engine.take() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("what", ["", "job:send"])
+async def test_a_pause_with_an_end_sets_the_alarm_for_it(engine: Engine, wakes: Wakes, what: str) -> None:
+    await engine.claim(5)
+    await wakes.listen("w1")
+    await engine.scripts.pause(engine.queue, what=what, for_ms=2000)
+    assert await wakes.heard() == ["w1"]
+    await engine.add("a")
+    claim = await engine.claim(5)
+    assert (claim.jobs, claim.alarm_ms) == ([], 2000)
+    await engine.advance(2)
+    assert await engine.take(5) == ["a"]

@@ -297,3 +297,17 @@ async def test_an_id_without_a_record_is_cleared_away(engine: Engine) -> None:
     assert await engine.take() == ["a001"]
     assert (await engine.stats())["ghosts"] == 1
     await engine.call("HINCRBY", "stats", "removed", 1)
+
+
+async def test_nothing_of_the_keys_outlives_an_obliterated_queue(engine: Engine) -> None:
+    await engine.declare(keyed=1, key_active=1)
+    await engine.claim(0)
+    await fill(engine, 3, "a", "b")
+    await engine.take(2)
+    await engine.scripts.obliterate(engine.queue, force=True)
+    await engine.add("a900", key="a")
+    assert await engine.take(5, owner="w2") == ["a900"]
+    while await engine.scripts.trim(engine.queue):
+        pass
+    await engine.run("a900", owner="w2")
+    assert not [each for each in await engine.dump() if each.startswith("k")]

@@ -3,7 +3,7 @@
 -- ARGV: what:str for_ms:int actor:str reason:str
 -- RETURNS: 1 if it was running, 0 if it was paused already
 -- ERRORS: SCHEMA
--- INCLUDE: open save hold event
+-- INCLUDE: open save hold event rearm
 -- FLAGS: allow-oom
 local q = open(P)
 if q.err then
@@ -19,6 +19,10 @@ if what == "" then
 else
   running = hold(q, "pause:" .. what, till)
   redis.call("HSET", P .. "cfg", "why:" .. what, table.concat({ now, actor, reason }, "\n"))
+end
+if for_ms > 0 then
+  -- Somebody sets the alarm for its end.
+  rearm(q, q.ms + for_ms)
 end
 save(q)
 return running and 1 or 0
