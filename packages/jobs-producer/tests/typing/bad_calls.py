@@ -54,6 +54,8 @@ async def options(producer: Producer) -> None:
     await producer.enqueue(SEND, Send("a"), metadata={"a": [1]})  # pyright: ignore[reportArgumentType]
     await producer.enqueue(SEND, Send("a"), priorty="high")  # pyright: ignore[reportCallIssue]
     await producer.enqueue(SEND, Send("a"), {"priority": 1})  # pyright: ignore[reportCallIssue]
+    await producer.enqueue(SEND, Send("a"), unique="x")  # pyright: ignore[reportArgumentType]
+    await producer.enqueue(SEND, Send("a"), when_full="drop")  # pyright: ignore[reportArgumentType]
     await producer.enqueue_many(SEND, [], colour="red")  # pyright: ignore[reportCallIssue]
     await producer.enqueue_many(SEND, [], progress="x")  # pyright: ignore[reportArgumentType]
     misspelt: JobOptions = {"atempts": 3}  # pyright: ignore[reportAssignmentType]

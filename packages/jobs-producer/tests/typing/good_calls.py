@@ -7,7 +7,18 @@ from typing import assert_type
 
 from msgspec import Struct
 
-from jobs_core import JobOptions, JsonValue, Keep, OutcomeUnknown, Priority, Queue, State
+from jobs_core import (
+    Debounce,
+    JobOptions,
+    JsonValue,
+    Keep,
+    OutcomeUnknown,
+    Priority,
+    Queue,
+    State,
+    Throttle,
+    Unique,
+)
 from jobs_core.records import JobRecord
 from jobs_producer import (
     BulkInterrupted,
@@ -109,6 +120,15 @@ async def bulk(producer: Producer) -> None:
 async def again(producer: Producer, error: OutcomeUnknown) -> None:
     """Send again."""
     assert_type(await producer.resubmit(error), bool)
+
+
+async def once(producer: Producer) -> None:
+    """Say which jobs count as the same, and how long one may wait."""
+    unique = Unique(fields=("to",), until="ttl", ttl=60, on_conflict="keep_last")
+    handle = await producer.enqueue(SEND, Send("ada"), unique=unique, expires_in=60, when_full="wait")
+    assert_type(handle.outcome in {"created", "kept"}, bool)
+    await producer.enqueue(SEND, Send("ada"), debounce=Debounce(5, max_wait=60), deadline=datetime.now(UTC))
+    await producer.enqueue(SEND, Send("ada"), throttle=Throttle(60, key="x"), unique=None)
 
 
 def sync(producer: SyncProducer) -> None:
