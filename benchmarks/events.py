@@ -10,7 +10,7 @@ import asyncio
 import re
 import secrets
 import statistics
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from jobs_core.connection import Client, parse_address
 from jobs_core.measures import measure_items
@@ -18,6 +18,9 @@ from jobs_core.scripts import Group, Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_core.told import SummaryRow, Told, pack_rows, pack_told
 from jobs_core.wire import Draft, RecordHead, pack_drafts
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable
 
 JOBS = 500
 REPEATS = 3
@@ -38,7 +41,7 @@ async def one_round(client: Client, batch: int, off: str) -> tuple[float, float]
         claim = await scripts.claim(
             queue, session="c", seq=number, owner="w", register=True, want=batch, free=100
         )
-        items = [part for job in claim.jobs for part in (job.id, job.fence, 0, b"")]
+        items: list[Encodable] = [part for job in claim.jobs for part in (job.id, job.fence, 0, b"")]
         groups = [Group("complete", NAME, items, run_us=batch * 900, wait_us=batch * 400)]
         if "metrics" not in off:
             groups.append(

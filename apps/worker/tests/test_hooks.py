@@ -88,8 +88,15 @@ async def test_a_job_that_is_retried_and_fails(run: Run) -> None:
 async def test_a_processor_hears_only_of_its_own_jobs_and_first(run: Run) -> None:
     heard: list[str] = []
     mine, its = Hooks(), Hooks()
-    mine.on("completed")(lambda event: heard.append(f"worker {event.name}"))
-    its.on("completed")(lambda event: heard.append(f"processor {event.name}"))
+
+    @mine.on("completed")
+    def of_worker(event: HookEvent) -> None:
+        heard.append(f"worker {event.name}")
+
+    @its.on("completed")
+    def of_processor(event: HookEvent) -> None:
+        heard.append(f"processor {event.name}")
+
     queue = Queue("two")
     one, other = queue.job("one", payload=int), queue.job("other", payload=int)
 

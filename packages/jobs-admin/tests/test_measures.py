@@ -9,6 +9,7 @@ from jobs_core.errors import OptionError, UnknownQueue
 from jobs_core.measures import measure_items
 from jobs_core.scripts import Group
 from jobs_core.told import SummaryRow, pack_rows
+from jobs_core.wire import OWN_ID
 
 
 async def tell(mail: Seeder, *groups: Group) -> None:
@@ -65,7 +66,7 @@ async def test_the_peak_of_a_queue(admin: Admin, mail: Seeder) -> None:
 async def test_the_last_minutes(admin: Admin, mail: Seeder) -> None:
     await mail.add("a", "b")
     (job, _) = (await mail.claim()).jobs
-    done = group("complete", job, name="send@1", run_us=3_000, wait_us=1_000)
+    done = group("complete", job, name="send@1", arg=OWN_ID, run_us=3_000, wait_us=1_000)
     await mail.scripts.settle("mail", session="s", seq=1, owner=mail.owner, groups=[done])
     minutes = await admin.series("mail", 2000)
     assert len(minutes) == 2000
