@@ -177,3 +177,19 @@ def test_check_names_what_is_broken_and_exits_with_1(jobs: Jobs) -> None:
     assert ran.code == 0
     assert "-> 1 mended" in ran.out
     assert jobs("check").code == 0
+
+
+def test_top_prints_once_where_there_is_no_terminal(jobs: Jobs) -> None:
+    jobs.finish("mail", "fail", "1")
+    jobs.add("mail", "2", "3")
+    jobs.add("quiet", "4", delay=60)
+    ran = jobs("top")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["QUEUE", "mail", "quiet"]
+    rows = cast("list[dict[str, object]]", jobs("top", "--json").json)
+    assert (rows[0]["queue"], rows[0]["waiting"], rows[0]["failed"], rows[0]["done_per_s"]) == (
+        "mail",
+        2,
+        1,
+        None,
+    )

@@ -215,3 +215,13 @@ async def test_a_job_that_is_not_there(admin: Admin, mail: Seeder) -> None:
     await mail.add("1")
     with pytest.raises(JobNotFound):
         await admin.doctor("mail", "none")
+
+
+async def test_a_paused_job_name_is_named(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
+    await admin.pause("mail", job="send", reason="provider down", actor="ada")
+    await admin.pause("mail", job="other")
+    found = {each.code: each for each in await admin.doctor("mail", "1")}
+    assert "job send of queue mail is paused by ada: provider down" in found["job_paused"].text
+    assert found["job_paused"].mend == "jobsctl resume mail --job send"
+    assert len([each for each in await admin.doctor("mail") if each.code == "job_paused"]) == 2

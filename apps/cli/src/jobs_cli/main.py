@@ -27,6 +27,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("jobs:show", "Show a job with its attempts."),
         "workers list": ("workers:list_workers", "List the workers and what they serve."),
         "events": ("events:events", "Follow what happens, as it happens."),
+        "top": ("top:top", "Show the queues as they are now, over and over."),
         "audit": ("audit:audit", "List who changed what."),
         "doctor": ("doctor:doctor", "Say why jobs do not run, and how to mend it."),
         "check": ("check:check", "Look whether every invariant of the queues holds."),

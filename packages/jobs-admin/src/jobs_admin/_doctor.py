@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, cast
 from jobs_admin import _serving
 from jobs_admin._limits import held_back
 from jobs_admin._numbers import utc
+from jobs_admin._pauses import pauses
 from jobs_admin.records import Finding, Severity
 from jobs_core.boot import audit_server
 from jobs_core.names import nearest
+from jobs_core.records import job_name
 from jobs_core.registry import list_queues, list_workers
 from jobs_core.states import State
 from jobs_core.wire import parse_header, parse_key, parse_unique
@@ -70,7 +72,11 @@ async def examine_queue(calls: Calls, prefix: str, queue: str, declared: Collect
                 "Check the name, REDIS_URL and JOBS_PREFIX (`jobsctl queues` lists what there is).",
             )
         ]
-    findings = [*_gate(queue, tally), *await _served(calls, prefix, queue, tally, entries)]
+    findings = [
+        *_gate(queue, tally),
+        *await _held(calls, queue, tally),
+        *await _served(calls, prefix, queue, tally, entries),
+    ]
     if tally.sizes["waiting"]:
         findings += await held_back(calls, queue)
     if tally.sizes["delayed"] and not tally.sizes["waiting"]:
@@ -124,6 +130,7 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
             findings.append(Finding("waiting", "info", f"job {job_id} waits; {_jobs(before)} before it"))
         findings += await held_back(calls, queue, parse_key(located.record))
     findings += _gate(queue, tally)
+    findings += await _held(calls, queue, tally, job=job_name(wire_name), key=parse_key(located.record))
     findings += await _served(calls, prefix, queue, tally, entries, wire_name=wire_name)
     return findings
 
@@ -143,8 +150,27 @@ def _gate(queue: str, tally: Tally) -> Iterator[Finding]:
     if tally.paused_ms is not None:
         by = f" by {tally.pause_actor}" if tally.pause_actor else ""
         why = f": {tally.pause_reason}" if tally.pause_reason else ""
-        text = f"queue {queue} is paused since {utc(tally.paused_ms):%Y-%m-%d %H:%M:%S} UTC{by}{why}"
+        till = tally.paused_until_ms
+        end = f" until {utc(till):%Y-%m-%d %H:%M:%S} UTC" if till else ""
+        text = f"queue {queue} is paused since {utc(tally.paused_ms):%Y-%m-%d %H:%M:%S} UTC{end}{by}{why}"
         yield Finding("paused", "warning", text, f"jobsctl resume {queue}")
+
+
+async def _held(
+    calls: Calls, queue: str, tally: Tally, *, job: str | None = None, key: str = ""
+) -> list[Finding]:
+    """Say which job names and keys are paused for themselves; of one job only what concerns it."""
+    found: list[Finding] = []
+    for each in await pauses(calls, queue) if tally.pauses else ():
+        if job is not None and each.name != (job if each.scope == "job" else key):
+            continue
+        by = f" by {each.paused_by}" if each.paused_by else ""
+        why = f": {each.pause_reason}" if each.pause_reason else ""
+        end = f" until {each.paused_until:%Y-%m-%d %H:%M:%S} UTC" if each.paused_until else ""
+        text = f"{each.scope} {each.name} of queue {queue} is paused{end}{by}{why}"
+        mend = f"jobsctl resume {queue} --{each.scope} {each.name}"
+        found.append(Finding(f"{each.scope}_paused", "warning" if job else "info", text, mend))
+    return found
 
 
 async def _served(
