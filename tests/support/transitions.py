@@ -99,12 +99,12 @@ SHOWN = {"new": "", "gone": "", "finished": "finished"}
 
 @dataclass(frozen=True)
 class To:
-    """What becomes of the job: its state, the answer, what it costs the job, and which totals grow."""
+    """What becomes of the job: its state, the answer, what it costs the job, and which totals grow (None: all go)."""
 
     state: str
     verdict: object
     spends: str = ""
-    totals: Mapping[str, int] = field(default_factory=dict[str, int])
+    totals: Mapping[str, int] | None = field(default_factory=dict[str, int])
     fresh: bool = False
 
 
@@ -252,6 +252,22 @@ async def _cancel(engine: Engine) -> object:
     return await engine.scripts.cancel(engine.queue, ids=[JOB])
 
 
+def _reschedule(*, delay_ms: int) -> Callable[[Engine], Awaitable[object]]:
+    async def reschedule(engine: Engine) -> object:
+        return await engine.scripts.reschedule(engine.queue, delay_ms=delay_ms, ids=[JOB])
+
+    return reschedule
+
+
+async def _priority(engine: Engine) -> object:
+    return await engine.scripts.priority(engine.queue, priority=1, ids=[JOB])
+
+
+async def _obliterate(engine: Engine) -> object:
+    jobs, _, _ = await engine.scripts.obliterate(engine.queue, force=True)
+    return "refused" if jobs < 0 else "done"
+
+
 def _cancel_and(settle: Callable[[Engine], Awaitable[object]]) -> Callable[[Engine], Awaitable[object]]:
     async def cancelled(engine: Engine) -> object:
         if await engine.state(JOB) == "active":
@@ -350,6 +366,27 @@ OPERATIONS: dict[str, Operation] = {
         row="retry",
     ),
     "retry, too late": Operation(_settle("retry", arg=500, late=1), refused=b"0"),
+    "reschedule": Operation(
+        _reschedule(delay_ms=5000),
+        {each: To("delayed", ["1"]) for each in ("waiting", "delayed")},
+        refused=_state_or_unknown,
+        row="reschedule",
+    ),
+    "reschedule, now": Operation(
+        _reschedule(delay_ms=0),
+        {each: To("waiting", ["1"]) for each in ("waiting", "delayed")},
+        refused=_state_or_unknown,
+        row="reschedule",
+    ),
+    "priority": Operation(
+        _priority,
+        {each: To(each, ["1"]) for each in ("waiting", "delayed")},
+        refused=_state_or_unknown,
+        row="priority",
+    ),
+    "obliterate": Operation(
+        _obliterate, {each: To("gone", "done", totals=None) for each in STATES}, row="obliterate"
+    ),
     "cancel": Operation(
         _cancel,
         {

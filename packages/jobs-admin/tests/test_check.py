@@ -1,5 +1,6 @@
 """The checker names what is broken, and only that."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -198,6 +199,41 @@ async def test_all_queues_are_judged_and_what_lies_beside_them(
         ("audit", "ghost", ("nobody",)),
         ("audit", "totals", ("audit",)),
     ]
+
+
+async def test_jobs_that_only_move_are_no_breach(admin: Admin, engine: Engine) -> None:
+    over = asyncio.Event()
+
+    async def load(owner: str) -> None:
+        i = 0
+        while not over.is_set():
+            i += 1
+            await engine.add(*(f"{owner}-{i}-{n}" for n in range(5)), session=owner)
+            jobs = (await engine.claim(5, owner=owner)).jobs
+            half = len(jobs) // 2
+            await engine.settle(
+                group("complete", *jobs[:half], arg=OWN_ID, keep_count=20),
+                group("retry", *jobs[half:], arg=0, info=b"again"),
+                owner=owner,
+            )
+
+    async def check() -> None:
+        for _ in range(10):
+            assert (await admin.check("mail")).breaches == ()
+        over.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        for n in range(4):
+            tasks.create_task(load(f"load{n}"))
+        tasks.create_task(check())
+
+
+async def test_what_is_too_large_for_one_step_is_named(admin: Admin, engine: Engine) -> None:
+    for at in range(0, 1100, 100):
+        await engine.add(*(f"done-{i}" for i in range(at, at + 100)))
+        await engine.settle(group("complete", *(await engine.claim()).jobs, keep_count=-1))
+    report = await admin.check("mail")
+    assert (report.breaches, report.unjudged) == ((), ("mail: bytes of completed",))
 
 
 async def test_a_queue_that_nobody_used_is_refused(admin: Admin) -> None:

@@ -286,7 +286,7 @@ class Breach(msgspec.Struct, frozen=True):
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `check` saw of some queues.
 
-    `unjudged` names what moved too fast to be summed up; `jobs` counts those looked at.
+    `unjudged` names what is too large to be summed up in one step; `jobs` counts those looked at.
     """
 
     queues: tuple[str, ...]

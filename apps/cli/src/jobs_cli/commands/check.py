@@ -35,7 +35,7 @@ def check(
         if breach.repaired:
             print(f"{'':{len(breach.queue)}}  -> {breach.repaired} mended")
     for what in report.unjudged:
-        print(f"not judged, for it kept changing: {what}")
+        print(f"not judged, too large for one look: {what}")
     queues = f"{len(report.queues)} queue{'' if len(report.queues) == 1 else 's'}"
     wrong = sum(breach.count for breach in report.breaches)
     print(f"{queues}, {report.jobs} jobs: {f'{wrong} breaches' if wrong else 'all invariants hold'}")

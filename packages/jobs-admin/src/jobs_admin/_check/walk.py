@@ -234,6 +234,8 @@ async def _bytes(tour: Tour) -> list[Wrong]:
     for home in FINAL:
         groups += ["weigh", home, 0]
     said, *weighed = cast("list[list[int | bytes | None]]", await tour.peek(*groups))
+    large = (home for home, size in zip(FINAL, weighed, strict=True) if size[1] == -1)
+    tour.unjudged += [f"bytes of {home}" for home in large]
     return [
         Wrong("bytes", home, f"{int(says or 0)} counted, {size[1]} there")
         for home, says, size in zip(FINAL, said, weighed, strict=True)
@@ -253,6 +255,7 @@ async def _parked(tour: Tour) -> list[Wrong]:
         cast("bytes", name).decode(): int(n) for name, n in zip(counted[::2], counted[1::2], strict=True)
     }
     if cast("int", size) > sum(there.values()) or said == there:
+        tour.unjudged += ["parked jobs by name"] * (cast("int", size) > _MAX_WALKED)
         return []  # Too many for one look, or ghosts among them, which are told as such.
     return [
         Wrong("parked", name, f"{said.get(name, 0)} counted, {there.get(name, 0)} there")
