@@ -113,6 +113,17 @@ async def test_what_can_be_mended_is_and_only_once(admin: Admin, engine: Engine,
     assert (await engine.stats())[f"mended:{code}"] > 0
 
 
+async def test_a_repair_is_entered_among_the_changes(admin: Admin, engine: Engine) -> None:
+    await engine.call("ZADD", "waiting", 1, "nobody")
+    await admin.check("mail")
+    await admin.check("mail", repair=True)
+    entries = (await admin.audit("mail")).changes
+    assert [(each.verb, each.queue, each.filter, each.count) for each in entries] == [
+        ("repair", "mail", "totals", 1),
+        ("repair", "mail", "ghost", 1),
+    ]
+
+
 async def test_without_repair_nothing_is_changed(admin: Admin, engine: Engine) -> None:
     await engine.call("ZADD", "waiting", 1, "nobody")
     before = await engine.dump()

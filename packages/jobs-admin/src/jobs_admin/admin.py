@@ -629,7 +629,11 @@ class Admin:
         """
         if queue is not None:
             await self._known(queue)
-        return await _check.check(self._calls, queue, repair=repair)
+        report = await _check.check(self._calls, queue, repair=repair)
+        for breach in report.breaches:
+            if breach.repaired:
+                await self._log("repair", breach.queue, breach.code, breach.repaired)
+        return report
 
     async def limits(self, queue: str) -> list[LimitRecord]:
         """Return every limit of a queue: what code declares, and what is set over it. Raises UnknownQueue."""
