@@ -44,3 +44,24 @@ async def test_a_job_name_and_a_key_are_paused_for_themselves(engine: Engine) ->
     assert await engine.scripts.resume(engine.queue, what="job:send") is True
     assert await engine.scripts.resume(engine.queue, what="job:send") is False
     assert (await engine.scripts.tally(engine.queue)).pauses == 1
+
+
+async def test_a_paused_name_gives_no_jobs_and_others_go_on(engine: Engine) -> None:
+    await engine.add("a", "b")
+    await engine.add("c", name="other@1")
+    await engine.scripts.pause(engine.queue, what="job:send", for_ms=9000)
+    assert await engine.take() == ["c"]
+    await engine.advance(9)
+    assert await engine.take(1) == ["a"]
+    await engine.scripts.pause(engine.queue, what="job:send")
+    assert await engine.take() == []
+    await engine.scripts.resume(engine.queue, what="job:send")
+    assert await engine.take() == ["b"]
+
+
+async def test_a_pause_that_is_over_lets_jobs_go(engine: Engine) -> None:
+    await engine.add("a")
+    await engine.scripts.pause(engine.queue, for_ms=5000)
+    assert await engine.take() == []
+    await engine.advance(5)
+    assert await engine.take() == ["a"]
