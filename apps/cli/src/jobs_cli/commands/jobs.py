@@ -131,7 +131,10 @@ def _print_detail(job: JobDetail) -> None:
             ("name", job.name),
             ("state", job.state),
             ("priority", job.priority),
-            ("attempts", f"{job.attempts_made} of {job.attempts}, {job.stalled} stalled"),
+            (
+                "attempts",
+                f"{job.attempts_made} of {job.attempts}, {job.stalled} stalled, {job.releases} released",
+            ),
             ("progress", as_json(job.progress)),
             ("created", job.created_at),
             ("run at", job.run_at),
