@@ -8,10 +8,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack, cast
 
+import msgspec
+
 from jobs_core.durations import Duration, to_ms
-from jobs_core.wire import Progress
+from jobs_core.errors import PayloadError, PayloadTooLarge
+from jobs_core.payloads import JsonValue, decode_any
+from jobs_core.wire import LogLine, Progress
 from jobs_worker import logs
 from jobs_worker.effects import Collector
+from jobs_worker.job_logs import OFF
+from jobs_worker.reports import Checkpoint, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +34,10 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+CHECKPOINT_CAP = 64 * 1024
+_encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 class Shared:
@@ -58,6 +68,7 @@ class JobContext:
     """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes."""
 
     __slots__ = (
+        "_checkpoint",
         "_codecs",
         "_collector",
         "_log",
@@ -71,10 +82,12 @@ class JobContext:
         "fence",
         "job_id",
         "limit",
+        "log_level",
         "metadata",
         "name",
         "progress_log",
         "queue",
+        "scheduled_ms",
         "tags",
     )
 
@@ -90,11 +103,14 @@ class JobContext:
         metadata: Mapping[str, MetaValue],
         tags: tuple[str, ...],
         created_at_ms: float,
-        report: Callable[[JobContext, Progress], None],
+        report: Callable[[JobContext, Report], None],
         shared: Shared | None,
         deadline_ms: int = 0,
         limit: TimeLimit | None = None,
         codecs: Codecs | None = None,
+        scheduled_ms: float = 0,
+        checkpoint: bytes | None = None,
+        log_level: int = OFF,
     ) -> None:
         """Made by the worker."""
         self.job_id = job_id
@@ -115,6 +131,9 @@ class JobContext:
         self._log: structlog.stdlib.BoundLogger | None = None
         self._collector: Collector | None = None
         self._codecs = codecs
+        self.scheduled_ms = scheduled_ms or created_at_ms
+        self.log_level = log_level
+        self._checkpoint = checkpoint
 
     @classmethod
     def for_test(
@@ -125,11 +144,16 @@ class JobContext:
         job_id: str = "test",
         attempt: int = 1,
         attempts: int = 3,
+        checkpoint: object = None,
     ) -> Self:
-        """Make a context for calling a handler directly; `progress_log` collects its progress."""
+        """Make a context for calling a handler directly; `progress_log` collects its progress.
 
-        def report(ctx: JobContext, progress: Progress) -> None:
-            ctx.progress_log.append(progress)
+        `checkpoint` is what an earlier attempt left.
+        """
+
+        def report(ctx: JobContext, told: Report) -> None:
+            if isinstance(told, Progress):
+                ctx.progress_log.append(told)
 
         ctx = cls(
             job_id=job_id,
@@ -143,6 +167,7 @@ class JobContext:
             created_at_ms=time.time() * 1000,
             report=report,
             shared=Shared(),
+            checkpoint=None if checkpoint is None else _encode_msgpack(checkpoint),
         )
         ctx._collector = Collector(queue, job_id, 0, {}, keep=True)
         return ctx
@@ -167,10 +192,15 @@ class JobContext:
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger bound to the job: queue, job id, name, attempt."""
         if self._log is None:
-            self._log = logs.get("jobs.handler").bind(
+            self._log = logs.get_kept("jobs.handler").bind(
                 queue=self.queue, job_id=self.job_id, job=self.name, attempt=self.attempt
             )
         return self._log
+
+    @property
+    def scheduled_for(self) -> datetime:
+        """When the job was to run at first, UTC: the end of its delay, its `run_at`, else when it was enqueued."""
+        return datetime.fromtimestamp(self.scheduled_ms / 1000, UTC)
 
     @property
     def remaining(self) -> float | None:
@@ -207,6 +237,42 @@ class JobContext:
         if message is not None:
             message = message[:1000].encode("utf-8", "backslashreplace").decode()
         self._report(self, Progress(percent, current, total, message))
+
+    def checkpoint(self, value: object) -> None:
+        """Leave something for the next attempt, at most 64 KiB as msgpack; the newest counts. Never blocks.
+
+        It is written within a quarter of a second, and before a retry in any case; what a crash of the worker may cost is that
+        quarter of a second. Raises PayloadError for what msgpack cannot carry, PayloadTooLarge.
+        """
+        try:
+            data = _encode_msgpack(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise PayloadError(self.queue, self.name, "$", str(error), what="checkpoint") from error
+        if len(data) > CHECKPOINT_CAP:
+            raise PayloadTooLarge(self.queue, self.name, len(data), CHECKPOINT_CAP, what="checkpoint")
+        self._checkpoint = data
+        self._report(self, Checkpoint(data))
+
+    @property
+    def last_checkpoint(self) -> JsonValue:
+        """What this or an earlier attempt left, as msgpack holds it; None where nothing was left. See `load_checkpoint`."""
+        return None if self._checkpoint is None else decode_any(self._checkpoint, "msgpack")
+
+    def load_checkpoint(self, kind: type[T]) -> T | None:
+        """Return what this or an earlier attempt left, as a value of a type; None where nothing was left.
+
+        Raises PayloadError where it does not fit.
+        """
+        if self._checkpoint is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(self._checkpoint, type=kind)
+        except msgspec.MsgspecError as error:
+            raise PayloadError(self.queue, self.name, "$", str(error), what="checkpoint") from error
+
+    def keep_line(self, line: LogLine) -> None:
+        """Keep a line that was logged while the handler ran; for the worker."""
+        self._report(self, line)
 
     def enqueue(self, job: JobType[P, R], payload: P, **options: Unpack[JobOptions]) -> str:
         """Enqueue a job as an effect of this one's success, and return its id.

@@ -62,6 +62,7 @@ class Delivery:
         "abandoned",
         "begun",
         "cancelling",
+        "checkpoint",
         "ctx",
         "decoded",
         "entry",
@@ -88,6 +89,7 @@ class Delivery:
         self.route = route
         self.owner = owner
         self.begun = False
+        self.checkpoint: bytes | None = None
         self.abandoned = False
         self.cancelling = False
         self.ctx: JobContext | None = None
@@ -119,6 +121,11 @@ class Delivery:
         """Seconds from the claim to the job's deadline, by the server's clock; None where it has none."""
         deadline_ms = self.policy.deadline_ms
         return deadline_ms / 1000 - self.fence / 1e6 if deadline_ms else None
+
+    @property
+    def again(self) -> bool:
+        """Whether the job was delivered before."""
+        return self.entry is not _NO_ENTRY
 
     @property
     def wait_us(self) -> int:

@@ -22,21 +22,21 @@ from jobs_worker.asides import Asides
 from jobs_worker.delivery import Delivery, Settlement, cancelled, released, unopened
 from jobs_worker.ends import Ends
 from jobs_worker.limits import NameLimits
-from jobs_worker.reports import ProgressReports
+from jobs_worker.reports import Reports
 from jobs_worker.rerouting import move_parked
 from jobs_worker.sessions import Pump
 from jobs_worker.settling import settle
 from jobs_worker.starting import fetch_envelope, find_first_start, header_of, needs_first_start, open_delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from jobs_core.connection.protocol import Encodable
     from jobs_core.outbox import Relay
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
     from jobs_core.wire import Header, Progress
     from jobs_worker.ends import LaneStats
     from jobs_worker.hooks import HookCalls
+    from jobs_worker.reports import Report
     from jobs_worker.routes import QueueRoutes
     from jobs_worker.runner import Runner
     from jobs_worker.slots import SlotBudget
@@ -60,7 +60,7 @@ class Lane:
         *,
         slots: int,
         child: str,
-        make_runner: Callable[[Callable[[Delivery, Progress], None]], Runner],
+        make_runner: Callable[[Callable[[Delivery, Report], None]], Runner],
         on_owner: Callable[[str, str, bool], None],
         relay: Relay,
         teller: Teller,
@@ -75,7 +75,7 @@ class Lane:
         self._child = child
         self._ends = Ends(self.queue, hooks)
         self._asides = Asides(self.queue, self._check_drained)
-        self._reports = ProgressReports(self._write_progress)
+        self._reports = Reports(scripts, self.queue, self._tell_progress, self._asides.spawn)
         self._runner = make_runner(self._reports.take)
         self._on_owner = on_owner
         self._relay = relay
@@ -517,6 +517,8 @@ class Lane:
 
     async def _settle(self, pump: Pump, settlements: list[Settlement]) -> None:
         try:
+            if self._reports.owes(settlements):
+                await self._reports.write_before(settlements)
             lost, posted = await settle(
                 self._scripts, self.queue, pump.settlements, settlements, self._teller
             )
@@ -573,8 +575,8 @@ class Lane:
     def _claim_more(self) -> None:
         self.kick(hungry=True)
 
-    def _write_progress(self, items: list[Encodable], reported: dict[Delivery, Progress]) -> None:
-        told = self._teller.progress(reported.items())
+    def _tell_progress(self, reported: Mapping[Delivery, Progress]) -> bytes:
+        """Let hooks hear of progress, and return what the events say of it."""
         for delivery, progress in reported.items():
             self._hooks.job("progress", self.queue, delivery, progress)
-        self._asides.spawn(self._scripts.progress(self.queue, owner=self.owner, told=told, items=items))
+        return self._teller.progress(reported.items())

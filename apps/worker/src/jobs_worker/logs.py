@@ -68,6 +68,20 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return cast("structlog.stdlib.BoundLogger", structlog.get_logger(name))
 
 
+def get_kept(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a logger whose lines go through the standard library, also where a program does not configure structlog."""
+    if structlog.is_configured():
+        return get(name)
+    return cast(
+        "structlog.stdlib.BoundLogger",
+        structlog.wrap_logger(
+            logging.getLogger(name),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        ),
+    )
+
+
 def enabled(level: int) -> bool:
     """Whether lines of a level are written: asked once, because a line costs more than a job."""
     return logging.getLogger("jobs.worker").isEnabledFor(level)

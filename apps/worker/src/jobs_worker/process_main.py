@@ -19,8 +19,8 @@ import msgspec
 from jobs_core.codecs import Codecs, Place
 from jobs_core.options import decode_policy
 from jobs_core.upcasts import chain
-from jobs_core.wire import Progress, encode_progress
-from jobs_worker import logs
+from jobs_core.wire import Progress, encode_log_line, encode_progress
+from jobs_worker import job_logs, logs
 from jobs_worker.backoffs import NamedBackoff, backoffs_of, by_name
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
@@ -30,11 +30,13 @@ from jobs_worker.delivery import (
     open_payload,
     seal_result,
 )
+from jobs_worker.job_logs import current
 from jobs_worker.judging import Rules, judge
 from jobs_worker.lineage import die_with_parent
 from jobs_worker.outcomes import Discard, RateLimited, Snooze
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.processors import ProcessorSpec, specs_of
+from jobs_worker.reports import Checkpoint, Report
 from jobs_worker.time_limits import TimeLimit, in_time
 
 if TYPE_CHECKING:
@@ -63,7 +65,16 @@ class _Channel:
         with self._lock:
             self._sock.sendall(len(packed).to_bytes(4, "big") + packed)
 
-    def progress(self, _: JobContext, progress: Progress) -> None:
+    def report(self, _: JobContext, told: Report) -> None:
+        if isinstance(told, Progress):
+            self._progress(told)
+        elif isinstance(told, Checkpoint):
+            self.send(JobReply("checkpoint", told.data))
+        else:
+            # At once: the last lines before a crash say the most.
+            self.send(JobReply("line", encode_log_line(told)))
+
+    def _progress(self, progress: Progress) -> None:
         now = time.monotonic()
         if now - self._told >= _PROGRESS_EVERY or progress.percent in (0.0, 100.0):
             self._told = now
@@ -90,6 +101,7 @@ def main() -> None:
     die_with_parent(int(os.environ.pop("JOBS_EXECUTOR_PARENT")))
     sys.path[:] = json.loads(os.environ.pop("JOBS_EXECUTOR_PATH"))
     logs.configure(os.environ.get("LOG_LEVEL", "info"), os.environ.get("LOG_FORMAT", "json"))
+    job_logs.install()
     channel = _Channel(socket.socket(fileno=int(os.environ.pop("JOBS_EXECUTOR_FD"))))
     codecs = Codecs.from_env(os.environ.pop("JOBS_EXECUTOR_PREFIX"))
     handlers: dict[tuple[str, str], ProcessorSpec] = {}
@@ -137,12 +149,16 @@ def _run(
             metadata=order.metadata,
             tags=order.tags,
             created_at_ms=order.created_at_ms,
-            report=channel.progress,
+            report=channel.report,
             shared=None,
             deadline_ms=order.deadline_ms,
             limit=limit,
             codecs=codecs,
+            scheduled_ms=order.scheduled_ms,
+            checkpoint=order.checkpoint,
+            log_level=order.log_level,
         )
+        current.set(ctx)
         if spec.is_async:
             running = cast("Coroutine[object, object, object]", spec.handler(payload, ctx))
             result, error = asyncio.run(_ended(running, limit))

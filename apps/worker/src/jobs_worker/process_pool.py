@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jobs_core.wire import Progress, decode_progress
+from jobs_core.wire import decode_log_line, decode_progress
 from jobs_worker import logs
 from jobs_worker.effects import Effect
+from jobs_worker.reports import Checkpoint, Report
 from jobs_worker.time_limits import GRACE, JobTimeout, TimeLimit
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     policy: bytes
     backoff: str
     keeps_result: bool = True
+    scheduled_ms: float = 0
+    checkpoint: bytes | None = None
+    log_level: int = 100
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
@@ -160,16 +164,18 @@ class _Worker:
                 await self.process.wait()
 
 
-async def _answer(
-    worker: _Worker, limit: TimeLimit | None, on_progress: Callable[[Progress], None]
-) -> JobReply:
+async def _answer(worker: _Worker, limit: TimeLimit | None, on_report: Callable[[Report], None]) -> JobReply:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None if limit is None else limit.remaining + GRACE) as hard:
             while True:
                 reply = await worker.receive()
                 if reply.kind == "progress":
-                    on_progress(decode_progress(reply.data))
+                    on_report(decode_progress(reply.data))
+                elif reply.kind == "line":
+                    on_report(decode_log_line(reply.data))
+                elif reply.kind == "checkpoint":
+                    on_report(Checkpoint(reply.data))
                 elif reply.kind != "extend":
                     return reply
                 elif limit is not None:
@@ -192,7 +198,7 @@ class ProcessPool:
     async def run(
         self,
         order: JobOrder,
-        on_progress: Callable[[Progress], None],
+        on_report: Callable[[Report], None],
         begin: Callable[[], TimeLimit | None] = lambda: None,
     ) -> JobReply:
         """Run a job and return how it ended; `begin` is called when its time begins to count.
@@ -205,7 +211,7 @@ class ProcessPool:
         healthy = False
         try:
             worker.send(order)
-            reply = await _answer(worker, begin(), on_progress)
+            reply = await _answer(worker, begin(), on_report)
             worker.jobs += 1
             healthy = True
             return reply

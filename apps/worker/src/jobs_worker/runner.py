@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +26,7 @@ from jobs_worker.delivery import (
     seal_result,
     set_aside,
 )
+from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
 from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
@@ -35,10 +37,11 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from jobs_core.options import MetaValue
-    from jobs_core.wire import Progress
+    from jobs_core.scripts import Scripts
     from jobs_worker.context import Shared
     from jobs_worker.page import Page
     from jobs_worker.process_pool import ProcessPool
+    from jobs_worker.reports import Report
     from jobs_worker.routes import Route
     from jobs_worker.time_limits import TimeLimit
 
@@ -55,12 +58,14 @@ class Runner:
         *,
         queue: str,
         worker: str,
-        report: Callable[[Delivery, Progress], None],
+        report: Callable[[Delivery, Report], None],
         shared: Shared,
         threads: ThreadPoolExecutor,
         processes: ProcessPool,
         page: Page | None,
         codecs: Codecs,
+        scripts: Scripts,
+        log_level: int,
     ) -> None:
         """Bind to what all lanes of a child share."""
         self._queue = queue
@@ -71,6 +76,10 @@ class Runner:
         self._processes = processes
         self._page = page
         self._codecs = codecs
+        self._scripts = scripts
+        self._log_level = log_level
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
 
     async def run(self, delivery: Delivery, end: Callable[[Delivery, Settlement | None], None]) -> None:
         """Run the handler and tell `end` the settlement, or None for a delivery that the worker abandoned."""
@@ -82,6 +91,8 @@ class Runner:
         settlement: Settlement | None = None
         started = perf_counter()
         try:
+            if delivery.again:
+                delivery.checkpoint = await self._checkpoint(delivery)
             if route.runs_in == "process":
                 settlement = await self._in_process(delivery, started)
             else:
@@ -113,6 +124,11 @@ class Runner:
                 settlement = ended_with(delivery, error, run_us, self._worker)
         finally:
             end(delivery, settlement)
+
+    async def _checkpoint(self, delivery: Delivery) -> bytes | None:
+        """Fetch what earlier attempts left; a first attempt has nothing to fetch."""
+        key = self._scripts.key(self._queue) + "checkpoint"
+        return cast("bytes | None", await self._scripts.client.call("HGET", key, delivery.id))
 
     async def _open(self, delivery: Delivery, text: str) -> tuple[bytes, str]:
         place = Place(self._queue, delivery.header.name, delivery.id)
@@ -188,9 +204,12 @@ class Runner:
             policy=envelope.policy,
             keeps_result=keeps_result(delivery),
             backoff=f"{named.module}:{named.name}" if named is not None else "",
+            scheduled_ms=header.due_ms,
+            checkpoint=delivery.checkpoint,
+            log_level=self._log_level,
         )
         reply = await self._processes.run(
-            order, lambda progress: self._report(delivery, progress), delivery.time_limit
+            order, lambda told: self._report(delivery, told), delivery.time_limit
         )
         return self._settled(delivery, reply, int((perf_counter() - started) * 1e6))
 
@@ -219,11 +238,12 @@ class Runner:
     ) -> JobContext:
         header, envelope = delivery.header, delivery.envelope
 
-        def report(_: JobContext, progress: Progress) -> None:
-            if thread_loop is None:
-                self._report(delivery, progress)
+        def report(_: JobContext, told: Report) -> None:
+            if thread_loop is None and get_ident() == self._thread:
+                self._report(delivery, told)
             else:
-                thread_loop.call_soon_threadsafe(self._report, delivery, progress)
+                # Also what a handler on the loop does in threads of its own.
+                self._loop.call_soon_threadsafe(self._report, delivery, told)
 
         delivery.ctx = JobContext(
             job_id=delivery.id,
@@ -240,5 +260,9 @@ class Runner:
             deadline_ms=delivery.policy.deadline_ms,
             limit=limit,
             codecs=self._codecs,
+            scheduled_ms=header.due_ms,
+            checkpoint=delivery.checkpoint,
+            log_level=self._log_level,
         )
+        current.set(delivery.ctx)
         return delivery.ctx

@@ -20,6 +20,7 @@ from jobs_core.outbox import Relay
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
+from jobs_worker.job_logs import JobLogLevel, install, level_of, uninstall
 from jobs_worker.lane import Lane
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from jobs_core.scripts import Scripts
-    from jobs_core.wire import Progress
     from jobs_worker.delivery import Delivery
     from jobs_worker.page import Page
+    from jobs_worker.reports import Report
     from jobs_worker.routes import QueueRoutes
 
 HEAVY_SLOTS = 3
@@ -72,6 +73,7 @@ class Runtime:
         codecs: Codecs | None = None,
         off: str = "",
         hooks: Iterable[Hooks] = (),
+        job_logs: JobLogLevel | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue.
 
@@ -101,7 +103,7 @@ class Runtime:
                 each,
                 slots=slots[name],
                 child=self.worker,
-                make_runner=self._runner_for(name),
+                make_runner=self._runner_for(name, level_of(job_logs or each.queue.job_logs)),
                 on_owner=on_owner,
                 relay=relay,
                 teller=teller,
@@ -113,6 +115,7 @@ class Runtime:
         self._apart = [name for name, each in routes.items() if keeps_apart(each.queue)]
         self._loops: list[asyncio.Task[None]] = []
         self._closing = False
+        install()
 
     async def start(self) -> None:
         """Begin to claim."""
@@ -172,6 +175,7 @@ class Runtime:
             await self._shared.close()
         except Exception as error:  # noqa: BLE001 - what handlers shared may fail to close
             _log.warning("shared_close_failed", error=str(error))
+        uninstall()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _release(self) -> None:
@@ -199,8 +203,8 @@ class Runtime:
             lag_ms=self.lag_ms,
         )
 
-    def _runner_for(self, queue: str) -> Callable[[Callable[[Delivery, Progress], None]], Runner]:
-        def make(report: Callable[[Delivery, Progress], None]) -> Runner:
+    def _runner_for(self, queue: str, level: int) -> Callable[[Callable[[Delivery, Report], None]], Runner]:
+        def make(report: Callable[[Delivery, Report], None]) -> Runner:
             return Runner(
                 queue=queue,
                 worker=self.worker,
@@ -210,6 +214,8 @@ class Runtime:
                 processes=self._processes,
                 page=self._page,
                 codecs=self._codecs,
+                scripts=self._scripts,
+                log_level=level,
             )
 
         return make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast
@@ -38,6 +39,7 @@ from jobs_admin.records import (
     Finding,
     HistoryPage,
     JobDetail,
+    JobLogs,
     LetterCount,
     LimitRecord,
     MetricsRecord,
@@ -54,9 +56,9 @@ from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
-from jobs_core.names import check_prefix, check_queue_name, nearest
+from jobs_core.names import check_job_id, check_prefix, check_queue_name, nearest
 from jobs_core.options import as_priority
-from jobs_core.records import JobRecord, build_record
+from jobs_core.records import JobRecord, build_record, log_records
 from jobs_core.registry import forget_queue, list_queues, list_workers
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
@@ -80,6 +82,10 @@ BulkVerb: TypeAlias = Literal["retry", "promote", "cancel", "remove", "reschedul
 
 # How many ids an entry of the audit names.
 _NAMED = 20
+
+
+_LOG_LINES = 1000
+_CURSOR = re.compile(r"(\d{1,20}-\d{1,20})?").fullmatch
 
 
 class Admin:
@@ -619,6 +625,23 @@ class Admin:
             return await _doctor.examine_queue(self._calls, self._prefix, queue, self._declared)
         record, located = await self._find(queue, job_id)
         return await _doctor.examine_job(self._calls, self._prefix, record, located)
+
+    async def logs(self, queue: str, job_id: str, *, after: str = "", limit: int = 500) -> JobLogs:
+        """Return what a job's handlers logged, at most `limit` lines (up to 1,000) after a cursor; none for a job that has none.
+
+        They are there as long as the job, or its result. Raises OptionError.
+        """
+        check_queue_name(queue)
+        if not 1 <= limit <= _LOG_LINES:
+            raise OptionError("limit", limit, f"it must be 1 to {_LOG_LINES:,}")
+        if not _CURSOR(after):
+            raise OptionError("after", after, "it must be the cursor of a line")
+        found = await self._calls.read(
+            self._calls.scripts.logs(queue, job_id=check_job_id(job_id), after=after, count=limit)
+        )
+        lines = tuple(log_records(found))
+        more = len(lines) == limit and limit < found.kept
+        return JobLogs(lines=lines, truncated=found.dropped > 0, cursor=lines[-1].cursor if more else None)
 
     async def check(self, queue: str | None = None, *, repair: bool = False) -> CheckReport:
         """Look whether every invariant of a queue holds, or of all queues and the keys beside them.

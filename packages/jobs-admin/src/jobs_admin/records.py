@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from jobs_core.flow import RateLimit
-from jobs_core.records import AttemptRecord, JobRecord
+from jobs_core.records import AttemptRecord, JobRecord, LogRecord
 from jobs_core.states import CancelOutcome, State
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "HistoryPage",
     "HistoryRecord",
     "JobDetail",
+    "JobLogs",
     "MetricsRecord",
     "MinuteRecord",
     "Outcome",
@@ -189,6 +190,17 @@ class JobDetail(JobRecord, frozen=True, kw_only=True):
     """A job with its attempts that failed, oldest first, the one that ended it included."""
 
     history: tuple[AttemptRecord, ...] = ()
+
+
+class JobLogs(msgspec.Struct, frozen=True):
+    """Lines that a job's handlers logged, the oldest first, all attempts one behind the other.
+
+    `truncated` tells that older ones were dropped over the caps of a job, `cursor` is where to go on; None at the end.
+    """
+
+    lines: tuple[LogRecord, ...]
+    truncated: bool
+    cursor: str | None = None
 
 
 class Page(msgspec.Struct, frozen=True):

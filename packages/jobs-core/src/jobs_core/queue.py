@@ -63,11 +63,15 @@ __all__ = [
 Executor: TypeAlias = Literal["auto", "async", "thread", "process"]
 """Where handlers run. `auto`: `async def` on the worker's loop, `def` in a thread."""
 
+JobLogs: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
+"""From which level on the lines that handlers log are kept with their jobs."""
+
 P = TypeVar("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 WEIGHT_CLASSES = ("light", "medium", "heavy")
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
 _EXECUTORS = ("auto", "async", "thread", "process")
 _MAX_CONCURRENCY = 10_000
 _MAX_VERSION = 9999
@@ -125,6 +129,7 @@ class QueueOptions(TypedDict, total=False):
     default_job_options: DefaultJobOptions | None
     format: Format
     codec: Codec
+    job_logs: JobLogs
 
 
 class Upcast(msgspec.Struct, frozen=True):
@@ -162,6 +167,7 @@ class Queue:
     default_job_options: Final[DefaultJobOptions]
     format: Final[Format]
     codec: Final[Codec]
+    job_logs: Final[JobLogs]
     source: Final[str]
     module: Final[str]
 
@@ -188,6 +194,7 @@ class Queue:
         default_job_options: DefaultJobOptions | None = None,
         format: Format = "json",  # noqa: A002 - the word of the declaration
         codec: Codec = NO_CODEC,
+        job_logs: JobLogs = "info",
     ) -> None:
         """Declare a queue; what is not given comes from the profile. Raises `OptionError`.
 
@@ -195,7 +202,8 @@ class Queue:
         `max_stalled` how often a job's worker may die under it, `timeout` the default timeout of its jobs,
         `format` how payloads and results are written, `retention` what is kept of jobs that ended in a state.
         What fails for good is sent to `dead-letter` unless `dead_letter` is False.
-        `codec` is what is done to payloads and results on the way to the server.
+        `codec` is what is done to payloads and results on the way to the server, `job_logs` from which level on the
+        lines that handlers log are kept with their jobs.
         """
         defaults = profile or _PLAIN
         self.name = check_queue_name(name)
@@ -223,6 +231,7 @@ class Queue:
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
         self.format = _checked_format(format)
         self.codec = _checked_codec(codec)
+        self.job_logs = _checked_level(job_logs)
         self.module, self.source = _where(inspect.currentframe())
         self._versions: dict[str, JobType[object, object]] = {}
         self._latest: dict[str, JobType[object, object]] = {}
@@ -391,6 +400,7 @@ class Queue:
             "offsets_ms": self.offsets_ms,
             "format": self.format,
             "codec": self.codec,
+            "job_logs": self.job_logs,
             **{f"retention.{state}": kept for state, kept in self.retention.items()},
             **{f"default_job_options.{option}": value for option, value in self.default_job_options.items()},
         }
@@ -604,6 +614,12 @@ def _checked_format(form: Format) -> Format:
     if form not in FORMATS:
         raise OptionError("format", form, f"it must be {' or '.join(FORMATS)}")
     return form
+
+
+def _checked_level(level: JobLogs) -> JobLogs:
+    if level not in _LOG_LEVELS:
+        raise OptionError("job_logs", level, f"it must be one of {', '.join(_LOG_LEVELS)}")
+    return level
 
 
 def _checked_codec(codec: Codec) -> Codec:

@@ -20,6 +20,7 @@ from jobs_core.wire import (
     ErrorInfo,
     Progress,
     decode_envelope,
+    decode_log_line,
     decode_progress,
     end_note,
     parse_finish,
@@ -31,7 +32,7 @@ from jobs_core.wire import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobs_core.scripts import Scripts
+    from jobs_core.scripts import JobLines, Scripts
     from jobs_core.wire import FinishInfo
 
 
@@ -77,6 +78,17 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str
     error: str
     stack: str
+
+
+class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that was logged while a job ran. `at` is the worker's time, UTC; `cursor` is where to go on from."""
+
+    attempt: int
+    at: datetime
+    level: str
+    logger: str
+    message: str
+    cursor: str
 
 
 async def read_records(
@@ -127,6 +139,24 @@ def attempts_of(found: Located) -> list[AttemptRecord]:
         )
         for each in parse_history(found.history)
     ]
+
+
+def log_records(found: JobLines) -> list[LogRecord]:
+    """Return lines of a job's log as they are told."""
+    lines: list[LogRecord] = []
+    for cursor, packed in found.lines:
+        line = decode_log_line(packed)
+        lines.append(
+            LogRecord(
+                attempt=line.attempt,
+                at=_time(line.at_ms),
+                level=line.level,
+                logger=line.logger,
+                message=line.message,
+                cursor=cursor,
+            )
+        )
+    return lines
 
 
 def failure_text(error: ErrorInfo | None) -> str | None:

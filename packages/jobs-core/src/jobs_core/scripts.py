@@ -116,6 +116,14 @@ class Located(msgspec.Struct, frozen=True):
     history: bytes
 
 
+class JobLines(msgspec.Struct, frozen=True):
+    """Lines of a job's log, each with the cursor to go on from; `dropped` older ones are gone over its caps."""
+
+    kept: int
+    dropped: int
+    lines: list[tuple[str, bytes]]
+
+
 class Tally(msgspec.Struct, frozen=True):
     """A queue in numbers.
 
@@ -511,6 +519,28 @@ class Scripts:
         Returns b"1" or b"0" (stale fence) for each.
         """
         return cast("bytes", await self._run("progress", queue, (owner, told, *items)))
+
+    async def checkpoint(self, queue: str, *, owner: str, items: Sequence[Encodable]) -> bytes:
+        """Write checkpoints, given flat as id, fence, bytes. Returns b"1" or b"0" (stale fence) for each."""
+        return cast("bytes", await self._run("checkpoint", queue, (owner, *items)))
+
+    async def log(
+        self, queue: str, *, owner: str, max_lines: int, max_bytes: int, items: Sequence[Encodable]
+    ) -> bytes:
+        """Add to the logs of jobs, given flat as id, fence, n, lines dropped before, n lines.
+
+        Returns b"1" or b"0" (stale fence) for each.
+        """
+        return cast("bytes", await self._run("log", queue, (owner, max_lines, max_bytes, *items)))
+
+    async def logs(
+        self, queue: str, *, job_id: str, after: str = "", count: int = 500, deadline: float | None = None
+    ) -> JobLines:
+        """Read lines of a job's log, the oldest first, `after` a cursor."""
+        reply = cast("list[Reply]", await self._run("logs", queue, (job_id, after, count), deadline))
+        flat = cast("list[bytes]", reply[2:])
+        lines = [(flat[at].decode(), flat[at + 1]) for at in range(0, len(flat), 2)]
+        return JobLines(kept=cast("int", reply[0]), dropped=cast("int", reply[1]), lines=lines)
 
     async def retry(self, queue: str, *, ids: Sequence[str]) -> list[str]:
         """Put failed jobs back with fresh budgets.

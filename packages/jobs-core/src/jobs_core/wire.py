@@ -128,13 +128,25 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     message: str | None = None
 
 
+class LogLine(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A line that was logged while a job ran; `at_ms` is the worker's time, `message` is capped by the worker."""
+
+    attempt: int
+    at_ms: int
+    level: str
+    logger: str
+    message: str
+
+
 _encode = msgspec.msgpack.Encoder().encode
+encode_log_line = _encode
 encode_envelope = _encode
 encode_progress = _encode
 encode_json_progress = msgspec.json.Encoder().encode
 encode_finish = _encode
 encode_attempt = _encode
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
+decode_log_line = msgspec.msgpack.Decoder(LogLine).decode
 decode_progress = msgspec.msgpack.Decoder(Progress).decode
 _decode_finish = msgspec.msgpack.Decoder(FinishInfo).decode
 _decode_attempt = msgspec.msgpack.Decoder(AttemptInfo).decode

@@ -109,13 +109,43 @@ def asked(query: str | None, age: str | None = None, error: str | None = None) -
     return " ".join(terms).strip()
 
 
-def show(queue: Queue, job_id: str, /, *, json: Json = False) -> None:
-    """Show a job: payload, state, times, result or failure, and the attempts that failed."""
+def show(queue: Queue, job_id: str, /, *, logs: bool = False, json: Json = False) -> None:
+    """Show a job: payload, state, times, result or failure, and the attempts that failed.
+
+    :param logs: Show the lines that its handlers logged instead.
+    """
+    if logs:
+        _show_logs(queue, job_id, json=json)
+        return
     detail = with_admin(lambda admin: admin.job_detail(queue, job_id))
     if json:
         print_json(detail)
     else:
         _print_detail(detail)
+
+
+def _show_logs(queue: str, job_id: str, *, json: bool) -> None:
+    from jobs_admin import Admin, JobLogs
+
+    async def read(admin: Admin) -> JobLogs:
+        page = await admin.logs(queue, job_id, limit=1000)
+        if not page.lines:
+            # Raises where there is no such job.
+            await admin.job_detail(queue, job_id)
+        return page
+
+    page = with_admin(read)
+    if json:
+        print_json(page)
+        return
+    if page.truncated:
+        print("older lines were dropped", file=sys.stderr)
+    for line in page.lines:
+        first, *more = line.message.splitlines() or [""]
+        head = f"{cell(line.at)}  #{line.attempt}  {line.level:8}"
+        print(f"{head}  {cell(line.logger)}: {cell(first)}")
+        for each in more:
+            print(f"    {cell(each)}")
 
 
 def _print_detail(job: JobDetail) -> None:

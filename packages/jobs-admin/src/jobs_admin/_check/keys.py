@@ -38,6 +38,8 @@ KEYS: dict[str, Key] = {
         Key("progress", "hash", "id"),
         Key("checkpoint", "hash", "id"),
         Key("cancels", "hash", "id", values=True),
+        Key("logs", "hash", "id"),
+        Key("log:", "stream", "id"),
         Key("result", "hash", "id"),
         Key("result.due", "zset", "id"),
         Key("tomb", "zset", "id"),

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 removed, 0 not known, or "active"
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes drop forget notify unpark leave let_go tell
+-- INCLUDE: open save unsound record homes drop drop_logs forget notify unpark leave let_go tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -38,6 +38,7 @@ for state, ids in pairs(groups) do
   if state == "finished" then
     redis.call("HDEL", P .. "result", unpack(ids))
     redis.call("ZREM", P .. "result.due", unpack(ids))
+    drop_logs(q, ids)
   elseif state == "completed" or state == "failed" or state == "cancelled" or state == "expired" then
     drop(q, state, ids)
   else

@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop weight keeps sweep review reindex empty_trash
+-- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -24,6 +24,7 @@ for i = 1, #over do
   else
     redis.call("HDEL", P .. "result", id)
     redis.call("ZREM", P .. "result.due", id)
+    drop_logs(q, { id })
   end
 end
 n = n + #over

@@ -1,5 +1,5 @@
 --- Writes the jobs that `admit` let in. Their totals are the caller's to count, and the queue is to be saved.
--- INCLUDE: to_ready rearm amend event series
+-- INCLUDE: to_ready rearm amend drop_logs event series
 local function enter(q, jobs)
   local P, more = q.P, jobs.more
   if not jobs.recs[1] and not more then
@@ -7,7 +7,9 @@ local function enter(q, jobs)
   end
   if jobs.fresh[1] then
     -- What was told of an earlier job of the same id ends with it.
-    redis.call("HDEL", P .. "result", unpack(jobs.fresh))
+    if redis.call("HDEL", P .. "result", unpack(jobs.fresh)) > 0 then
+      drop_logs(q, jobs.fresh)
+    end
     redis.call("ZREM", P .. "result.due", unpack(jobs.fresh))
   end
   if more and more.leaving[1] then

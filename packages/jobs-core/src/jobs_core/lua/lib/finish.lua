@@ -26,7 +26,8 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
     end
   end
   -- Few queues hold more of their jobs than records: one look tells.
-  local bare = redis.call("EXISTS", P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint", P .. "cancels") == 0
+  local sides = { P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint", P .. "cancels", P .. "logs" }
+  local bare = redis.call("EXISTS", unpack(sides)) == 0
   if not bare then
     notify(q, ids, state)
     redis.call("HDEL", P .. "cancels", unpack(ids))
@@ -34,9 +35,10 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   if kept then
     if not bare then
       redis.call("HDEL", P .. "progress", unpack(ids))
+      redis.call("HDEL", P .. "checkpoint", unpack(ids))
     end
     retain(q, state, ids, keep, plain)
   else
-    forget(q, ids, plain, bare)
+    forget(q, ids, plain, bare, ttl_ms > 0)
   end
 end

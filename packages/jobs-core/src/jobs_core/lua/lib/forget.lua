@@ -1,12 +1,17 @@
 --- Removes all that is kept of jobs: history, large envelope, at last the record. An id the caller gave stays known for 24 h.
--- `plain` says that all have flags 0 (ids of our making, no large envelope), `bare` that none has anything but its record.
-local function forget(q, ids, plain, bare)
+-- `plain` says that all have flags 0 (ids of our making, no large envelope), `bare` that none has anything but its record,
+-- `told` that something is told of them afterwards, and their logs stay as long.
+-- INCLUDE: drop_logs
+local function forget(q, ids, plain, bare, told)
   local P = q.P
   if not bare then
     redis.call("HDEL", P .. "state", unpack(ids))
     redis.call("HDEL", P .. "history", unpack(ids))
     redis.call("HDEL", P .. "progress", unpack(ids))
     redis.call("HDEL", P .. "checkpoint", unpack(ids))
+    if not told then
+      drop_logs(q, ids)
+    end
   end
   if not plain then
     local bigs, tombs = {}, { "XX" }

@@ -2,7 +2,7 @@
 -- A key that somebody else put there is refused. The scripts of the hot path order their writes instead.
 local function unsound(P)
   local kinds = {
-    hash = "rec meta state history progress checkpoint cancels result stats waiters unroutable.names uniq uniq.next kactive",
+    hash = "rec meta state history progress checkpoint cancels result stats logs waiters unroutable.names uniq uniq.next kactive",
     zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due "
       .. "ring kparked kbucket series.due",
     stream = "out",

@@ -1,0 +1,108 @@
+"""Lines that handlers log, by the standard library or by structlog, kept with their jobs besides being written as ever.
+
+One handler on the root logger asks which job the line was logged in: a variable of the context, which tasks, threads of the
+executor and `asyncio.to_thread` inherit. A job that logs nothing costs the setting of that variable.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+from jobs_core.wire import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobs_worker.context import JobContext
+
+JobLogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
+
+MESSAGE_CAP = 8000
+# What a job keeps over all its attempts; older lines go first.
+MAX_LINES = 1000
+MAX_BYTES = 256 * 1024
+OFF = 100
+_LEVELS = {"off": OFF, **{name.lower(): number for name, number in logging.getLevelNamesMapping().items()}}
+_ENGINE = "jobs.worker"
+# What structlog and `ctx.log` put into each line, and the record of the job tells anyway.
+_KNOWN = frozenset(
+    {
+        "event",
+        "level",
+        "logger",
+        "timestamp",
+        "queue",
+        "job_id",
+        "job",
+        "attempt",
+        "exception",
+        "exc_info",
+        "stack",
+    }
+)
+
+current: ContextVar[JobContext | None] = ContextVar("jobs_worker_job", default=None)
+
+
+def level_of(name: str) -> int:
+    """Return the number of a level, higher than all for `off`."""
+    return _LEVELS[name]
+
+
+class _Keeper(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        ctx = current.get()
+        if ctx is None or record.levelno < ctx.log_level or record.name == _ENGINE:
+            return
+        try:
+            line = LogLine(
+                ctx.attempt,
+                int(record.created * 1000),
+                record.levelname.lower(),
+                record.name,
+                _message(record)[:MESSAGE_CAP].encode("utf-8", "backslashreplace").decode(),
+            )
+        except Exception:  # noqa: BLE001 - what is logged may have any __str__
+            self.handleError(record)
+        else:
+            ctx.keep_line(line)
+
+
+_keeper = _Keeper()
+_users = 0
+
+
+def install() -> None:
+    """Keep lines from now on; as often as this is called, `uninstall` is to be."""
+    global _users  # noqa: PLW0603 - one root logger, one handler on it
+    _users += 1
+    root = logging.getLogger()
+    if _keeper not in root.handlers:
+        root.addHandler(_keeper)
+
+
+def uninstall() -> None:
+    """Keep no more lines, if nobody else does."""
+    global _users  # noqa: PLW0603 - as above
+    _users -= 1
+    if _users <= 0:
+        logging.getLogger().removeHandler(_keeper)
+
+
+def _message(record: logging.LogRecord) -> str:
+    said: object = record.msg
+    failure = ""
+    if isinstance(said, dict):
+        fields = cast("Mapping[str, object]", said)
+        more = [f"{key}={value!r}" for key, value in fields.items() if key not in _KNOWN and key[:1] != "_"]
+        text = " ".join([str(fields.get("event", "")), *more])
+        failure = str(fields.get("exception") or "")
+    else:
+        text = record.getMessage()
+    if not failure and record.exc_info and record.exc_info[1] is not None:
+        failure = "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+    # The end of a traceback tells more than its middle.
+    return f"{text}\n{failure[-MESSAGE_CAP // 2 :]}" if failure else text
