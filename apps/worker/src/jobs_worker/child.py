@@ -18,6 +18,7 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConfigurationError, JobsError
 from jobs_core.scripts import Scripts
+from jobs_core.settings import WorkerSettings
 from jobs_worker import control, logs, loops
 from jobs_worker.control import (
     EXIT_CONFIGURATION,
@@ -75,6 +76,7 @@ class Child:
                 page=self._page,
                 log_level=config.log_level,
                 log_format=config.log_format,
+                job_logs=WorkerSettings.from_env().job_logs,
                 off=config.off,
             )
             await runtime.start()

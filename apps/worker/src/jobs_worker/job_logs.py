@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
 from jobs_core.wire import LogLine
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jobs_worker.context import JobContext
-
-JobLogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
 
 MESSAGE_CAP = 8000
 # What a job keeps over all its attempts; older lines go first.

@@ -20,7 +20,7 @@ from jobs_core.outbox import Relay
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
-from jobs_worker.job_logs import JobLogLevel, install, level_of, uninstall
+from jobs_worker.job_logs import install, level_of, uninstall
 from jobs_worker.lane import Lane
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
@@ -31,6 +31,7 @@ from jobs_worker.telling import Teller
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from jobs_core.queue import JobLogs
     from jobs_core.scripts import Scripts
     from jobs_worker.delivery import Delivery
     from jobs_worker.page import Page
@@ -73,7 +74,7 @@ class Runtime:
         codecs: Codecs | None = None,
         off: str = "",
         hooks: Iterable[Hooks] = (),
-        job_logs: JobLogLevel | None = None,
+        job_logs: JobLogs | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` tells which leases are to be renewed; `concurrency` overrides that of every queue.
 

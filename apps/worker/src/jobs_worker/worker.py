@@ -78,6 +78,7 @@ class Worker:
         self._prefix = check_prefix(prefix)
         self._concurrency = concurrency
         self._log = (settings.log_level, settings.log_format)
+        self._job_logs = settings.job_logs
         self._off = switched_off(settings)
         self._hooks = [hooks] if hooks is not None else []
         self._routes = self._find(settings, queues, processors, _weights(worker_type))
@@ -145,6 +146,7 @@ class Worker:
             log_level=level,
             log_format=form,
             codecs=self._codecs,
+            job_logs=self._job_logs,
             off=self._off,
             hooks=self._hooks,
         )

@@ -51,9 +51,11 @@ from jobs_core.uniqueness import as_rule, check_fields
 __all__ = [
     "HEAVY",
     "LIGHT",
+    "LOG_LEVELS",
     "MEDIUM",
     "WEIGHT_CLASSES",
     "Executor",
+    "JobLogs",
     "JobType",
     "Profile",
     "Queue",
@@ -71,7 +73,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 WEIGHT_CLASSES = ("light", "medium", "heavy")
-_LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
 _EXECUTORS = ("auto", "async", "thread", "process")
 _MAX_CONCURRENCY = 10_000
 _MAX_VERSION = 9999
@@ -617,8 +619,8 @@ def _checked_format(form: Format) -> Format:
 
 
 def _checked_level(level: JobLogs) -> JobLogs:
-    if level not in _LOG_LEVELS:
-        raise OptionError("job_logs", level, f"it must be one of {', '.join(_LOG_LEVELS)}")
+    if level not in LOG_LEVELS:
+        raise OptionError("job_logs", level, f"it must be one of {', '.join(LOG_LEVELS)}")
     return level
 
 

@@ -19,7 +19,7 @@ from jobs_core.errors import ConfigurationError, OptionError, SettingsError
 from jobs_core.json_options import parse_options
 from jobs_core.names import check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, check_options
-from jobs_core.queue import WEIGHT_CLASSES
+from jobs_core.queue import LOG_LEVELS, WEIGHT_CLASSES, JobLogs
 
 __all__ = [
     "CommonSettings",
@@ -150,6 +150,7 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: int = 9464
     http_port_given: bool = False
+    job_logs: JobLogs | None = None
 
     @classmethod
     def _values(cls, read: _Reader) -> dict[str, Any]:
@@ -180,6 +181,9 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
             "http_host": read.text("WORKER_HTTP_HOST", "127.0.0.1"),
             "http_port": read.port("WORKER_HTTP_PORT", 9464),
             "http_port_given": bool(read.text("WORKER_HTTP_PORT")),
+            "job_logs": read.choice("WORKER_JOB_LOGS", LOG_LEVELS, "")
+            if read.text("WORKER_JOB_LOGS")
+            else None,
         }
 
 
