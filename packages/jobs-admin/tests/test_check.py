@@ -68,7 +68,6 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "result": (("HSET", "result", "nobody", "1"), ("nobody",)),
     "result_due": (("ZADD", "result.due", "1", "nobody"), ("nobody",)),
     "leftover": (("HSET", "history", "nobody", "1"), ("nobody",)),
-    "log": (("HSET", "logs", "late", "1"), ("late",)),
     "waiter": (("HSET", "waiters", "done", "i"), ("done",)),
     "parked": (("HINCRBY", "unroutable.names", "send@1", "1"), ("send@1",)),
     "own_id": (("ZADD", "tomb", "1", "own"), ("own",)),

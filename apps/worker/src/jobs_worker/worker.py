@@ -14,7 +14,7 @@ from jobs_core.codecs import Codecs
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.errors import ConfigurationError, ConnectionFailed, DeclarationError
 from jobs_core.names import check_prefix
-from jobs_core.queue import WEIGHT_CLASSES, Queue
+from jobs_core.queue import WEIGHT_CLASSES, JobLogs, Queue
 from jobs_core.scripts import Scripts
 from jobs_core.settings import WorkerSettings
 from jobs_worker import logs
@@ -78,7 +78,7 @@ class Worker:
         self._prefix = check_prefix(prefix)
         self._concurrency = concurrency
         self._log = (settings.log_level, settings.log_format)
-        self._job_logs = settings.job_logs
+        self._job_logs: JobLogs | None = settings.job_logs
         self._off = switched_off(settings)
         self._hooks = [hooks] if hooks is not None else []
         self._routes = self._find(settings, queues, processors, _weights(worker_type))

@@ -181,7 +181,7 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
             "http_host": read.text("WORKER_HTTP_HOST", "127.0.0.1"),
             "http_port": read.port("WORKER_HTTP_PORT", 9464),
             "http_port_given": bool(read.text("WORKER_HTTP_PORT")),
-            "job_logs": read.choice("WORKER_JOB_LOGS", LOG_LEVELS, "")
+            "job_logs": read.choice("WORKER_JOB_LOGS", LOG_LEVELS, LOG_LEVELS[1])
             if read.text("WORKER_JOB_LOGS")
             else None,
         }

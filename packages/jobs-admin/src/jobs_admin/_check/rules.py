@@ -35,7 +35,6 @@ TEXTS: dict[str, str] = {
     "result": "a result of no job that is kept, and without a time to go",
     "result_due": "a time to go without a result",
     "leftover": "something that is kept of a job that is gone",
-    "log": "a log that is not counted, or one counted that is not there",
     "waiter": "somebody who awaits a job that has ended",
     "cancel": "a wish to stop that does not name the delivery it is about",
     "parked": "parked jobs are counted wrongly by name",
@@ -119,8 +118,6 @@ def leftovers(view: View) -> Iterator[Wrong]:
     for job_id in view.hashes["logs"].keys() | view.there["log:"]:
         if job_id not in view.records and job_id not in view.hashes["result"]:
             yield Wrong("leftover", job_id, "logs")
-        elif (job_id in view.hashes["logs"]) != (job_id in view.there["log:"]):
-            yield Wrong("log", job_id)
     for job_id in view.hashes["waiters"]:
         if job_id not in view.records or view.ended(job_id):
             yield Wrong("waiter", job_id)
