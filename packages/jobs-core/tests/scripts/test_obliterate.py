@@ -5,7 +5,7 @@ from tests.support.wakes import Wakes
 from jobs_core.errors import OwnerGone
 from jobs_core.wire import OWN_ID
 
-STAYS = {"meta", "cfg", "owners", "idle", "trash.rec", "trash.waiters", "out", "events"}
+STAYS = {"meta", "cfg", "owners", "idle", "trash.rec", "trash.waiters", "trash.logs", "out", "events"}
 
 
 async def obliterate(engine: Engine, *, force: bool = False) -> tuple[int, int, int]:

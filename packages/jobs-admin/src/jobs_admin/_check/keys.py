@@ -50,6 +50,7 @@ KEYS: dict[str, Key] = {
         Key("uniq.due", "zset"),
         Key("trash.rec", "hash", "id"),
         Key("trash.waiters", "hash"),
+        Key("trash.logs", "hash"),
         Key("owners", "zset"),
         Key("idle", "zset"),
         Key("unroutable.names", "hash"),

@@ -119,8 +119,9 @@ if ids[1] then
   q.active = q.active + #ids
   tell(q, "active", ids, taken, states)
 end
+-- The fence of a claim that takes nothing may be the next one's.
 local first, now = string.format("%.0f", fence), string.format("%.0f", q.now)
-remember(q, session, seq, string.format("%s %.0f", first, fence + math.max(#ids, 1) - 1))
+remember(q, session, seq, ids[1] and string.format("%s %.0f", first, fence + #ids - 1) or "1 0")
 if g and limits == "" and cursor ~= passed and not g.by_key then
   q.fields[#q.fields + 1], q.fields[#q.fields + 2] = "passed", cursor
 end

@@ -15,6 +15,10 @@ while at <= #ARGV do
       lines, bytes, past = struct.unpack(">I4I4I4", kept)
       gone = gone + past
     end
+    if not kept then
+      -- Of an earlier job of this id whose queue was obliterated.
+      redis.call("UNLINK", key)
+    end
     lines = lines + n
     for i = 1, n do
       bytes = bytes + #ARGV[at + 3 + i]

@@ -4,7 +4,7 @@
 -- ARGV: force:int
 -- RETURNS: jobs taken away (-1: not yet, an earlier trash is still being emptied; -2: jobs run, and force is 0), jobs that run, left in the trash (call trim)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound empty_trash
+-- INCLUDE: open save unsound empty_trash flow
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -28,10 +28,10 @@ if left > 0 then
   return { -1, running, left }
 end
 local jobs = redis.call("HLEN", P .. "rec")
-local awaited = redis.call("HLEN", P .. "waiters")
+local others = redis.call("HLEN", P .. "waiters") + redis.call("HLEN", P .. "logs")
 local keys = "waiting delayed unroutable completed failed cancelled expired blocked state history progress checkpoint"
   .. " result result.due tomb sessions stats unroutable.names expiring uniq uniq.next uniq.due letters"
-  .. " k: ring kparked kactive kbucket cancels errors rows"
+  .. " kactive kbucket cancels errors rows"
 for key in string.gmatch(keys, "%S+") do
   redis.call("UNLINK", P .. key)
 end
@@ -47,14 +47,19 @@ for _, owner in ipairs(busy) do
   redis.call("ZADD", P .. "owners", -q.ms, owner)
   redis.call("ZREM", P .. "idle", owner)
 end
-if jobs > 0 then
-  redis.call("RENAME", P .. "rec", P .. "trash.rec")
+for _, name in ipairs({ "rec", "waiters", "logs" }) do
+  if redis.call("EXISTS", P .. name) == 1 then
+    redis.call("RENAME", P .. name, P .. "trash." .. name)
+  end
 end
-if awaited > 0 then
-  redis.call("RENAME", P .. "waiters", P .. "trash.waiters")
+if q.flow then
+  -- Jobs are still filed below their keys, as many as there are keys: claims and trim undo that step by step, and the queue is
+  -- keyed anew when none is left. An id that comes back meanwhile is not found below the key it had.
+  q.flow = flow()
+  q.flow.index, q.flowed = redis.call("EXISTS", P .. "ring", P .. "kparked") > 0 and 3 or 0, ""
 end
 -- The outbox stays, for what has ended has its effects, and so does what tells who applies them once.
-local stays = { "epoch", "stamp", "lease", "seen", "off" }
+local stays = { "epoch", "stamp", "lease", "seen", "off", "told" }
 local clocks, fields = redis.call("HMGET", P .. "meta", unpack(stays)), { "schema", "1" }
 for i, name in ipairs(stays) do
   if clocks[i] then
@@ -66,4 +71,4 @@ redis.call("UNLINK", P .. "meta")
 redis.call("HSET", P .. "meta", unpack(fields))
 q.new = false
 save(q)
-return { jobs, running, jobs + awaited }
+return { jobs, running, jobs + others }

@@ -17,7 +17,7 @@ if what == "" then
   redis.call("HSET", P .. "cfg", "paused", now, "pause_actor", actor, "pause_reason", reason, "paused_until", till)
   event(q, "paused", actor .. "\n" .. reason)
 else
-  running = hold(q, "pause:" .. what, till)
+  running = not hold(q, "pause:" .. what, till)
   redis.call("HSET", P .. "cfg", "why:" .. what, table.concat({ now, actor, reason }, "\n"))
 end
 if for_ms > 0 then

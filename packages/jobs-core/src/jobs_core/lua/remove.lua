@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 removed, 0 not known, or "active"
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes drop drop_logs forget notify unpark leave let_go tell
+-- INCLUDE: open save unsound homes drop drop_logs let_go take_out
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -42,24 +42,7 @@ for state, ids in pairs(groups) do
   elseif state == "completed" or state == "failed" or state == "cancelled" or state == "expired" then
     drop(q, state, ids)
   else
-    local recs = redis.call("HMGET", P .. "rec", unpack(ids))
-    tell(q, "removed", ids, recs, {}, true)
-    if state == "unroutable" then
-      local counts = {}
-      for i = 1, #ids do
-        local _, _, _, _, name = record(recs[i] or string.rep("\0", 36))
-        counts[name] = (counts[name] or 0) + 1
-      end
-      unpark(q, counts)
-    end
-    notify(q, ids, "removed")
-    if state == "waiting" then
-      leave(q, ids)
-    else
-      redis.call("ZREM", P .. state, unpack(ids))
-    end
-    forget(q, ids, false, false)
-    redis.call("HINCRBY", P .. "stats", "removed", #ids)
+    take_out(q, state, ids)
   end
 end
 save(q)

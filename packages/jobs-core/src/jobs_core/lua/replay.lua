@@ -10,6 +10,15 @@ local bad = q.err and q or unsound(P)
 if bad then
   return bad
 end
+-- What is given can be refused, so all of it is looked at before anything is written.
+for at = 1, #ARGV, 8 do
+  if ARGV[at + 6] ~= "" then
+    local jobs = admit(q, { "1", ARGV[at + 4], ARGV[at + 5], "0", "0", "", ARGV[at], ARGV[at + 6] }, 1, 8)
+    if jobs.err then
+      return jobs
+    end
+  end
+end
 local verdicts, cleared, seen = {}, {}, {}
 for at = 1, #ARGV, 8 do
   local id, life, priority = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -49,12 +58,10 @@ for at = 1, #ARGV, 8 do
     -- Its id is remembered where the caller gave it; it is the same job that comes back.
     redis.call("ZREM", P .. "tomb", id)
     local jobs = admit(q, { "1", lead, name, "0", "0", "", id, body }, 1, 8)
-    if jobs.err then
-      return jobs
-    end
     redis.call("HDEL", P .. "result", id)
     redis.call("ZREM", P .. "result.due", id)
     enter(q, jobs)
+    retake(q, id, jobs.recs[2])
     if past ~= "" then
       redis.call("HSET", P .. "history", id, past)
     end

@@ -15,7 +15,6 @@ if what == "" then
   q.paused = false
 else
   was = hold(q, "pause:" .. what, "")
-  redis.call("HDEL", P .. "cfg", "why:" .. what)
 end
 q.need = math.min(redis.call("ZCARD", P .. "waiting") + redis.call("ZCARD", P .. "delayed"), 1000)
 if was and what == "" then

@@ -32,57 +32,65 @@ local active = P .. "active:" .. owner
 local verdicts, stats = {}, P .. "stats"
 local ended, waited, ran = { completed = 0, failed = 0, retried = 0 }, 0, 0
 at = 4
-while at <= #ARGV and not notes[ARGV[at]] do
-  local verb, name, n, target = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local keep = { tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]) }
-  local ttl, run_us, wait_us = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8]
-  at = at + 9
-  local all = {}
-  for i = 1, n do
-    all[i] = ARGV[at + 4 * (i - 1)]
-  end
-  local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
-  local ids, args, infos, held, plain, seen = {}, {}, {}, {}, true, {}
-  for i = 1, n do
-    local j = at + 4 * (i - 1)
-    if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not seen[all[i]]) then
-      seen[all[i]] = true
-      ids[#ids + 1] = all[i]
-      args[#ids] = ARGV[j + 2]
-      held[#ids] = fences[i]
-      infos[#ids] = ARGV[j + 3]
-      plain = plain and ARGV[j + 2] == "0"
-      verdicts[#verdicts + 1] = verb == "effect" and "" or "1"
-    else
-      verdicts[#verdicts + 1] = verb == "effect" and "" or "0"
+local function settle()
+  while at <= #ARGV and not notes[ARGV[at]] do
+    local verb, name, n, target = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
+    local keep = { tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]) }
+    local ttl, run_us, wait_us = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8]
+    at = at + 9
+    local all = {}
+    for i = 1, n do
+      all[i] = ARGV[at + 4 * (i - 1)]
+    end
+    local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
+    local ids, args, infos, held, plain, seen = {}, {}, {}, {}, true, {}
+    for i = 1, n do
+      local j = at + 4 * (i - 1)
+      if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not seen[all[i]]) then
+        seen[all[i]] = true
+        ids[#ids + 1] = all[i]
+        args[#ids] = ARGV[j + 2]
+        held[#ids] = fences[i]
+        infos[#ids] = ARGV[j + 3]
+        plain = plain and ARGV[j + 2] == "0"
+        verdicts[#verdicts + 1] = verb == "effect" and "" or "1"
+      else
+        verdicts[#verdicts + 1] = verb == "effect" and "" or "0"
+      end
+    end
+    at = at + 4 * n
+    if verb == "effect" then
+      post_all(q, target, name, args, infos)
+    elseif ids[1] then
+      local recs = q.flow and q.flow.index % 3 ~= 0 and redis.call("HMGET", P .. "rec", unpack(ids)) or {}
+      local count = #ids
+      if verb == "complete" or verb == "fail" or verb == "cancel" then
+        finish(q, verbs[verb], ids, infos, keep, ttl, plain)
+      elseif verb == "unroutable" then
+        park(q, name, ids)
+      else
+        count = put_back(q, verb, ids, args, infos)
+      end
+      redis.call("ZREM", active, unpack(ids))
+      freed(q, recs, held)
+      q.active = q.active - #ids
+      if verbs[verb] ~= "" and count > 0 then
+        ended[verbs[verb]] = (ended[verbs[verb]] or 0) + count
+        redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, count)
+      end
+      if run_us ~= "0" then
+        redis.call("HINCRBY", stats, "run_us:" .. name, run_us)
+        redis.call("HINCRBY", stats, "wait_us:" .. name, wait_us)
+        waited, ran = waited + wait_us, ran + run_us
+      end
     end
   end
-  at = at + 4 * n
-  if verb == "effect" then
-    post_all(q, target, name, args, infos)
-  elseif ids[1] then
-    local recs = q.flow and q.flow.index % 3 ~= 0 and redis.call("HMGET", P .. "rec", unpack(ids)) or {}
-    local count = #ids
-    if verb == "complete" or verb == "fail" or verb == "cancel" then
-      finish(q, verbs[verb], ids, infos, keep, ttl, plain)
-    elseif verb == "unroutable" then
-      park(q, name, ids)
-    else
-      count = put_back(q, verb, ids, args, infos)
-    end
-    redis.call("ZREM", active, unpack(ids))
-    freed(q, recs, held)
-    q.active = q.active - #ids
-    if verbs[verb] ~= "" and count > 0 then
-      ended[verbs[verb]] = (ended[verbs[verb]] or 0) + count
-      redis.call("HINCRBY", stats, verbs[verb] .. ":" .. name, count)
-    end
-    if run_us ~= "0" then
-      redis.call("HINCRBY", stats, "run_us:" .. name, run_us)
-      redis.call("HINCRBY", stats, "wait_us:" .. name, wait_us)
-      waited, ran = waited + wait_us, ran + run_us
-    end
-  end
+end
+local whole, failure = pcall(settle)
+if not whole then
+  -- What was settled before has left its slots, and they are counted before the error is told.
+  save(q)
+  return type(failure) == "table" and failure or redis.error_reply(failure)
 end
 series(q, 0, ended.completed, ended.failed, ended.retried, waited, ran)
 if at <= #ARGV then

@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- RETURNS: entries removed
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash
+-- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash hold
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -100,6 +100,20 @@ if q.flow then
     review(q)
   end
 end
+if tonumber(redis.call("HGET", P .. "cfg", "pauses") or 0) > 0 then
+  -- Pauses that ended by themselves are over without it; what is kept of them goes.
+  local from = redis.call("HGET", P .. "meta", "scanned") or "0"
+  local page = redis.call("HSCAN", P .. "cfg", from, "MATCH", "pause:*", "COUNT", 500)
+  for i = 1, #page[2], 2 do
+    if not lasts(q, page[2][i + 1]) then
+      hold(q, page[2][i], "")
+      n = n + 1
+    end
+  end
+  if page[1] ~= from then
+    redis.call("HSET", P .. "meta", "scanned", page[1])
+  end
+end
 local days = redis.call("ZRANGEBYSCORE", P .. "series.due", "-inf", q.ms, "LIMIT", 0, 500)
 for i = 1, #days do
   redis.call("UNLINK", P .. "series:" .. days[i])
@@ -110,5 +124,12 @@ for i = 1, #owners do
   running = running + redis.call("ZCARD", P .. "active:" .. owners[i])
 end
 q.active = running
+if q.flow and q.flow.active >= 0 then
+  -- A call that failed midway may have left slots counted that nobody has.
+  if running < q.flow.active then
+    q.flow.full, q.need = 0, math.max(q.need, 1)
+  end
+  q.flow.active = running
+end
 save(q)
 return n

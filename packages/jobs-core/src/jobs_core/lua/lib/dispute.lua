@@ -16,7 +16,7 @@ local function dispute(q, held, job, how, list)
       holder.due, holder.extended = math.max(holder.due or 0, q.ms + how.ttl), true
     end
     if job.due > 0 and (holder.state == "delayed" or holder.state == "new") then
-      local there = renew(holder, list)
+      local there = renew(q, holder, list)
       if there.due > q.ms and job.due > there.due then
         there.expires = there.expires and there.expires + job.due - there.due
         there.due, there.moved = job.due, true
@@ -26,7 +26,7 @@ local function dispute(q, held, job, how, list)
   end
   local behind = holder.state == "blocked" and holder or holder.next
   if behind then
-    take_over(renew(behind, list), job, conflict ~= "keep_last")
+    take_over(renew(q, behind, list), job, conflict ~= "keep_last")
     return "k", behind.id
   elseif holder.state == "active" then
     -- One job may wait behind the one that runs.
@@ -37,7 +37,7 @@ local function dispute(q, held, job, how, list)
   if how.ttl and not holder.due then
     holder.due, holder.extended = q.ms + how.ttl, true
   end
-  local there = renew(holder, list)
+  local there = renew(q, holder, list)
   local late = there.home == "delayed"
   if how.max_wait then
     job.due = math.min(job.due, math.floor(there.stamp / 1000) + how.max_wait)

@@ -1,8 +1,7 @@
---- Empties what obliterate put into the trash, at most 500 jobs and 500 awaited ones. Returns how many went, and how many are left.
--- INCLUDE: key_of
+--- Empties what obliterate put into the trash, at most 500 jobs, 500 awaited ones and 500 logs. Returns how many went, and how many are left.
 local function empty_trash(q)
   local P = q.P
-  if redis.call("EXISTS", P .. "trash.rec", P .. "trash.waiters") == 0 then
+  if redis.call("EXISTS", P .. "trash.rec", P .. "trash.waiters", P .. "trash.logs") == 0 then
     return 0, 0
   end
   local ids, bytes, done = redis.call("HRANDFIELD", P .. "trash.rec", 500), 0, 0
@@ -14,9 +13,7 @@ local function empty_trash(q)
       bytes = bytes + #recs[i]
       -- An id the caller gave may be there again, and then what lies apart is that job's.
       if redis.call("HEXISTS", P .. "rec", id) == 0 then
-        local key = key_of(recs[i])
         redis.call("UNLINK", P .. "big:" .. id)
-        redis.call("ZREM", P .. "k:" .. key, id)
       end
     end
     redis.call("HDEL", P .. "trash.rec", unpack(some))
@@ -30,5 +27,16 @@ local function empty_trash(q)
     end
     redis.call("HDEL", P .. "trash.waiters", id)
   end
-  return done + #awaited, redis.call("HLEN", P .. "trash.rec") + redis.call("HLEN", P .. "trash.waiters")
+  local logged, left = redis.call("HRANDFIELD", P .. "trash.logs", 500), 0
+  for i = 1, #logged do
+    local id = logged[i]
+    if redis.call("HEXISTS", P .. "logs", id) == 0 then
+      redis.call("UNLINK", P .. "log:" .. id)
+    end
+    redis.call("HDEL", P .. "trash.logs", id)
+  end
+  for _, name in ipairs({ "rec", "waiters", "logs" }) do
+    left = left + redis.call("HLEN", P .. "trash." .. name)
+  end
+  return done + #awaited + #logged, left
 end

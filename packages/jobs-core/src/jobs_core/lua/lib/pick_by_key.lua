@@ -2,7 +2,7 @@
 -- a job: true take it, false pass it over, nil end here. A key that is passed over gives way; one at its limit is parked.
 -- Returns as `pick` does, and a plan of what to write: {score, key, …} for `ring`, `kparked` and `kbucket`, fields of
 -- `kactive`, keys that are `out`, {key, id} without a record as `ghosts`, how many keys are `spent`. Nothing is changed.
--- INCLUDE: position bucket stale
+-- INCLUDE: position bucket stale lasts
 local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
   local P, f = q.P, q.flow
   local ids, taken, gone, cursor = {}, {}, {}, ""
@@ -61,9 +61,8 @@ local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
       end
       local e = { key = key, turn = tonumber(found[2 * i]), weight = share, ids = {}, recs = {}, at = 0, from = 0 }
       e.runs, e.full, e.more = tonumber(runs[i] or 0), tonumber(fulls[i] or 0), true
-      local till = key ~= "" and tonumber(held[i] or -1) or -1
-      if till == 0 or till > q.ms then
-        park(e, till == 0 and "inf" or till)
+      if key ~= "" and lasts(q, held[i]) then
+        park(e, held[i] == "0" and "inf" or tonumber(held[i]))
       elseif key ~= "" and g.key_active and e.runs >= g.key_active then
         park(e, "inf")
       else

@@ -1,7 +1,7 @@
 --- Looks at the limits before a claim: the index by key takes its next step, and what may start is said by the result.
 -- `room` is how many jobs, `allow(rec, name)` whether this one: true, false (its name is paused) or nil (no token is there),
 -- `short` then how long (us) that is so, `resumes` when the next paused name comes back (ms), `more` whether to claim again.
--- INCLUDE: flow gates reindex review bucket
+-- INCLUDE: flow gates reindex review bucket lasts
 local function regulate(q)
   q.flow = q.flow or flow()
   local f, g = q.flow, gates(q)
@@ -31,8 +31,9 @@ local function regulate(q)
     if g.pauses > 0 then
       if paused[name] == nil then
         local key = string.match(name, "^(.*)@") or name
-        local till = tonumber(redis.call("HGET", q.P .. "cfg", "pause:job:" .. key) or -1)
-        paused[name] = till == 0 or till > q.ms
+        local till = redis.call("HGET", q.P .. "cfg", "pause:job:" .. key)
+        paused[name] = lasts(q, till)
+        till = tonumber(till or 0)
         if till > q.ms then
           g.resumes = math.min(g.resumes or till, till)
         end

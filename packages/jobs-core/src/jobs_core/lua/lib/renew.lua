@@ -1,6 +1,7 @@
 --- Makes a job that is there, as `holders` found it, into one that `admit` writes anew; `list` gathers those that were there before.
+-- One that is ready is due now at the latest, also where it was promoted before its time: it does not go back to wait for that.
 -- INCLUDE: record has
-local function renew(holder, list)
+local function renew(q, holder, list)
   if not holder.job then
     local rec = holder.rec
     local flags, priority, stamp, due, name = record(rec)
@@ -14,7 +15,7 @@ local function renew(holder, list)
       cost = string.byte(rec, 3),
       priority = priority,
       stamp = stamp,
-      due = due,
+      due = (holder.state == "waiting" or holder.state == "unroutable") and math.min(due, q.ms) or due,
       expires = has(flags, 4) and struct.unpack(">I8", rec, 25) or nil,
       apart = has(flags, 2),
     }

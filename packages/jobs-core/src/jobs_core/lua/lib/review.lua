@@ -1,6 +1,6 @@
 --- Lets keys back into the ring whose time has come (at most 128), and looks, where limits or pauses changed, through those
 -- parked without one, 128 a call. Returns whether there are more to look through.
--- INCLUDE: rejoin
+-- INCLUDE: rejoin lasts
 local function review(q, g)
   local f, P = q.flow, q.P
   rejoin(q, redis.call("ZRANGEBYSCORE", P .. "kparked", "-inf", q.ms, "LIMIT", 0, 128))
@@ -17,7 +17,7 @@ local function review(q, g)
     end
     local held = redis.call("HMGET", P .. "cfg", unpack(names))
     for i = 1, #keys do
-      if not held[i] and tonumber(runs[i] or 0) < (g.key_active or math.huge) then
+      if not lasts(q, held[i]) and tonumber(runs[i] or 0) < (g.key_active or math.huge) then
         free[#free + 1] = keys[i]
       end
     end
