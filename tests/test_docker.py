@@ -123,7 +123,14 @@ def test_compose_runs_every_target_and_gives_heavy_jobs_time() -> None:
     (period,) = re.findall(r"stop_grace_period: (\d+)s", heavy)
     (grace,) = re.findall(r'WORKER_SHUTDOWN_GRACE: "(\d+)"', heavy)
     assert int(period) > int(grace) == int(environment("worker-heavy")["WORKER_SHUTDOWN_GRACE"])
-    for setting in ("--appendonly", "noeviction", "DASHBOARD_TOKEN:?", "memory: 512M", "memory: 8G"):
+    for setting in (
+        "--appendonly",
+        "noeviction",
+        "DASHBOARD_TOKEN:?",
+        "memory: 512M",
+        "memory: 8G",
+        "replicas: 3",
+    ):
         assert setting in text
 
 

@@ -30,7 +30,7 @@ def server() -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def workers(server: EmbeddedServer, prefix: str, tmp_path: Path) -> Iterator[list[WorkerProcess]]:
     """Two workers of one queue; whichever takes a job, the other would take it again."""
-    write_package(tmp_path, "shop", shop(calm="profile=LIGHT, concurrency=10"))
+    write_package(tmp_path, "shop", shop(calm="profile=LIGHT, concurrency=10, lock_duration=60"))
     with ExitStack() as stack:
         yield [
             stack.enter_context(
@@ -89,6 +89,15 @@ async def test_frozen_supervisor_costs_no_lease(
     assert len(ledger.starts(job.id)) == 1
     worker.terminate()
     assert worker.wait() == 0
+
+
+async def test_handler_that_holds_the_gil_costs_no_lease(
+    workers: list[WorkerProcess], producer: Producer, ledger: Ledger
+) -> None:
+    job, _, pid = await running_job(producer, ledger, workers, "hold-gil", 1.3 * LEASE)
+    assert await job.result(60) == pid
+    assert len(ledger.starts(job.id)) == 1
+    assert (await job.status()).stalled == 0
 
 
 async def test_frozen_server_costs_no_lease(

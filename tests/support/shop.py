@@ -23,7 +23,7 @@ QUEUE = Queue("{name}", {options})
 ACT = QUEUE.job("act", payload=Act, result=int, attempts=1)
 """
 _PROCESSOR = """
-import asyncio, os, signal, time
+import asyncio, ctypes, os, signal, time
 from jobs_worker import JobContext, processor
 from shop.{name}.queue import ACT, Act
 from shop.ledger import note
@@ -36,6 +36,8 @@ async def act(payload: Act, ctx: JobContext) -> int:
             time.sleep(payload.seconds)
         case "block-always":
             time.sleep(payload.seconds)
+        case "hold-gil" if starts == 1:
+            ctypes.PyDLL(None).sleep(int(payload.seconds))
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hold" if starts == 1:

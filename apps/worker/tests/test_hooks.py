@@ -9,9 +9,10 @@ from tests.support.runtime import InProcess, Lines, captured_lines, running
 from tests.support.waiting import until
 
 from jobs_core import Fixed, Queue
+from jobs_core.connection import Client, parse_address
 from jobs_core.errors import OptionError
 from jobs_core.wire import Progress
-from jobs_worker import HOOKS, Fail, HookEvent, Hooks, JobContext, processor
+from jobs_worker import HOOKS, Discard, Fail, HookEvent, Hooks, JobContext, processor
 
 Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 
@@ -133,6 +134,40 @@ async def test_hooks_of_a_worker_over_its_life(run: Run) -> None:
         "closed",
     ]
     assert heard.of("paused")[0].queue == "calm"
+
+
+async def test_a_job_that_is_cancelled(run: Run) -> None:
+    heard = Heard()
+    job = Queue("stops").job("do", payload=int)
+
+    @processor(job, hooks=heard.hooks)
+    async def do(payload: int, ctx: JobContext) -> None:
+        raise Discard("not needed")
+
+    async with run(do) as worker:
+        await (await worker.producer.enqueue(job, 1)).done(10)
+        await until(lambda: "cancelled" in heard.names)
+    assert [(each.hook, each.attempt) for each in heard.events] == [("active", 1), ("cancelled", 1)]
+
+
+async def test_an_error_of_the_worker_is_told(run: Run, redis_url: str, prefix: str) -> None:
+    heard = Heard()
+    job = Queue("breaks").job("do", payload=int)
+
+    @processor(job)
+    async def do(payload: int, ctx: JobContext) -> None: ...
+
+    client = Client(parse_address(redis_url))
+    await client.connect(timeout=5)
+    waiting = f"{prefix}:{{breaks}}:waiting"
+    async with run(do, hooks=heard.hooks) as worker:
+        await client.call("SET", waiting, "of somebody else")
+        await until(lambda: "error" in heard.names)
+        await client.call("DEL", waiting)
+        await (await worker.producer.enqueue(job, 1)).done(10)
+        await until(lambda: "completed" in heard.names)
+    await client.close()
+    assert {each.queue for each in heard.of("error")} == {"breaks"}
 
 
 async def test_a_lost_lease_is_told(run: Run) -> None:

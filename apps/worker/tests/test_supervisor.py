@@ -131,6 +131,26 @@ sys.meta_path.insert(0, Refuse())
         assert "SMTP_URL" in str(worker.line("not_served", queue="email")["unset"])
 
 
+async def test_children_come_and_go_with_what_waits(start: Starter, sender: Sender) -> None:
+    worker = start(
+        "calm",
+        WORKER_PROCESSES="auto",
+        WORKER_MAX_PROCESSES="2",
+        WORKER_CONCURRENCY="1",
+        WORKER_SCALE_UP="3",
+        WORKER_SCALE_DOWN="2",
+        WORKER_SCALE_CPU="1",
+        WORKER_SCALE_MEMORY="1",
+        WORKER_SCALE_INTERVAL="1s",
+    ).ready()
+    jobs = [await sender.send("calm", "sleep", 0.4) for _ in range(20)]
+    worker.line("scaled", processes=2)
+    assert len({await job.result(30) for job in jobs}) == 2
+    worker.line("scaled", processes=1)
+    # Who is left goes on.
+    await (await sender.send("calm")).result(10)
+
+
 # Children that die
 
 

@@ -102,6 +102,15 @@ async def test_metrics_of_all_queues_hold_each(admin: Admin, mail: Seeder) -> No
     assert [(each.queue, each.success_rate) for each in metrics.queues] == [("audit", 0.0), ("mail", 1.0)]
 
 
+async def test_stalled_jobs_are_counted(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1", "2")
+    await mail.claim()
+    await mail.scripts.release("mail", owner=mail.owner, charge_all=True)
+    assert (await admin.stats("mail")).stalled == 2
+    assert (await admin.metrics("mail")).total_stalled == 2
+    assert (await admin.metrics()).total_stalled == 2
+
+
 @pytest.mark.parametrize("priority", [1, 2, 3, 4, 5])
 async def test_the_oldest_waiting_job_is_found_among_other_priorities(
     admin: Admin, mail: Seeder, priority: int
