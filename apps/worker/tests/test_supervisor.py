@@ -145,7 +145,7 @@ async def test_children_come_and_go_with_what_waits(start: Starter, sender: Send
     ).ready()
     jobs = [await sender.send("calm", "sleep", 0.4) for _ in range(20)]
     worker.line("scaled", processes=2)
-    assert len({await job.result(30) for job in jobs}) == 2
+    assert len({str(await job.result(30)) for job in jobs}) == 2
     worker.line("scaled", processes=1)
     # Who is left goes on.
     await (await sender.send("calm")).result(10)
