@@ -98,6 +98,11 @@ class Delivery:
         # When the first attempt began, for jobs whose retries have a time budget.
         self.first_ms = self.fence // 1000
 
+    def let_go(self) -> None:
+        """Forget the handler's context, unless it has enqueued jobs: the two hold each other, and would wait for the collector."""
+        if self.ctx is not None and self.ctx.collector is None:
+            self.ctx = None
+
     @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""

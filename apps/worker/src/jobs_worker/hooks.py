@@ -116,6 +116,8 @@ class HookCalls:
     def job(self, name: HookName, queue: str, delivery: Delivery, data: object = None) -> None:
         """Tell of a job: its processor's hooks first, then the worker's."""
         route = delivery.route
+        if not self._own and (route is None or route.hooks is None):
+            return
         hooks = [hook for each in self._own for hook in each.of(name)] if self._own else []
         if route is not None and route.hooks is not None:
             hooks = [*route.hooks.of(name), *hooks]

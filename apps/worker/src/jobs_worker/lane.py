@@ -531,7 +531,7 @@ class Lane:
         for delivery in lost:
             self._ends.lost(delivery)
         for settlement in settlements:
-            if settlement.delivery not in lost:
+            if not lost or settlement.delivery not in lost:
                 self._ends.settled(settlement)
         self._check_drained()
 

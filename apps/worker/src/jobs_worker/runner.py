@@ -124,6 +124,7 @@ class Runner:
                 settlement = ended_with(delivery, error, run_us, self._worker)
         finally:
             end(delivery, settlement)
+            delivery.let_go()
 
     async def _checkpoint(self, delivery: Delivery) -> bytes | None:
         """Fetch what earlier attempts left; a first attempt has nothing to fetch."""

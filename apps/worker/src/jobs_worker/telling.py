@@ -54,12 +54,43 @@ class Teller:
         errors = [each for each in settlements if each.error is not None]
         if errors:
             made += _counted(errors)
-        rows = [_row(each) for each in settlements]
-        ended = len(rows) - rows.count(None)
-        events = pack_told([_event(each) for each in settlements]) if self._events else b""
+        rows: list[SummaryRow | None] = []
+        events: list[Told | None] = []
+        ended = 0
+        for each in settlements:
+            # This loop runs for every job: its two calls a job are those that nothing can be left out of.
+            verb, delivery, error = each.key[0], each.delivery, each.error
+            header, attempt = delivery.header, delivery.entry.attempts + 1
+            row = None
+            outcome = _OUTCOMES.get(verb)
+            if outcome is not None:
+                ended += 1
+                started_ms = delivery.fence // 1000
+                row = SummaryRow(
+                    delivery.id,
+                    header.name,
+                    outcome,
+                    header.stamp_us // 1000,
+                    started_ms,
+                    started_ms + each.run_us // 1000,
+                    each.wait_us,
+                    each.run_us,
+                    attempt,
+                    "" if error is None else fingerprint(error),
+                )
+            rows.append(row)
+            if self._events:
+                kind = KINDS.get(verb)
+                if kind is None:
+                    events.append(None)
+                elif error is None and not each.info:
+                    events.append(Told(kind, delivery.id, header.name, attempt))
+                else:
+                    events.append(_event(kind, each))
         if ended or events:
+            packed = pack_told(events) if self._events else b""
             made.append(
-                Group("tell", "", [ended, pack_rows(self._worker, rows) if ended else b"", events, ""])
+                Group("tell", "", [ended, pack_rows(self._worker, rows) if ended else b"", packed, ""])
             )
         return made
 
@@ -111,30 +142,7 @@ def _counted(failed: list[Settlement]) -> list[Group]:
     return groups
 
 
-def _row(settlement: Settlement) -> SummaryRow | None:
-    outcome = _OUTCOMES.get(settlement.key[0])
-    if outcome is None:
-        return None
-    delivery = settlement.delivery
-    started_ms = delivery.fence // 1000
-    return SummaryRow(
-        delivery.id,
-        delivery.header.name,
-        outcome,
-        delivery.header.stamp_us // 1000,
-        started_ms,
-        started_ms + settlement.run_us // 1000,
-        settlement.wait_us,
-        settlement.run_us,
-        delivery.attempt,
-        fingerprint(settlement.error) if settlement.error is not None else "",
-    )
-
-
-def _event(settlement: Settlement) -> Told | None:
-    kind = KINDS.get(settlement.key[0])
-    if kind is None:
-        return None
+def _event(kind: str, settlement: Settlement) -> Told:
     delivery, data = settlement.delivery, settlement.result
     # A result that is kept and not told, for its size or its codec, is to be fetched.
     left_out = kind == "completed" and bool(settlement.info) and (data is None or len(data) > DATA_CAP)
