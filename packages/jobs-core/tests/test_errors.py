@@ -27,6 +27,7 @@ VALUES = {
     "owner": "w1.3",
     "path": "$.to",
     "queue": "emial",
+    "key_id": "k1",
     "reason": "it broke",
     "remedy": "Set it to noeviction.",
     "reply": "ERR no",

@@ -209,6 +209,7 @@ class CodecError(JobsError):
         self.job = job
         self.reason = reason
         self.what = what
+        self.remedy = remedy
         super().__init__(
             f"The {what} of job {job!r} in queue {queue!r} cannot be stored or read: {reason}. {remedy}."
         )
