@@ -35,8 +35,8 @@ local function empty_trash(q)
     end
     redis.call("HDEL", P .. "trash.logs", id)
   end
-  for _, name in ipairs({ "rec", "waiters", "logs" }) do
-    left = left + redis.call("HLEN", P .. "trash." .. name)
+  for _, key in ipairs({ P .. "trash.rec", P .. "trash.waiters", P .. "trash.logs" }) do
+    left = left + redis.call("HLEN", key)
   end
   return done + #awaited + #logged, left
 end
