@@ -23,6 +23,7 @@ from jobs_worker.delivery import (
     failed_or_retried,
     keeps_result,
     open_payload,
+    released,
     seal_result,
     set_aside,
 )
@@ -30,6 +31,7 @@ from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
 from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
+from jobs_worker.starting import find_checkpoint
 from jobs_worker.time_limits import in_time
 
 if TYPE_CHECKING:
@@ -91,9 +93,10 @@ class Runner:
         settlement: Settlement | None = None
         started = perf_counter()
         try:
-            if delivery.again:
-                delivery.checkpoint = await self._checkpoint(delivery)
-            if route.runs_in == "process":
+            if delivery.again and not await find_checkpoint(self._scripts, self._queue, delivery):
+                # That is no failure of the handler, which has not begun.
+                settlement = released(delivery)
+            elif route.runs_in == "process":
                 settlement = await self._in_process(delivery, started)
             else:
                 data, form = envelope.payload, "json"
@@ -125,11 +128,6 @@ class Runner:
         finally:
             end(delivery, settlement)
             delivery.let_go()
-
-    async def _checkpoint(self, delivery: Delivery) -> bytes | None:
-        """Fetch what earlier attempts left; a first attempt has nothing to fetch."""
-        key = self._scripts.key(self._queue) + "checkpoint"
-        return cast("bytes | None", await self._scripts.client.call("HGET", key, delivery.id))
 
     async def _open(self, delivery: Delivery, text: str) -> tuple[bytes, str]:
         place = Place(self._queue, delivery.header.name, delivery.id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from jobs_core.errors import ConnectionFailed, SchemaMismatch
+from jobs_core.errors import JobsError, SchemaMismatch
 from jobs_core.keys import big_key
 from jobs_core.wire import Header, decode_envelope, parse_header, parse_history
 from jobs_worker import logs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Claimed, Scripts
     from jobs_worker.routes import QueueRoutes
 
+_ERROR_PAUSE = 1.0
 _log = logs.get("jobs.worker")
 
 
@@ -29,12 +31,9 @@ def header_of(claimed: Claimed) -> Header:
 
 
 async def fetch_envelope(scripts: Scripts, queue: str, job_id: str) -> bytes | None:
-    """Return an envelope that lies apart; empty where there is none, None while the server is away."""
-    try:
-        packed = await scripts.client.call("GET", big_key(scripts.key(queue), job_id))
-    except ConnectionFailed:
-        return None
-    return cast("bytes | None", packed) or b""
+    """Return an envelope that lies apart; empty where there is none, None where it cannot be read now."""
+    known, packed = await _read(scripts, queue, "GET", big_key(scripts.key(queue), job_id))
+    return packed or b"" if known else None
 
 
 def open_delivery(  # noqa: PLR0917 - once for each job, so by position
@@ -65,15 +64,30 @@ def needs_first_start(delivery: Delivery) -> bool:
 
 
 async def find_first_start(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
-    """Let a delivery know when the job's first attempt began; returns False while the server is away."""
-    try:
-        packed = await scripts.client.call("HGET", scripts.key(queue) + "history", delivery.id)
-    except ConnectionFailed:
-        return False
+    """Let a delivery know when the job's first attempt began; returns False where that cannot be read now."""
+    known, packed = await _read(scripts, queue, "HGET", scripts.key(queue) + "history", delivery.id)
     # A retry by hand begins anew, with another first attempt.
-    firsts = [
-        each.started_ms for each in parse_history(cast("bytes | None", packed) or b"") if each.attempt == 1
-    ]
+    firsts = [each.started_ms for each in parse_history(packed or b"") if each.attempt == 1]
     if firsts:
         delivery.first_ms = firsts[-1]
-    return True
+    return known
+
+
+async def find_checkpoint(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
+    """Let a delivery know what earlier attempts left; returns False where that cannot be read now."""
+    key = scripts.key(queue) + "checkpoint"
+    known, delivery.checkpoint = await _read(scripts, queue, "HGET", key, delivery.id)
+    return known
+
+
+async def _read(scripts: Scripts, queue: str, *command: str) -> tuple[bool, bytes | None]:
+    """Read what a job that was claimed needs: whether that was possible, and what there is.
+
+    Where it was not, its job is given back, and would be claimed again at once, so that takes a while.
+    """
+    try:
+        return True, cast("bytes | None", await scripts.client.call(*command))
+    except JobsError as error:
+        _log.warning("fetch_failed", queue=queue, error=str(error))
+        await asyncio.sleep(_ERROR_PAUSE)
+        return False, None

@@ -148,7 +148,7 @@ async def test_a_replay_that_is_refused_changes_nothing(engine: Engine) -> None:
     bad = draft("b")
     jobs = [
         *replay_arguments("a"),
-        *replay_arguments("b", failed_ms=1, job=(b"\x01\x00\x00\x09", bad.name, bad.body)),
+        *replay_arguments("b", failed_ms=1, job=(b"\x01\x00\x00\x09", bad.name.decode(), bad.body)),
     ]
     with pytest.raises(JobsError, match="BAD_RECORD"):
         await engine.scripts.replay(engine.queue, jobs=jobs)
