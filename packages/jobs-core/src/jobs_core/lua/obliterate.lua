@@ -47,9 +47,10 @@ for _, owner in ipairs(busy) do
   redis.call("ZADD", P .. "owners", -q.ms, owner)
   redis.call("ZREM", P .. "idle", owner)
 end
-for _, name in ipairs({ "rec", "waiters", "logs" }) do
+local trash = { rec = P .. "trash.rec", waiters = P .. "trash.waiters", logs = P .. "trash.logs" }
+for name, key in pairs(trash) do
   if redis.call("EXISTS", P .. name) == 1 then
-    redis.call("RENAME", P .. name, P .. "trash." .. name)
+    redis.call("RENAME", P .. name, key)
   end
 end
 if q.flow then
