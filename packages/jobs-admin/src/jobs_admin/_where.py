@@ -93,4 +93,5 @@ async def change_where(
 
 
 def _before(job: JobRecord, now_ms: int) -> bool:
-    return (job.finished_at or job.created_at).timestamp() * 1000 <= now_ms
+    # The instant is a whole ms: what came earlier in that one was there.
+    return int((job.finished_at or job.created_at).timestamp() * 1000) <= now_ms
