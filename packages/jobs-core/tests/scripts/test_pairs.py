@@ -6,7 +6,7 @@ from tests.support.engine import Engine, draft, group
 from jobs_core.dead_letters import replay_arguments
 from jobs_core.errors import JobsError
 from jobs_core.scripts import Claimed
-from jobs_core.wire import OWN_ID
+from jobs_core.wire import KEYED, OWN_ID, UNIQUE
 
 
 async def log(engine: Engine, job: Claimed) -> None:
@@ -180,3 +180,64 @@ async def test_slots_that_were_counted_wrong_are_counted_anew(engine: Engine) ->
     assert await engine.take() == []
     await engine.scripts.trim(engine.queue)
     assert await engine.take() == ["b"]
+
+
+async def test_a_job_that_is_replayed_with_another_key_waits_below_that(engine: Engine) -> None:
+    await engine.declare(keyed=1)
+    await engine.claim(0)
+    await engine.add("a", key="old")
+    await engine.settle(group("fail", *(await engine.claim()).jobs, arg=KEYED, keep_count=-1))
+    new = draft("a", key="new")
+    job = (new.lead, new.name.decode(), new.body)
+    await engine.scripts.replay(engine.queue, jobs=replay_arguments("a", edited=True, job=job))
+    assert await engine.ids("k:new") == ["a"]
+    assert await engine.take() == ["a"]
+
+
+async def test_a_job_that_comes_back_from_its_letter_holds_its_unique_key(engine: Engine) -> None:
+    await engine.add("a", unique="dkey", options="conflict=skip")
+    await engine.settle(group("fail", *(await engine.claim()).jobs, arg=UNIQUE))
+    new = draft("a", unique="dkey")
+    job = (new.lead, new.name.decode(), new.body)
+    assert await engine.scripts.replay(engine.queue, jobs=replay_arguments("a", failed_ms=engine.ms, job=job))
+    assert await engine.add("b", unique="dkey", options="conflict=skip") == b"s\na"
+
+
+async def test_poison_of_a_keyed_job_frees_its_slot_and_its_unique_key(engine: Engine) -> None:
+    await engine.declare(keyed=1, key_active=1, max_active=1, max_stalled=0)
+    await engine.claim(0)
+    await engine.add("a", key="k", unique="dkey", options="conflict=skip")
+    assert await engine.take() == ["a"]
+    await engine.add("b", key="k", unique="dkey", options="conflict=keep_last")
+    await engine.add("c", key="k")
+    assert await engine.state("b") == "blocked"
+    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    assert await engine.state("a") == "failed"
+    assert sorted(await engine.take(owner="w2") + ["c"]) == ["b", "c"]
+
+
+async def test_expiry_and_removal_of_the_last_job_of_a_key_at_its_limit_leave_nothing(engine: Engine) -> None:
+    await engine.declare(keyed=1, key_active=1)
+    await engine.claim(0)
+    await engine.add("a", key="k")
+    assert await engine.take() == ["a"]
+    await engine.add("b", key="k", options="expires=1000")
+    await engine.add("c", key="k")
+    assert await engine.take() == []
+    assert await engine.ids("kparked") == ["k"]
+    await engine.scripts.cancel(engine.queue, ids=["c"])
+    await engine.advance(1)
+    await engine.scripts.promote(engine.queue)
+    assert await engine.ids("kparked") == []
+    await engine.run("a")
+    assert not await engine.hash("kactive")
+
+
+async def test_a_job_that_is_replayed_with_another_payload_takes_its_unique_key_again(engine: Engine) -> None:
+    await engine.add("a", unique="dkey", options="conflict=skip")
+    await engine.settle(group("fail", *(await engine.claim()).jobs, arg=UNIQUE, keep_count=-1))
+    new = draft("a", unique="dkey", envelope=b"x" * 70_000)
+    job = (new.lead, new.name.decode(), new.body)
+    await engine.scripts.replay(engine.queue, jobs=replay_arguments("a", edited=True, job=job))
+    assert await engine.add("b", unique="dkey", options="conflict=skip") == b"s\na"
+    assert await engine.call("STRLEN", "big:a") == 70_000

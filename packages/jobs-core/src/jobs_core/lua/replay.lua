@@ -32,22 +32,22 @@ for at = 1, #ARGV, 8 do
   elseif state == "failed" and rec and (life == 0 or life == ended) then
     local flags, kept, stamp, due = record(rec)
     priority = priority > 0 and priority or kept
-    cleared[#cleared + 1] = "clear"
-    cleared[#cleared + 1] = revive(q, id, ended, priority)
-    if not edited then
-      retake(q, id, rec)
-    end
-    tell(q, "replayed", { id }, { rec }, {}, true)
+    local old, apart = rec, nil
     if edited then
-      redis.call("UNLINK", P .. "big:" .. id)
       local head = 16 + string.byte(body, 1) + string.byte(body, 2) + string.byte(body, 3) * 256 + string.byte(body, 4)
-      local apart = #body > 65516
-      if apart then
-        redis.call("SET", P .. "big:" .. id, string.sub(body, head + 1))
-      end
+      apart = #body > 65516 and string.sub(body, head + 1)
       flags = flags - flags % 4 + flags % 2 + (apart and 2 or 0)
       local fixed = struct.pack(">BBBBI8I8", 1, flags, string.byte(rec, 3), priority, stamp, due)
       rec = table.concat({ fixed, apart and string.sub(body, 1, head) or body })
+    end
+    cleared[#cleared + 1] = "clear"
+    cleared[#cleared + 1] = revive(q, id, ended, priority, rec)
+    retake(q, id, rec)
+    tell(q, "replayed", { id }, { old }, {}, true)
+    if apart then
+      redis.call("SET", P .. "big:" .. id, apart)
+    elseif edited then
+      redis.call("UNLINK", P .. "big:" .. id)
     end
     if edited or priority ~= kept then
       local first = struct.pack("BBBB", 1, flags, string.byte(rec, 3), priority)

@@ -23,7 +23,7 @@ for i = 1, #ARGV do
     local _, priority = record(recs[i])
     seen[id] = true
     cleared[#cleared + 1] = "clear"
-    cleared[#cleared + 1] = revive(q, id, ended[i], priority)
+    cleared[#cleared + 1] = revive(q, id, ended[i], priority, recs[i])
     retake(q, id, recs[i])
     ids[#ids + 1] = id
     told[#ids] = recs[i]

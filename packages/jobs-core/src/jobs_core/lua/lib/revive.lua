@@ -1,7 +1,7 @@
---- Puts a failed job back into `waiting` with fresh budgets; the attempt that ended it joins its history. Its record is the caller's.
+--- Puts a failed job back into `waiting` with fresh budgets; the attempt that ended it joins its history. `rec` is its record from now on, which the caller writes.
 -- Returns the effect that clears its dead letter. That this life of it was replayed is remembered for 24 h: a second replay is refused.
 -- INCLUDE: score to_ready weight parts
-local function revive(q, id, failed_ms, priority)
+local function revive(q, id, failed_ms, priority, rec)
   local P = q.P
   local info, past = redis.call("HGET", P .. "result", id), redis.call("HGET", P .. "history", id) or ""
   -- The high bit tells what ended the job from an attempt that was retried.
@@ -9,7 +9,7 @@ local function revive(q, id, failed_ms, priority)
     redis.call("HSET", P .. "history", id, table.concat({ past, struct.pack(">I4", 2147483648 + #info), info }))
   end
   local bytes = weight(P, id)
-  to_ready(q, { score(q, q.ms * 1000, priority), id })
+  to_ready(q, { score(q, q.ms * 1000, priority), id }, { rec })
   redis.call("HSET", P .. "state", id, struct.pack(">I4I4I4BI8", 0, 0, 0, 0, q.ms))
   redis.call("HDEL", P .. "result", id)
   redis.call("ZREM", P .. "result.due", id)
