@@ -4,7 +4,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: cancelled, requested (it runs), already_finished or not_found
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history homes unpark leave call_off
+-- INCLUDE: open save unsound history homes depart call_off
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -17,7 +17,7 @@ end
 local states, fences, owners = homes(P, ARGV)
 local recs = redis.call("HMGET", P .. "rec", unpack(ARGV))
 local entries = redis.call("HMGET", P .. "state", unpack(ARGV))
-local verdicts, seen, homeless, of, parked = {}, {}, { {}, {} }, {}, {}
+local verdicts, seen, homeless = {}, {}, { {}, {}, {} }
 local marks, asked, told = {}, {}, {}
 local waits = { waiting = true, delayed = true, unroutable = true, blocked = true }
 for i = 1, #ARGV do
@@ -33,15 +33,9 @@ for i = 1, #ARGV do
     told[#told + 1] = { P .. "wake:" .. owners[i], table.concat({ "cancel", id, fences[i] }, " ") }
     verdicts[i] = "requested"
   elseif waits[state] and rec then
-    of[state] = of[state] or { {}, {} }
-    table.insert(of[state][1], id)
-    table.insert(of[state][2], rec)
     table.insert(homeless[1], id)
     table.insert(homeless[2], rec)
-    if state == "unroutable" then
-      local _, _, _, _, name = record(rec)
-      parked[name] = (parked[name] or 0) + 1
-    end
+    table.insert(homeless[3], state)
     verdicts[i] = "cancelled"
   else
     -- An id that the caller gave is known for a day after its job.
@@ -50,14 +44,7 @@ for i = 1, #ARGV do
   end
   seen[id] = seen[id] or i
 end
-for state, jobs in pairs(of) do
-  if state == "waiting" then
-    leave(q, jobs[1], jobs[2])
-  else
-    redis.call("ZREM", P .. state, unpack(jobs[1]))
-  end
-end
-unpark(q, parked)
+depart(q, homeless[1], homeless[3], homeless[2])
 -- All of them end at once: of two with one unique key the one behind must not come after the other.
 call_off(q, homeless[1], homeless[2])
 if marks[1] then

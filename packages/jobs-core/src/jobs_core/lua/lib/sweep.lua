@@ -1,6 +1,6 @@
 --- Ends at most `limit` jobs as `expired` that did not start in time, wherever they wait.
 -- Returns how many, and when the next one expires (ms; nil: none).
--- INCLUDE: homes record finish leave unpark note_end
+-- INCLUDE: homes record finish depart note_end
 local function sweep(q, limit)
   local P = q.P
   local head = redis.call("ZRANGE", P .. "expiring", 0, 0, "WITHSCORES")
@@ -9,7 +9,7 @@ local function sweep(q, limit)
   end
   local found = redis.call("ZRANGEBYSCORE", P .. "expiring", "-inf", q.ms, "LIMIT", 0, limit)
   local states, recs = homes(P, found), redis.call("HMGET", P .. "rec", unpack(found))
-  local ids, infos, of, names, parked, told = {}, {}, {}, {}, {}, {}
+  local ids, infos, from, names, told = {}, {}, {}, {}, {}
   local info = string.format("expired %.0f", q.ms)
   local waits = { waiting = true, delayed = true, unroutable = true, blocked = true }
   for i = 1, #found do
@@ -19,23 +19,11 @@ local function sweep(q, limit)
       ids[#ids + 1] = found[i]
       told[#ids] = recs[i]
       infos[#infos + 1] = info
-      of[home] = of[home] or { {}, {} }
-      table.insert(of[home][1], found[i])
-      table.insert(of[home][2], recs[i])
+      from[#ids] = home
       names[name] = (names[name] or 0) + 1
-      if home == "unroutable" then
-        parked[name] = (parked[name] or 0) + 1
-      end
     end
   end
-  for home, jobs in pairs(of) do
-    if home == "waiting" then
-      leave(q, jobs[1], jobs[2])
-    else
-      redis.call("ZREM", P .. home, unpack(jobs[1]))
-    end
-  end
-  unpark(q, parked)
+  depart(q, ids, from, told)
   if ids[1] then
     note_end(q, "expired", ids, told, redis.call("HMGET", P .. "state", unpack(ids)), "")
     finish(q, "expired", ids, infos, { -2, -1, -1 }, 0, false)
