@@ -268,7 +268,11 @@ class Lane:
                 await turn
             finally:
                 for item, verdict in zip(batch, verdicts, strict=True):
-                    if not item.future.done():
+                    if item.future.done():
+                        continue
+                    if verdict.sign == "1":
+                        item.future.set_result("created")
+                    else:
                         self._tell(item, verdict)
         return session
 

@@ -67,7 +67,37 @@ local function admit(q, args, at, to, bounded)
     local is_own, before = flags % 2 == 1, head_start(q, priority)
     local place, header, created = nil, nil, 0
     local lines = q.events and { name .. " 0 " }
-    for i = first, last, 2 do
+    local large = how or is_own or left
+    if not large then
+      for i = first + 1, last, 2 do
+        large = large or #args[i] > 65516
+      end
+    end
+    if not large then
+      -- Nearly all jobs: nothing is to be decided of any of them, so they are written down without a look at each.
+      header, created = pack(">c4I8I8", lead, stamp, due), (last - first + 1) / 2
+      place = string.format("%.0f", due > 0 and due * 16 + priority or stamp + before)
+      stamp = stamp + 1
+      local pairs, k = due > 0 and delayed or ready, due > 0 and #delayed or waiting
+      for i = first, last, 2 do
+        local id = args[i]
+        recs[n + 1], recs[n + 2] = id, header .. args[i + 1]
+        pairs[k + 1], pairs[k + 2] = place, id
+        n, k = n + 2, k + 2
+      end
+      if due > 0 then
+        jobs.first_due = math.min(jobs.first_due or due, due)
+      else
+        waiting = k
+      end
+      if lines then
+        for i = first, last, 2 do
+          lines[#lines + 1] = args[i]
+        end
+      end
+      verdicts[#verdicts + 1] = string.rep("1", created)
+    end
+    for i = large and first or last + 1, last, 2 do
       local id, body = args[i], args[i + 1]
       local verdict, survivor, job = "1", nil, nil
       if tombs[id] then
