@@ -3,15 +3,6 @@
 -- ARGV: owner:str
 -- REST: id, fence, checkpoint (opaque, at most 64 KiB) of each job
 -- RETURNS: one character a job: 1 written, 0 refused
+-- INCLUDE: fenced
 -- FLAGS: allow-oom
-local verdicts = {}
-for i = 2, #ARGV, 3 do
-  local fence = redis.call("ZSCORE", P .. "active:" .. owner, ARGV[i])
-  if fence and tonumber(fence) == tonumber(ARGV[i + 1]) then
-    redis.call("HSET", P .. "checkpoint", ARGV[i], ARGV[i + 2])
-    verdicts[#verdicts + 1] = "1"
-  else
-    verdicts[#verdicts + 1] = "0"
-  end
-end
-return table.concat(verdicts)
+return fenced(P, P .. "checkpoint", owner, 2)

@@ -67,13 +67,11 @@ local function admit(q, args, at, to, bounded)
     local is_own, before = flags % 2 == 1, head_start(q, priority)
     local place, header, created = nil, nil, 0
     local lines = q.events and { name .. " 0 " }
-    local large = how or is_own or left
-    if not large then
-      for i = first + 1, last, 2 do
-        large = large or #args[i] > 65516
-      end
+    local looked_at = how or is_own or left
+    for i = first + 1, looked_at and first or last, 2 do
+      looked_at = looked_at or #args[i] > 65516
     end
-    if not large then
+    if not looked_at then
       -- Nearly all jobs: nothing is to be decided of any of them, so they are written down without a look at each.
       header, created = pack(">c4I8I8", lead, stamp, due), (last - first + 1) / 2
       place = string.format("%.0f", due > 0 and due * 16 + priority or stamp + before)
@@ -90,14 +88,12 @@ local function admit(q, args, at, to, bounded)
       else
         waiting = k
       end
-      if lines then
-        for i = first, last, 2 do
-          lines[#lines + 1] = args[i]
-        end
+      for i = first, lines and last or first - 1, 2 do
+        lines[#lines + 1] = args[i]
       end
       verdicts[#verdicts + 1] = string.rep("1", created)
     end
-    for i = large and first or last + 1, last, 2 do
+    for i = looked_at and first or last + 1, last, 2 do
       local id, body = args[i], args[i + 1]
       local verdict, survivor, job = "1", nil, nil
       if tombs[id] then
