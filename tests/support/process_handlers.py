@@ -51,6 +51,10 @@ def _end(what: str, argument: str, ctx: JobContext) -> None:
     match what:
         case "fail":
             raise Fail(argument)
+        case "told":
+            with open(f"{argument}.started", "w", encoding="utf-8"):  # noqa: PTH123 - a path from a payload
+                _wait_for(argument)
+            raise Fail(argument)
         case "timeout":
             with suppress(JobTimeout):
                 _sleep_until(time.monotonic() + 60)

@@ -12,8 +12,9 @@ from tests.support.runtime import InProcess, running
 from tests.support.waiting import until
 from tests.support.workers import alive
 
-from jobs_core import CancelOutcome, JobCancelled, Queue, State
-from jobs_worker import JobContext, process_pool, processor
+from jobs_core import CancelOutcome, Codec, JobCancelled, Queue, State
+from jobs_producer import JobHandle
+from jobs_worker import Fail, HookEvent, Hooks, JobContext, Retry, Snooze, process_pool, processor, runner
 
 Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 
@@ -22,8 +23,10 @@ Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 def run(redis_url: str, prefix: str) -> Run:
     """Return what runs handlers against the server."""
 
-    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers)
+    def run(
+        *handlers: Callable[..., object], hooks: Hooks | None = None
+    ) -> AbstractAsyncContextManager[InProcess]:
+        return running(redis_url, prefix, *handlers, hooks=hooks)
 
     return run
 
@@ -100,6 +103,93 @@ async def test_handler_that_fails_while_it_stops_was_cancelled(run: Run) -> None
         await started.wait()
         await handle.cancel()
         assert await handle.done(5) is State.CANCELLED
+
+
+@pytest.mark.parametrize("error", [Fail("no"), ValueError("no"), Retry(60), Snooze(60)])
+@pytest.mark.parametrize("kind", ["async", "thread"])
+async def test_a_cancel_that_crosses_what_the_handler_raises_counts(
+    run: Run, kind: str, error: Exception
+) -> None:
+    queue = Queue("crossing", default_job_options={"attempts": 2 if isinstance(error, Retry) else 1})
+    job = queue.job("raise", payload=int)
+    started, go = threading.Event(), threading.Event()
+    heard: list[tuple[str, object]] = []
+    hooks = Hooks()
+
+    @hooks.on("failed", "retrying", "cancelled")
+    def hear(event: HookEvent) -> None:
+        heard.append((event.hook, event.data))
+
+    @processor(job)
+    async def on_loop(payload: int, ctx: JobContext) -> None:
+        started.set()
+        await asyncio.to_thread(go.wait)
+        raise error
+
+    @processor(job)
+    def in_thread(payload: int, ctx: JobContext) -> None:
+        started.set()
+        go.wait()
+        raise error
+
+    async with run(on_loop if kind == "async" else in_thread, hooks=hooks) as worker:
+        handle = await worker.producer.enqueue(job, 1)
+        await until(started.is_set)
+        await mark_unheard(worker, handle)
+        go.set()
+        assert await handle.done(5) is State.CANCELLED
+        stats = worker.lane("crossing").stats
+        await until(lambda: bool(heard))
+        assert (stats.cancelled, stats.failed, stats.retried, stats.set_aside) == (1, 0, 0, 0)
+        assert [name for name, _ in heard] == ["cancelled"]
+
+
+async def test_a_cancel_that_crosses_the_end_of_a_process_counts(run: Run, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    async with run(handlers.work) as worker:
+        handle = await worker.producer.enqueue(handlers.WORK, f"told {go}", attempts=1)
+        await until((tmp_path / "go.started").exists)
+        await mark_unheard(worker, handle)
+        go.touch()
+        with pytest.raises(JobCancelled):
+            await handle.result(10)
+        assert worker.lane("crunch").stats.failed == 0
+
+
+async def mark_unheard(worker: InProcess, handle: JobHandle[None] | JobHandle[str]) -> None:
+    """Cancel a running job whose worker does not hear of it."""
+    (lane,) = worker.runtime.lanes.values()
+    worker.scripts.client.unsubscribe(f"{worker.scripts.key(lane.queue)}wake:{lane.owner}")
+    assert await handle.cancel() is CancelOutcome.REQUESTED
+
+
+async def test_a_result_that_is_being_written_is_not_lost_to_a_cancel(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue("packed", codec=Codec(compress=1))
+    job = queue.job("pack", payload=int, result=int, result_ttl=60)
+    returned, go = threading.Event(), threading.Event()
+    seal = runner.seal_result
+
+    def slowly(*args: object) -> object:
+        returned.set()
+        go.wait()
+        return seal(*args)  # pyright: ignore[reportArgumentType] - as they were given
+
+    monkeypatch.setattr(runner, "seal_result", slowly)
+
+    @processor(job)
+    async def pack(payload: int, ctx: JobContext) -> int:
+        return payload
+
+    async with run(pack) as worker:
+        handle = await worker.producer.enqueue(job, 7)
+        await until(returned.is_set)
+        assert await handle.cancel() is CancelOutcome.REQUESTED
+        (delivery,) = worker.lane("packed").running
+        await until(lambda: delivery.cancelling)
+        go.set()
+        assert await handle.result(5) == 7
 
 
 async def test_thread_is_told_and_may_leave(run: Run) -> None:

@@ -22,6 +22,8 @@ def test_what_was_refused_did_not_happen() -> None:
     packed = pack_rows("w", [ROW, None])
     assert parse_rows([b"told", packed]) == [(ROW, "w")]
     assert parse_rows([b"told", packed, b"verdict", b"01"]) == []
+    # One that was to stop ended as cancelled, which the script tells.
+    assert parse_rows([b"told", packed, b"verdict", b"c1"]) == []
 
 
 def test_a_script_tells_of_one_attempt_and_why() -> None:

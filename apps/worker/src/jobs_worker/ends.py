@@ -78,6 +78,18 @@ class Ends:
             data = value if name == "completed" else failure_text(settlement.error)
             self._hooks.job(name, self._queue, settlement.delivery, data)
 
+    def stopped(self, settlement: Settlement) -> None:
+        """Take note of a delivery that the server ended as cancelled, whatever this worker said: somebody had asked for that."""
+        if settlement.verb == "fail":
+            self.stats.failed -= 1
+        elif settlement.verb == "retry":
+            self.stats.retried -= 1
+        elif settlement.verb in {"snooze", "limit"}:
+            self.stats.set_aside -= 1
+        self.stats.cancelled += 1
+        self._tell(settlement, "cancelled", logging.INFO)
+        self._hooks.job("cancelled", self._queue, settlement.delivery, failure_text(settlement.error))
+
     def lost(self, delivery: Delivery) -> None:
         """Take note of a delivery whose job is somebody else's by now."""
         self._hooks.job("lease_lost", self._queue, delivery)

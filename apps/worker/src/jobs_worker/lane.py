@@ -519,7 +519,7 @@ class Lane:
         try:
             if self._reports.owes(settlements):
                 await self._reports.write_before(settlements)
-            lost, posted = await settle(
+            lost, stopped, posted = await settle(
                 self._scripts, self.queue, pump.settlements, settlements, self._teller
             )
         finally:
@@ -531,7 +531,9 @@ class Lane:
         for delivery in lost:
             self._ends.lost(delivery)
         for settlement in settlements:
-            if not lost or settlement.delivery not in lost:
+            if stopped and settlement.delivery in stopped:
+                self._ends.stopped(settlement)
+            elif not lost or settlement.delivery not in lost:
                 self._ends.settled(settlement)
         self._check_drained()
 

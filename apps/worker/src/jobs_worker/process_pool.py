@@ -193,6 +193,7 @@ class ProcessPool:
         self._setup = (log_level, log_format, codecs)
         self._free: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def run(
@@ -219,6 +220,11 @@ class ProcessPool:
             self._busy.discard(worker)
             if healthy and worker.jobs < MAX_JOBS and not self._closed:
                 self._free.append(worker)
+            elif healthy:
+                # Its job has ended, so nobody waits, and no cancellation can come between its answer and who asked.
+                retiring = asyncio.create_task(worker.stop(grace=_TERM_GRACE))
+                self._retiring.add(retiring)
+                retiring.add_done_callback(self._retiring.discard)
             else:
                 await asyncio.shield(worker.stop(grace=_TERM_GRACE))
 
@@ -230,7 +236,9 @@ class ProcessPool:
         """Stop all processes."""
         self._closed = True
         await asyncio.gather(
-            *(worker.stop(grace=0.5) for worker in [*self._free, *self._busy]), return_exceptions=True
+            *(worker.stop(grace=0.5) for worker in [*self._free, *self._busy]),
+            *self._retiring,
+            return_exceptions=True,
         )
         self._free.clear()
 

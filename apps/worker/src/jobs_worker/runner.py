@@ -112,13 +112,7 @@ class Runner:
                     running = handler(payload, self._context(delivery, limit))
                     result = await (running if limit is None else in_time(running, limit))
                 if not route.codec.does_nothing and keeps_result(delivery):
-                    result = await asyncio.to_thread(
-                        seal_result,
-                        self._codecs,
-                        (route.queue, route.job),
-                        Place(self._queue, delivery.header.name, delivery.id, "result"),
-                        result,
-                    )
+                    result = await self._seal(delivery, route, result)
                 settlement = completed(delivery, result, int((perf_counter() - started) * 1e6), self._worker)
         except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
             # A handler that cancels itself, or exits, failed; a cancellation by the worker is the end of an abandoned delivery.
@@ -135,6 +129,19 @@ class Runner:
         if Codecs.is_slow_to_open(text, len(data)):
             return await asyncio.to_thread(open_payload, self._codecs, place, data, text)
         return open_payload(self._codecs, place, data, text)
+
+    async def _seal(self, delivery: Delivery, route: Route, result: object) -> Written:
+        place = Place(self._queue, delivery.header.name, delivery.id, "result")
+        sealing = asyncio.ensure_future(
+            asyncio.to_thread(seal_result, self._codecs, (route.queue, route.job), place, result)
+        )
+        try:
+            return await asyncio.shield(sealing)
+        except asyncio.CancelledError:
+            if delivery.abandoned:
+                raise
+            # A cancel comes too late for a handler that has returned.
+            return await sealing
 
     async def _in_thread(self, delivery: Delivery, payload: object, limit: TimeLimit | None) -> object:
         """Run in a thread. What runs past its timeout is told by `ctx.cancelled`, but cannot be stopped: its slot stays taken."""
@@ -218,8 +225,9 @@ class Runner:
             settlement.effects = reply.effects
             return settlement
         error = ErrorInfo(type=reply.error_type, message=reply.message, stack=reply.stack)
-        if reply.kind == "discard":
-            return cancelled(delivery, run_us, self._worker, error)
+        if reply.kind == "discard" or delivery.cancelling:
+            told = error if reply.kind == "discard" else None
+            return cancelled(delivery, run_us, self._worker, told)
         if reply.kind in {"snooze", "limit"}:
             return set_aside(delivery, reply.after_ms, run_us, scope=reply.scope or None)
         judged = Judgement(

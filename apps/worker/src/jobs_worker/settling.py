@@ -23,10 +23,11 @@ _log = logs.get("jobs.worker")
 
 async def settle(
     scripts: Scripts, queue: str, session: Session, settlements: list[Settlement], teller: Teller
-) -> tuple[list[Delivery], list[int]]:
+) -> tuple[list[Delivery], list[Delivery], list[int]]:
     """Settle deliveries of one owner, sent again until there is an answer.
 
-    Returns those whose lease was lost, and the entries that were written into the outbox.
+    Returns those whose lease was lost, those that were to stop and ended as cancelled instead, and the entries that were written
+    into the outbox.
     """
     made, ordered = _grouped(settlements)
     groups = [*_effects(settlements), *made, *teller.groups(ordered)]
@@ -42,10 +43,12 @@ async def settle(
             await asyncio.sleep(_ERROR_PAUSE)
         else:
             break
-    if b"0" not in settled.verdict:
-        return [], settled.posted
-    verdicts = zip(ordered, settled.verdict, strict=True)
-    return [each.delivery for each, verdict in verdicts if verdict == ord("0")], settled.posted
+    if settled.verdict.count(b"1") == len(ordered):
+        return [], [], settled.posted
+    verdicts = [*zip(ordered, settled.verdict, strict=True)]
+    lost = [each.delivery for each, verdict in verdicts if verdict == ord("0")]
+    stopped = [each.delivery for each, verdict in verdicts if verdict == ord("c")]
+    return lost, stopped, settled.posted
 
 
 def _effects(settlements: list[Settlement]) -> list[Effects]:

@@ -2,7 +2,7 @@
 
 Workers pack what they tell of a call into bytes that scripts never open; where a script acts by itself it writes lines
 (events) or the same arrays (rows). An entry that holds a verdict was told of deliveries of which some were refused:
-what belongs to a `0` did not happen.
+what belongs to a `0` did not happen, and what belongs to a `c` ended as cancelled instead, which the script tells.
 """
 
 from __future__ import annotations

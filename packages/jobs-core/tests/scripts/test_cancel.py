@@ -1,12 +1,23 @@
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 from tests.support.engine import Engine, group
 from tests.support.wakes import Wakes
 
 from jobs_core.keys import wake_channel
-from jobs_core.scripts import Claimed, Located
-from jobs_core.wire import BIG, OWN_ID, end_note, parse_state
+from jobs_core.scripts import Claimed, Group, Located
+from jobs_core.told import SummaryRow, Told, pack_rows, pack_told, parse_events, parse_rows
+from jobs_core.wire import (
+    BIG,
+    OWN_ID,
+    ErrorInfo,
+    FinishInfo,
+    encode_finish,
+    end_note,
+    parse_history,
+    parse_state,
+)
 
 Bring = Callable[[Engine], Awaitable[object]]
 
@@ -145,24 +156,22 @@ async def test_the_owner_of_a_running_job_is_told_which_delivery(engine: Engine)
     assert parse_state((await engine.hash("state"))["a"]).cancel == 1
 
 
-@pytest.mark.parametrize("verb", ["retry", "snooze", "limit", "release", "unroutable"])
+@pytest.mark.parametrize("verb", ["fail", "retry", "snooze", "limit", "release", "unroutable"])
 @pytest.mark.parametrize("arg", [0, 500])
 async def test_a_job_that_is_to_stop_is_not_put_back(engine: Engine, verb: str, arg: int) -> None:
     jobs = await running(engine, "a", "b")
     await cancel(engine, "a")
-    assert await engine.settle(group(verb, *jobs, arg=arg)) == b"11"
+    assert await engine.settle(group(verb, *jobs, arg=arg, keep_count=-1)) == b"c1"
     assert await engine.state("a") == "cancelled"
-    assert await engine.state("b") in {"waiting", "delayed", "unroutable"}
+    assert await engine.state("b") in {"failed", "waiting", "delayed", "unroutable"}
     stats = await engine.stats()
     assert stats["cancelled:send@1"] == 1
-    assert sum(stats.get(f"{each}:send@1", 0) for each in ("retried", "snoozed", "limited")) == (
+    assert sum(stats.get(f"{each}:send@1", 0) for each in ("failed", "retried", "snoozed", "limited")) == (
         verb not in {"release", "unroutable"}
     )
 
 
-@pytest.mark.parametrize(
-    ("verb", "state"), [("complete", "completed"), ("fail", "failed"), ("cancel", "cancelled")]
-)
+@pytest.mark.parametrize(("verb", "state"), [("complete", "completed"), ("cancel", "cancelled")])
 async def test_a_job_that_ended_meanwhile_ended_so(engine: Engine, verb: str, state: str) -> None:
     jobs = await running(engine, "a")
     await cancel(engine, "a")
@@ -199,13 +208,44 @@ async def test_a_later_job_of_the_same_id_is_not_concerned(engine: Engine) -> No
     assert await engine.scripts.cancels(engine.queue, ids=["a"]) == [None]
 
 
-async def test_a_failed_job_that_was_to_stop_may_be_retried_by_hand(engine: Engine) -> None:
-    jobs = await running(engine, "a")
+async def test_a_cancel_that_crosses_a_final_failure_counts(engine: Engine) -> None:
+    jobs = await running(engine, "a", "b")
     await cancel(engine, "a")
-    await engine.settle(group("fail", *jobs, keep_count=-1))
-    assert await engine.scripts.retry(engine.queue, ids=["a"]) == ["1"]
-    (again,) = (await engine.claim()).jobs
-    assert parse_state(again.state).cancel == 0
+    row, event = (
+        pack_rows("w", [SummaryRow(each.id, "send@1", "failed", 1, 2, 3, 4, 5, 1, "why") for each in jobs]),
+        pack_told([Told("failed", each.id, "send@1", 1, "why") for each in jobs]),
+    )
+    groups = [group("fail", *jobs, keep_count=-1, info=failure()), Group("tell", "", [2, row, event, ""])]
+    verdict = await engine.settle(*groups)
+    assert verdict == b"c1"
+    found = await located(engine, "a")
+    assert (found.state, found.entry.attempts) == ("cancelled", 1)
+    assert [(each.attempt, each.error.message) for each in parse_history(found.history)] == [(1, "no")]
+    assert await engine.state("b") == "failed"
+    # No dead letter, one row and one event of each.
+    (entry,) = (await engine.scripts.outbox(engine.queue)).entries
+    assert len(entry.effects) == 1
+    assert await told_rows(engine) == {("a", "cancelled"), ("b", "failed")}
+    assert await told_events(engine) == {("a", "cancelled"), ("b", "failed")}
+    # The same call sent again gets the same answer.
+    engine.seqs["w1:settle"] -= 1
+    assert await engine.settle(*groups) == verdict
+
+
+def failure() -> bytes:
+    info = FinishInfo("failed", "send@1", 3, 1, 0, 2, 3, 4, 1, 1, 0, "w", error=ErrorInfo("ValueError", "no"))
+    return encode_finish(info)
+
+
+async def told_rows(engine: Engine) -> set[tuple[str, str]]:
+    entries = cast("list[list[list[bytes]]]", await engine.call("XRANGE", "rows", "-", "+"))
+    return {(row.id, row.outcome) for _, fields in entries for row, _ in parse_rows(fields)}
+
+
+async def told_events(engine: Engine) -> set[tuple[str, str]]:
+    entries = cast("list[tuple[bytes, list[bytes]]]", await engine.call("XRANGE", "events", "-", "+"))
+    told = [each.told for entry, fields in entries for each in parse_events(entry, fields)[1]]
+    return {(each.id, each.kind) for each in told if each.kind not in {"added", "active"}}
 
 
 async def test_cancelled_again_changes_nothing(engine: Engine) -> None:

@@ -5,9 +5,9 @@
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
 -- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel) or delay_ms (retry, snooze, limit), info (of limit: what is held back, job, key or queue); at the end groups of what else is to be written down, as `note` takes it
--- RETURNS: one character a delivery: 1 settled, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
+-- RETURNS: one character a delivery: 1 settled, c settled, but ended as cancelled instead, for it was to stop, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
--- INCLUDE: open save session remember finish put_back park post_all freed note series
+-- INCLUDE: open save session remember finish stopped put_back park post_all freed note series
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -43,11 +43,11 @@ local function settle()
       all[i] = ARGV[at + 4 * (i - 1)]
     end
     local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
-    local ids, args, infos, held, plain, seen = {}, {}, {}, {}, true, {}
+    local ids, args, infos, held, plain, place = {}, {}, {}, {}, true, {}
     for i = 1, n do
       local j = at + 4 * (i - 1)
-      if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not seen[all[i]]) then
-        seen[all[i]] = true
+      if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not place[all[i]]) then
+        place[all[i]] = #verdicts + 1
         ids[#ids + 1] = all[i]
         args[#ids] = ARGV[j + 2]
         held[#ids] = fences[i]
@@ -63,14 +63,23 @@ local function settle()
       post_all(q, target, name, args, infos)
     elseif ids[1] then
       local recs = q.flow and q.flow.index % 3 ~= 0 and redis.call("HMGET", P .. "rec", unpack(ids)) or {}
-      local count = #ids
+      local off, left, told = {}, ids, infos
       if verb == "complete" or verb == "fail" or verb == "cancel" then
-        finish(q, verbs[verb], ids, infos, keep, ttl, plain)
+        if verb == "fail" then
+          left, told, off = stopped(q, ids, infos)
+        end
+        if left[1] then
+          finish(q, verbs[verb], left, told, keep, ttl, plain)
+        end
       elseif verb == "unroutable" then
-        park(q, name, ids)
+        off = park(q, name, ids)
       else
-        count = put_back(q, verb, ids, args, infos)
+        off = put_back(q, verb, ids, args, infos)
       end
+      for i = 1, #off do
+        verdicts[place[off[i]]] = "c"
+      end
+      local count = #ids - #off
       redis.call("ZREM", active, unpack(ids))
       freed(q, recs, held)
       q.active = q.active - #ids

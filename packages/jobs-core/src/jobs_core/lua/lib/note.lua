@@ -1,6 +1,6 @@
 --- Writes down what a worker tells besides its settlements, in a group like theirs that begins at argument `at`:
 -- `measure`: operations on the histograms of a name; `error`: type, count of what failed; `tell`: rows, summary rows, events (opaque).
--- What is told of deliveries that were refused is left to the reader, who gets the verdict.
+-- What is told of deliveries that were refused, or ended as cancelled instead, is left to the reader, who gets the verdict.
 -- INCLUDE: histogram count_error event
 local function note(q, at, verdict)
   local verb, name, n, first = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), at + 9
@@ -11,7 +11,7 @@ local function note(q, at, verdict)
       count_error(q, name, ARGV[i], ARGV[i + 1])
     end
   else
-    local refused = string.find(verdict, "0", 1, true) and verdict
+    local refused = string.find(verdict, "[0c]") and verdict
     if ARGV[first] ~= "0" then
       q.entered = tonumber(ARGV[first])
       q.entry = { "told", ARGV[first + 1] }

@@ -1,4 +1,4 @@
---- Parks jobs that no worker so far could run, free of charge, and counts them under their name; one that was to stop is cancelled.
+--- Parks jobs that no worker so far could run, free of charge, and counts them under their name; one that was to stop is cancelled. Returns the ids of those.
 -- INCLUDE: call_off
 local function park(q, name, ids)
   local pairs, now, ended = {}, string.format("%.0f", q.ms), {}
@@ -18,4 +18,5 @@ local function park(q, name, ids)
     redis.call("ZADD", q.P .. "unroutable", unpack(pairs))
     redis.call("HINCRBY", q.P .. "unroutable.names", name, #pairs / 2)
   end
+  return ended
 end

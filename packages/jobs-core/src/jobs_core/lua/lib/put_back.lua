@@ -2,7 +2,7 @@
 -- A retry spends an attempt and is told in `history` (64 KiB); releases and snoozes are free, and so is a limit that a handler met: it holds
 -- back the job, its key or the queue (`infos`) for a while. In a queue whose keys are strictly first in, first out the job of a
 -- key keeps its place while it waits, and the key is parked. A job that was to stop ends as cancelled.
--- Returns how many were put back. The caller takes them out of their home.
+-- Returns the ids of those. The caller takes them out of their home.
 -- INCLUDE: record history ready_at score to_ready rearm key_of park_key flow call_off
 local function put_back(q, verb, ids, delays, infos)
   local P = q.P
@@ -80,5 +80,5 @@ local function put_back(q, verb, ids, delays, infos)
     redis.call("HSET", P .. "state", unpack(spent))
   end
   call_off(q, ended[1], ended[2])
-  return #ids - #ended[1]
+  return ended[1]
 end
