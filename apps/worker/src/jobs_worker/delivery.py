@@ -381,6 +381,22 @@ def _failed(
     )
 
 
+def refused(settlement: Settlement, worker: str) -> Settlement:
+    """Fail a job for good whose end the server does not take: that it does take, and it says so."""
+    ends = {
+        "complete": "it completed",
+        "fail": "it failed",
+        "cancel": "it was cancelled",
+        "retry": "it failed",
+    }
+    told = ends.get(settlement.verb, f"it was to end with {settlement.verb}")
+    why = "" if settlement.error is None else f" with {failure_text(settlement.error)}"
+    message = f"{told}{why}, and the server refused to take that: see the worker's log, `settlement_refused`"
+    return _failed(
+        settlement.delivery, ErrorInfo("refused", message[:MESSAGE_CAP]), settlement.run_us, worker
+    )
+
+
 def unopened(claimed: Claimed, header: Header, owner: str) -> Delivery:
     """Make a delivery of a job that is settled without a look into its envelope."""
     return Delivery(claimed, header, _BLANK, None, owner)

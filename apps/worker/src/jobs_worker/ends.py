@@ -80,15 +80,29 @@ class Ends:
 
     def stopped(self, settlement: Settlement) -> None:
         """Take note of a delivery that the server ended as cancelled, whatever this worker said: somebody had asked for that."""
-        if settlement.verb == "fail":
-            self.stats.failed -= 1
-        elif settlement.verb == "retry":
-            self.stats.retried -= 1
-        elif settlement.verb in {"snooze", "limit"}:
-            self.stats.set_aside -= 1
+        self._uncount(settlement)
         self.stats.cancelled += 1
         self._tell(settlement, "cancelled", logging.INFO)
         self._hooks.job("cancelled", self._queue, settlement.delivery, failure_text(settlement.error))
+
+    def replaced(self, settlement: Settlement, instead: Settlement) -> None:
+        """Take note of a delivery that was settled otherwise, for the server did not take what was said of it first."""
+        self._uncount(settlement)
+        self.stats.run_us -= settlement.run_us
+        self.count(instead)
+
+    def _uncount(self, settlement: Settlement) -> None:
+        verb = settlement.verb
+        if verb == "complete":
+            self.stats.completed -= 1
+        elif verb == "fail":
+            self.stats.failed -= 1
+        elif verb == "retry":
+            self.stats.retried -= 1
+        elif verb == "cancel":
+            self.stats.cancelled -= 1
+        elif verb in {"snooze", "limit"}:
+            self.stats.set_aside -= 1
 
     def lost(self, delivery: Delivery) -> None:
         """Take note of a delivery whose job is somebody else's by now."""

@@ -22,6 +22,7 @@ from jobs_worker.asides import Asides
 from jobs_worker.delivery import Delivery, Settlement, cancelled, released, unopened
 from jobs_worker.ends import Ends
 from jobs_worker.limits import NameLimits
+from jobs_worker.refusals import Refusals
 from jobs_worker.reports import Reports
 from jobs_worker.rerouting import move_parked
 from jobs_worker.sessions import Pump
@@ -29,7 +30,7 @@ from jobs_worker.settling import settle
 from jobs_worker.starting import fetch_envelope, find_first_start, header_of, needs_first_start, open_delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobs_core.outbox import Relay
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from jobs_worker.reports import Report
     from jobs_worker.routes import QueueRoutes
     from jobs_worker.runner import Runner
+    from jobs_worker.settling import Settled
     from jobs_worker.slots import SlotBudget
     from jobs_worker.telling import Teller
 
@@ -76,6 +78,15 @@ class Lane:
         self._ends = Ends(self.queue, hooks)
         self._asides = Asides(self.queue, self._check_drained)
         self._reports = Reports(scripts, self.queue, self._tell_progress, self._asides.spawn)
+        self._refusals = Refusals(
+            scripts,
+            self.queue,
+            child,
+            teller,
+            spawn=self._asides.spawn,
+            settled=self._settled,
+            failed=self._ends.replaced,
+        )
         self._runner = make_runner(self._reports.take)
         self._on_owner = on_owner
         self._relay = relay
@@ -198,6 +209,8 @@ class Lane:
         for settlement in self._finished:
             self._ends.lost(settlement.delivery)
         self._finished.clear()
+        for delivery in self._refusals.drop(owner):
+            self._ends.lost(delivery)
         self._on_owner(self.queue, owner, False)  # noqa: FBT003 - (queue, owner, alive)
         self._new_owner()
         self.kick(hungry=True)
@@ -519,11 +532,16 @@ class Lane:
         try:
             if self._reports.owes(settlements):
                 await self._reports.write_before(settlements)
-            lost, stopped, posted = await settle(
-                self._scripts, self.queue, pump.settlements, settlements, self._teller
-            )
+            settled = await settle(self._scripts, self.queue, pump.settlements, settlements, self._teller)
+        except Exception as error:  # noqa: BLE001 - it is told for each of them that is refused again
+            await self._refusals.take(settlements, error)
+            return
         finally:
             self._settling -= len(settlements)
+        self._settled(settlements, settled)
+
+    def _settled(self, settlements: Sequence[Settlement], settled: Settled) -> None:
+        lost, stopped, posted = settled
         if posted:
             for settlement in settlements:
                 self._declare_targets(settlement)

@@ -15,6 +15,11 @@ class Session:
         self.name = name
         self.number = 0
 
+    @classmethod
+    def drawn(cls) -> Session:
+        """Begin under a name that no other caller has."""
+        return cls(secrets.token_hex(8) + "s")
+
     def advance(self) -> None:
         """Take the number of the next call."""
         self.number += 1

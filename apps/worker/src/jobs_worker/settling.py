@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobs_core.connection.client import OutcomeLost
-from jobs_core.errors import JobsError
+from jobs_core.errors import JobsError, ServerError, ServerFull
 from jobs_core.scripts import Effects, Group
 from jobs_worker import logs
 
@@ -21,13 +21,28 @@ _ERROR_PAUSE = 1.0
 _log = logs.get("jobs.worker")
 
 
+class Settled(NamedTuple):
+    """What became of settlements.
+
+    `lost` are those whose lease was lost, `stopped` those that were to stop and ended as cancelled instead, `posted` the entries that
+    were written into the outbox.
+    """
+
+    lost: list[Delivery]
+    stopped: list[Delivery]
+    posted: list[int]
+
+    def without_lost(self) -> Settled:
+        """Return the same, nothing having been lost."""
+        return self._replace(lost=[])
+
+
 async def settle(
     scripts: Scripts, queue: str, session: Session, settlements: list[Settlement], teller: Teller
-) -> tuple[list[Delivery], list[Delivery], list[int]]:
+) -> Settled:
     """Settle deliveries of one owner, sent again until there is an answer.
 
-    Returns those whose lease was lost, those that were to stop and ended as cancelled instead, and the entries that were written
-    into the outbox.
+    Raises ServerError where the server cannot carry that out, as it stands: then some of them may be settled.
     """
     made, ordered = _grouped(settlements)
     groups = [*_effects(settlements), *made, *teller.groups(ordered)]
@@ -39,16 +54,18 @@ async def settle(
                 queue, session=session.name, seq=session.number, owner=owner, groups=groups
             )
         except (JobsError, OutcomeLost) as error:
+            if isinstance(error, ServerError) and not isinstance(error, ServerFull):
+                raise
             _log.warning("settle_failed", queue=queue, error=str(error))
             await asyncio.sleep(_ERROR_PAUSE)
         else:
             break
     if settled.verdict.count(b"1") == len(ordered):
-        return [], [], settled.posted
+        return Settled([], [], settled.posted)
     verdicts = [*zip(ordered, settled.verdict, strict=True)]
     lost = [each.delivery for each, verdict in verdicts if verdict == ord("0")]
     stopped = [each.delivery for each, verdict in verdicts if verdict == ord("c")]
-    return lost, stopped, settled.posted
+    return Settled(lost, stopped, settled.posted)
 
 
 def _effects(settlements: list[Settlement]) -> list[Effects]:

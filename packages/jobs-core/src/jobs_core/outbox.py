@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -116,7 +117,7 @@ class Relay:
                 if applied:
                     break
                 raise
-            except (JobsError, msgspec.MsgspecError, ValueError) as error:
+            except (JobsError, msgspec.MsgspecError, struct.error, ValueError) as error:
                 # It is never dropped: whoever mends the cause finds it there.
                 if (queue, entry.id) not in self._refused:
                     self._refused.add((queue, entry.id))

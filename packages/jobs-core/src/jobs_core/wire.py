@@ -284,8 +284,8 @@ def parse_unique(record: bytes) -> tuple[str, str]:
 
 
 def parse_state(packed: bytes | None) -> JobStateEntry:
-    """Parse an entry of `state`; none means that nothing was spent."""
-    return JobStateEntry(*_STATE.unpack(packed)) if packed else JobStateEntry()
+    """Parse an entry of `state`; none, or bytes that are no entry, means that nothing was spent."""
+    return JobStateEntry(*_STATE.unpack(packed)) if packed and len(packed) == _STATE.size else JobStateEntry()
 
 
 def parse_finish(info: bytes) -> FinishInfo | None:

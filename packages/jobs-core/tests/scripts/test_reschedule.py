@@ -65,3 +65,36 @@ async def test_how_long_a_job_may_wait_counts_from_its_new_time(engine: Engine) 
     assert await engine.zset("expiring") == {"a": engine.ms + 65_000}
     await engine.advance(64)
     assert await engine.take() == ["a"]
+
+
+async def test_a_running_job_is_left_alone_and_goes_on(engine: Engine) -> None:
+    await engine.add("a")
+    (job,) = (await engine.claim()).jobs
+    before = await engine.dump()
+    assert await engine.scripts.reschedule(engine.queue, delay_ms=9, ids=["a"]) == ["active"]
+    assert await engine.dump() == before
+    assert (await engine.scripts.beat(engine.queue, lease_ms=20_000, owners=["w1"])).gone == []
+    assert await engine.scripts.checkpoint(engine.queue, owner="w1", items=[job.id, job.fence, b"x"]) == b"1"
+    assert await engine.settle(group("complete", job)) == b"1"
+
+
+async def test_who_ran_it_before_has_no_say_once_it_has_another_time(engine: Engine) -> None:
+    await engine.add("a")
+    (job,) = (await engine.claim()).jobs
+    for _ in range(5):
+        await engine.advance(5)
+        await engine.scripts.beat(engine.queue, lease_ms=1, owners=[])
+    await engine.scripts.reap(engine.queue, owner="w1")
+    await engine.scripts.reschedule(engine.queue, delay_ms=5000, ids=["a"])
+    before = await engine.dump()
+    assert (await engine.scripts.beat(engine.queue, lease_ms=20_000, owners=["w1"])).gone == ["w1"]
+    told = [job.id, job.fence, b"x"]
+    assert await engine.scripts.progress(engine.queue, owner="w1", told=b"", items=told) == b"0"
+    assert await engine.scripts.checkpoint(engine.queue, owner="w1", items=told) == b"0"
+    lines = [job.id, job.fence, 1, 0, b"x"]
+    assert await engine.scripts.log(engine.queue, owner="w1", max_lines=9, max_bytes=99, items=lines) == b"0"
+    for verb in ("complete", "fail", "cancel", "retry", "snooze", "limit", "release", "unroutable"):
+        assert await engine.settle(group(verb, job, arg=1, keep_count=-1)) == b"0"
+    assert await engine.dump() == before
+    await engine.advance(5)
+    assert await engine.take(owner="w2") == ["a"]
