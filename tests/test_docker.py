@@ -217,9 +217,22 @@ EXPECTED = {
 
 # What each image must be able to import: the code that its program runs.
 MODULES = {
-    "worker-light": ["jobs_worker.queues.email.processor", "jobs_worker.queues.webhooks.processor"],
-    "worker-medium": ["jobs_worker.queues.reports.processor"],
-    "worker-heavy": ["jobs_worker.queues.images.processor"],
+    "worker-light": [
+        "jobs_worker.queues.cache_warmup.processor",
+        "jobs_worker.queues.email.processor",
+        "jobs_worker.queues.notifications.processor",
+        "jobs_worker.queues.webhooks.processor",
+    ],
+    "worker-medium": [
+        "jobs_worker.queues.llm_requests.processor",
+        "jobs_worker.queues.reports.processor",
+        "jobs_worker.queues.tool_execution.processor",
+        "jobs_worker.queues.tool_execution.tools",
+    ],
+    "worker-heavy": [
+        "jobs_worker.queues.heavy_processing.processor",
+        "jobs_worker.queues.images.processor",
+    ],
     "dashboard": ["jobs_dashboard"],
     "api": ["jobs_api_example.app"],
 }

@@ -199,11 +199,12 @@ def test_variables_in_other_documents_are_documented() -> None:
 
 
 def test_names_that_are_taken_are_those_nothing_reads() -> None:
-    (taken,) = (
-        {spans_of(cells[0])[0] for cells in table}
+    taken = {
+        spans_of(cells[0])[0]
         for section, table in tables(CONFIGURATION, "variable")
         if section == "Names that are taken"
-    )
+        for cells in table
+    }
     own = read_by([FeatureSettings]) - read_by((CommonSettings, WorkerSettings, DashboardSettings))
     assert taken == {name for name in own if name.lower() not in used_fields()} - read_directly()
 

@@ -1,8 +1,10 @@
 """The example API over HTTP, against a real server."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from starlette.testclient import TestClient
 
 from jobs_api_example import bodies, create_app
 from jobs_api_example.app import main
+from jobs_core.queues.cache_warmup.pages import Page, PageCache
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
 
@@ -53,6 +56,8 @@ def test_payload_is_accepted_with_the_address_of_its_status(client: TestClient) 
         ("/webhooks", {"url": "https://example.com/hook", "event": "paid", "body": {"order": 7}}, "webhooks"),
         ("/images", {"source": "a.jpg", "operations": [{"type": "thumbnail", "size": 80}]}, "images"),
         ("/reports", {"source": "sales", "query": "SELECT 1", "format": "csv"}, "reports"),
+        ("/notifications", {"user_id": 7, "message": "Paid."}, "notifications"),
+        ("/warmups", {"urls": ["https://example.com/"]}, "cache-warmup"),
     ],
 )
 def test_each_kind_of_work_has_its_queue(
@@ -60,6 +65,35 @@ def test_each_kind_of_work_has_its_queue(
 ) -> None:
     response = client.post(path, json=payload)
     assert (response.status_code, response.json()["queue"]) == (202, queue)
+
+
+def test_pages_are_served_from_the_cache(
+    make_client: Callable[[], TestClient], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fill() -> None:
+        now = round(time.time() * 1000)
+        async with PageCache(redis_url) as cache:
+            await cache.put(
+                Page(
+                    url="https://example.com/?a=b",
+                    body=b"<p>Hi</p>",
+                    content_type="text/html; charset=utf-8",
+                    fetched_at_ms=now - 7000,
+                    expires_at_ms=now + 60_000,
+                )
+            )
+
+    asyncio.run(fill())
+    with make_client() as client:
+        assert client.get("/pages", params={"url": "https://example.com/?a=b"}).status_code == 404
+    monkeypatch.setenv("CACHE_URL", redis_url)
+    with make_client() as client:
+        response = client.get("/pages", params={"url": "https://example.com/?a=b"})
+        assert client.get("/pages", params={"url": "https://example.com/"}).status_code == 404
+    assert (response.status_code, response.content) == (200, b"<p>Hi</p>")
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Age"] == "7"
+    assert response.headers["Content-Security-Policy"] == "sandbox"
 
 
 def test_payload_that_does_not_fit_is_refused_with_its_path(client: TestClient) -> None:

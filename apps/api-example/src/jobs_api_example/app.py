@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 import msgspec
@@ -30,11 +30,15 @@ from jobs_core.errors import (
     ResultTimeout,
     SettingsError,
 )
+from jobs_core.queues.cache_warmup import WARM
+from jobs_core.queues.cache_warmup.pages import PageCache
 from jobs_core.queues.email import SEND_EMAIL
 from jobs_core.queues.images import PROCESS_IMAGE
+from jobs_core.queues.notifications import NOTIFY
 from jobs_core.queues.reports import EXPORT
 from jobs_core.queues.webhooks import DELIVER
 from jobs_core.records import JobRecord
+from jobs_core.settings import FeatureSettings
 from jobs_core.states import State
 from jobs_producer import Producer
 
@@ -49,6 +53,8 @@ _ENDPOINTS: tuple[Served, ...] = (
     Endpoint("/webhooks", DELIVER),
     Endpoint("/images", PROCESS_IMAGE),
     Endpoint("/reports", EXPORT),
+    Endpoint("/notifications", NOTIFY),
+    Endpoint("/warmups", WARM),
 )
 _BY_QUEUE = {endpoint.queue: endpoint for endpoint in _ENDPOINTS}
 
@@ -57,6 +63,7 @@ class Shared(TypedDict):
     """What the lifespan gives to requests."""
 
     producer: Producer
+    cache: PageCache | None
 
 
 class Jobs(msgspec.Struct, frozen=True):
@@ -80,8 +87,12 @@ def create_app(open_producer: Callable[[], Producer] = Producer.from_env) -> Sta
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[Shared]:
-        async with open_producer() as producer:
-            yield {"producer": producer}
+        async with AsyncExitStack() as stack:
+            producer = await stack.enter_async_context(open_producer())
+            cache = None
+            if FeatureSettings.from_env().cache_url is not None:
+                cache = await stack.enter_async_context(PageCache.from_env())
+            yield {"producer": producer, "cache": cache}
 
     return Starlette(
         routes=[
@@ -89,6 +100,7 @@ def create_app(open_producer: Callable[[], Producer] = Producer.from_env) -> Sta
             Route("/jobs/{queue}", _statuses),
             Route("/jobs/{queue}/{job_id:path}/result", _result),
             Route("/jobs/{queue}/{job_id:path}", _status),
+            Route("/pages", _page),
             Route("/healthz", _health),
         ],
         exception_handlers={JobsError: on_jobs_error, HTTPException: on_http_error},
@@ -132,6 +144,23 @@ async def _result(request: Request) -> Response:
     except ResultTimeout:
         return pending
     return _json({"id": job_id, "queue": endpoint.queue, "result": msgspec.Raw(result)})
+
+
+async def _page(request: Request) -> Response:
+    """Serve a page that was fetched into the cache: `?url=…`; 404 for one that is not there."""
+    cache: PageCache | None = request.state.cache
+    url = request.query_params.get("url", "")
+    page = await cache.get(url) if cache is not None else None
+    if page is None:
+        raise HTTPException(404, "This page is not in the cache; POST its URL to /warmups.")
+    # It is somebody else's page: it must not act as one of this service.
+    headers = {
+        "Age": str(int(page.age)),
+        "Cache-Control": f"max-age={int(page.ttl)}",
+        "Content-Security-Policy": "sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(page.body, headers=headers, media_type=page.content_type)
 
 
 async def _health(request: Request) -> Response:

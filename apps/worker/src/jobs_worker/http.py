@@ -22,6 +22,7 @@ from yarl import URL
 from jobs_core.errors import JobsError, SettingsError
 
 _KEEP_METHOD = (307, 308)
+_REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = IPv6Network("64:ff9b::/96")
 _CHUNK = 8192
 _MAX_URL = 8192
@@ -159,13 +160,14 @@ class GuardedSession:
     ) -> Reply:
         """Send one request and return the answer, whatever its status.
 
-        A 307 or 308 is followed up to `max_redirects` times, each target checked like the first; any other
-        redirect, and one too many, is returned as it is. `origin_headers` go to the origin of `url` only.
+        A 307 or 308, and every redirect of a GET, is followed up to `max_redirects` times, each target checked like the
+        first; any other, and one too many, is returned as it is. `origin_headers` go to the origin of `url` only.
         `timeout` (seconds) holds for all of it; at most `max_body` bytes are read.
 
         Raises AddressRefused, TimeoutError, and aiohttp.ClientError where no answer came.
         """
         origin = target = _checked(url)
+        followed = _REDIRECTS if method == "GET" else _KEEP_METHOD
         async with asyncio.timeout(timeout):
             while True:
                 sent = CIMultiDict(headers or {})
@@ -173,7 +175,7 @@ class GuardedSession:
                     sent.update(origin_headers or {})
                 reply = await self._exchange(method, target, body, sent, max_body)
                 location = reply.headers.get("Location")
-                if reply.status not in _KEEP_METHOD or location is None or max_redirects == 0:
+                if reply.status not in followed or location is None or max_redirects == 0:
                     return reply
                 following = _checked(location, base=target)
                 if target.scheme == "https" and following.scheme == "http":

@@ -20,7 +20,15 @@ from jobs_core.errors import DeclarationError, UnknownJob, UnknownQueue
 from jobs_core.names import nearest
 from jobs_core.queue import JobType, Queue, differences
 
-__all__ = ["ALWAYS", "BUILTIN", "Catalog", "imported", "load_features", "processor_modules"]
+__all__ = [
+    "ALWAYS",
+    "BUILTIN",
+    "Catalog",
+    "imported",
+    "load_features",
+    "processor_modules",
+    "tool_modules",
+]
 
 BUILTIN = "builtin"
 """The name that stands for the packages that come with the system."""
@@ -124,6 +132,15 @@ def processor_modules(
             else not module.startswith(f"{_BUILTIN_PROCESSORS}.")
         )
     ]
+
+
+def tool_modules(packages: Sequence[str] | None) -> list[str]:
+    """Return the `tools.py` modules in the packages of processors; a package need not have one. Raises `DeclarationError`."""
+    named = [_BUILTIN_PROCESSORS if one == BUILTIN else one for one in packages or [BUILTIN]]
+    found: dict[str, None] = {}
+    for package in named:
+        found |= dict.fromkeys(module for module, _ in _leaves(package, _locations(package) or [], "tools"))
+    return list(found)
 
 
 def _listed(packages: Sequence[str] | None, builtin: str, leaf: str) -> Iterator[tuple[str, str]]:

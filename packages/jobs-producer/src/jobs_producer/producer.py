@@ -20,6 +20,7 @@ from jobs_core.records import JobRecord, read_records
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
+from jobs_producer import _shortcuts
 from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from jobs_core.queues.llm_requests import Completion
+    from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
     from jobs_core.states import CancelOutcome
 
 P = TypeVar("P")
@@ -215,6 +218,30 @@ class Producer:
             return item
 
         return Bulk(job_type.queue.name, items, submit, options, progress)
+
+    async def enqueue_notification(
+        self,
+        user_id: UserId,
+        message: str,
+        channel: Channel | None = "email",
+        *,
+        to: str | None = None,
+        subject: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> JobHandle[NotificationReceipt]:
+        """Tell a user something: `notify` of queue `notifications`. Errors as `enqueue`.
+
+        `channel` None means the one the user chose; without `to` their stored address is used.
+        """
+        job, payload = _shortcuts.notification(user_id, message, channel, to=to, subject=subject)
+        return await self.enqueue(job, payload, **options)
+
+    async def enqueue_llm_request(
+        self, model: str, prompt: str, **options: Unpack[JobOptions]
+    ) -> JobHandle[Completion]:
+        """Ask a language model: `complete` of queue `llm-requests`. Errors as `enqueue`."""
+        job, payload = _shortcuts.llm_request(model, prompt)
+        return await self.enqueue(job, payload, **options)
 
     async def resubmit(self, error: OutcomeUnknown) -> bool:
         """Send a call again whose outcome is unknown, and return whether the job was created by it.

@@ -14,6 +14,7 @@ from jobs_core.durations import Duration
 from jobs_core.errors import JobsError
 from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.settings import CommonSettings
+from jobs_producer import _shortcuts
 from jobs_producer._thread import Feed, ForkableProducer, Keeper
 from jobs_producer.producer import Producer, QueueHandle
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from jobs_core.errors import OutcomeUnknown
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType, QueueOptions
+    from jobs_core.queues.llm_requests import Completion
+    from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
     from jobs_core.records import JobRecord
     from jobs_core.states import CancelOutcome, State
     from jobs_producer._bulk import BulkItem, BulkSummary, Progress
@@ -111,6 +114,27 @@ class SyncProducer:
 
         total = len(items) if isinstance(items, Sized) else None
         return feed.serve(summary(), items, lambda done: progress and progress(done, total))
+
+    def enqueue_notification(
+        self,
+        user_id: UserId,
+        message: str,
+        channel: Channel | None = "email",
+        *,
+        to: str | None = None,
+        subject: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> SyncJobHandle[NotificationReceipt]:
+        """Tell a user something, as `Producer.enqueue_notification`."""
+        job, payload = _shortcuts.notification(user_id, message, channel, to=to, subject=subject)
+        return self.enqueue(job, payload, **options)
+
+    def enqueue_llm_request(
+        self, model: str, prompt: str, **options: Unpack[JobOptions]
+    ) -> SyncJobHandle[Completion]:
+        """Ask a language model, as `Producer.enqueue_llm_request`."""
+        job, payload = _shortcuts.llm_request(model, prompt)
+        return self.enqueue(job, payload, **options)
 
     def resubmit(self, error: OutcomeUnknown) -> bool:
         """Send a call again whose outcome is unknown, as `Producer.resubmit`."""

@@ -1,0 +1,1 @@
+"""Keep a cache of pages warm."""

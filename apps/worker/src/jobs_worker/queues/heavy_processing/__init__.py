@@ -1,0 +1,1 @@
+"""The complete example of a heavy queue."""

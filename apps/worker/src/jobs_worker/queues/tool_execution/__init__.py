@@ -1,0 +1,1 @@
+"""Run tools by their names."""
