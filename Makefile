@@ -10,6 +10,8 @@ export PICTURES KEEP
 export HATCH_CONFIG := $(CURDIR)/.hatch/config.toml
 # An active virtual environment of the user's must not become ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# Tests and demo start Python by the dozen: what is compiled once is kept beside its source (make clean removes it).
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test lint format types check bench chaos docs constraints clean

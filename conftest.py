@@ -25,6 +25,12 @@ def pytest_report_header() -> str:
     return f"server: {find_server_binary()}"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process more than there are cores, since many tests wait for others; each has a server of its own."""
+    return min((os.cpu_count() or 1) + 1, 8)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """Start a server for all tests of the session."""

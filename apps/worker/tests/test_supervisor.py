@@ -195,7 +195,7 @@ async def test_job_that_kills_its_worker_too_often_fails_as_poison(start: Starte
 async def test_blocked_loop_is_no_matter_within_the_lock_duration(
     start: Starter, sender: Sender, ledger: Ledger
 ) -> None:
-    start("long", "lazy").ready()
+    start("long").ready()
     # `long` is looked at often and may be silent for longer; `lazy` may not, but nobody looks before it is over.
     start("lazy").ready()
     jobs = [await sender.send("long", "block", 1.5), await sender.send("lazy", "block", 1.5)]

@@ -55,9 +55,13 @@ async def test_a_full_buffer_overloads_at_the_deadline(
         await producer.enqueue(SEND, Send(to="first"))
         with frozen(server):
             found = await outcomes(producer, small + 456, Send(to="a"))
-        # Two calls were under way when the buffer was full.
+        # Two calls were under way when the buffer was full. On a busy machine not all deadlines are met in one turn:
+        # some who wait are let in by those whose time is over, and their call is sent before their own is.
         kinds = Counter(type(each) for each in found)
-        assert kinds == {OutcomeUnknown: 256, ConnectionFailed: 500, Overloaded: 200}
+        assert kinds[ConnectionFailed] == small
+        assert kinds[OutcomeUnknown] + kinds[Overloaded] == 456
+        assert kinds[OutcomeUnknown] >= 256
+        assert kinds[Overloaded] > 0
         overloaded = next(each for each in found if isinstance(each, Overloaded))
         assert (overloaded.queue, overloaded.waiting) == ("mail", small)
         assert (await producer.enqueue(SEND, Send(to="b"))).created
