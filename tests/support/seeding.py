@@ -104,7 +104,7 @@ class Seeder:
                 )
             )
             if verb == "retry":
-                info = pack_history_entry(AttemptInfo(1, STARTED_MS, 2_000_000, "worker-1", error))
+                info = pack_history_entry(AttemptInfo(1, STARTED_MS, 2_000_000, "worker-1", error, 1_000_000))
             items += [job.id, job.fence, delay_ms if verb == "retry" else 1, info]
         count = len(claim.jobs)
         group = Group(

@@ -209,6 +209,27 @@ async def test_fail_ends_a_job_for_good(run: Run) -> None:
         assert (record.attempts_made, record.failed_reason) == (1, "the address does not exist")
 
 
+async def test_each_attempt_that_failed_tells_its_wait_and_run(run: Run) -> None:
+    queue = Queue("timed", concurrency=1)
+    job = queue.job("nap", payload=int, attempts=2, backoff=NOW)
+
+    @processor(job)
+    async def nap(payload: int, ctx: JobContext) -> None:
+        await asyncio.sleep(payload / 1000)
+        raise ValueError(payload)
+
+    async with run(nap) as worker:
+        # The second waits for the first.
+        await worker.scripts.pause("timed")
+        first = await worker.producer.enqueue(job, 40, attempts=1)
+        handle = await worker.producer.enqueue(job, 20)
+        await worker.scripts.resume("timed")
+        assert (await handle.done(5), await first.done(5)) == (State.FAILED, State.FAILED)
+        (attempt,) = attempts_of(await worker.located("timed", handle.id))
+        assert attempt.wait_ms > 39
+        assert 19 < attempt.run_ms < 1000
+
+
 async def test_retry_names_the_wait_and_spends_an_attempt(run: Run, lines: Lines) -> None:
     queue = Queue("later")
     job = queue.job("busy", payload=int, result=int, attempts=3)

@@ -7,7 +7,11 @@ from tests.support.runtime import running
 from tests.support.waiting import until
 
 from jobs_core import Fixed, Queue
+from jobs_core.scripts import Claimed
+from jobs_core.wire import AttemptInfo, ErrorInfo, FinishInfo, Header, encode_finish, pack_history_entry
 from jobs_worker import JobContext, processor
+from jobs_worker.delivery import unopened
+from jobs_worker.starting import find_first_start
 
 
 @pytest.mark.parametrize("home", ["checkpoint", "history"])
@@ -53,3 +57,40 @@ async def test_a_job_whose_envelope_cannot_be_fetched_is_not_lost(redis_url: str
         await asyncio.sleep(0.3)
         await call("RENAME", key + ":aside", key)
         assert await handle.result(10) == 100_000
+
+
+def failed(attempt: int, started_ms: int, first_ms: int = 0) -> bytes:
+    return pack_history_entry(
+        AttemptInfo(attempt, started_ms, 1, "w", ErrorInfo("ValueError", "no"), 0, first_ms)
+    )
+
+
+def ended(started_ms: int) -> bytes:
+    info = encode_finish(
+        FinishInfo("failed", "send@1", 3, 1, 0, started_ms, 3, 4, 3, 3, 0, "w", error=ErrorInfo("E", "no"))
+    )
+    return (2**31 + len(info)).to_bytes(4, "big") + info
+
+
+@pytest.mark.parametrize(
+    ("history", "first_ms"),
+    [
+        pytest.param(failed(1, 1000, 1000) + failed(2, 5000, 1000), 1000, id="of several"),
+        pytest.param(failed(9, 9000, 1000), 1000, id="the oldest are gone"),
+        pytest.param(failed(1, 1, 1) + ended(2000) + failed(1, 7000, 7000), 7000, id="since its replay"),
+        pytest.param(failed(1, 1000), 1000, id="of an earlier release"),
+        pytest.param(b"", 5_000, id="none"),
+    ],
+)
+async def test_a_time_budget_counts_from_the_first_attempt_that_failed(
+    redis_url: str, prefix: str, history: bytes, first_ms: int
+) -> None:
+    async with running(redis_url, prefix, queues=(Queue("calm"),)) as worker:
+        scripts = worker.scripts
+        key = scripts.key("calm") + "history"
+        if history:
+            await scripts.client.call("HSET", key, "a", history)
+        delivery = unopened(Claimed("a", b"", 5_000_000, None), Header(0, 3, 1, 0, "send@1", 36), "w")
+        assert await find_first_start(scripts, "calm", delivery)
+        assert delivery.first_ms == first_ms
+        await scripts.client.call("DEL", key)

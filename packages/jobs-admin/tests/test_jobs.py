@@ -57,12 +57,14 @@ async def test_detail_holds_the_attempts_that_failed(admin: Admin, mail: Seeder)
     (attempt,) = detail.history
     assert (attempt.error_type, attempt.error, attempt.run_ms) == ("ValueError", "no such mailbox", 2000.0)
     assert attempt.started_at == datetime.fromtimestamp(1_700_000_000, UTC)
+    assert attempt.wait_ms == 1000.0
 
 
 async def test_detail_of_a_failed_job_ends_with_the_attempt_that_ended_it(admin: Admin, mail: Seeder) -> None:
     await mail.finish("fail", "1")
     (attempt,) = (await admin.job_detail("mail", "1")).history
     assert (attempt.attempt, attempt.error, attempt.worker) == (1, "no such mailbox", "worker-1")
+    assert (attempt.wait_ms, attempt.run_ms) == (1000.0, 2000.0)
 
 
 async def test_lists_state_by_state(admin: Admin, mail: Seeder) -> None:

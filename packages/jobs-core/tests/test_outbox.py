@@ -72,7 +72,7 @@ async def end_dead(engine: Engine, job_id: str = "a", *, kept: bool = True, flag
     )
     await engine.add(job_id, flags=flags, envelope=envelope, priority=2)
     (job,) = (await engine.claim(1)).jobs
-    first = AttemptInfo(1, engine.ms, 5000, "w1", ErrorInfo("ValueError", "first", ""))
+    first = AttemptInfo(1, engine.ms, 5000, "w1", ErrorInfo("ValueError", "first", ""), 3000)
     await engine.settle(group("retry", job, info=pack_history_entry(first)))
     (job,) = (await engine.claim(1)).jobs
     error = ErrorInfo("OSError", "no route", STACK)

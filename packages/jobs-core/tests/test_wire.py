@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from jobs_core.errors import SchemaMismatch
@@ -60,6 +61,12 @@ def test_history_is_appended() -> None:
     attempts = [AttemptInfo(n, 5, 6, "w1", ErrorInfo("ValueError", "x" * n)) for n in (1, 2, 300)]
     assert parse_history(b"".join(map(pack_history_entry, attempts))) == attempts
     assert parse_history(b"") == []
+
+
+def test_an_attempt_of_an_earlier_release_is_read() -> None:
+    packed = msgspec.msgpack.encode((1, 5, 6, "w1", ("ValueError", "no", "")))
+    (attempt,) = parse_history(len(packed).to_bytes(4, "big") + packed)
+    assert (attempt.wait_us, attempt.first_ms) == (0, 0)
 
 
 def test_what_is_told_of_a_job_that_ended() -> None:

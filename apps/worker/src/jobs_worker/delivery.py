@@ -324,7 +324,15 @@ def failed_or_retried(
         error, late = _in_time(delivery, error, run_us, delay)
         if late:
             return _failed(delivery, error, run_us, worker)
-        entry = AttemptInfo(delivery.attempt, delivery.fence // 1000, run_us, worker, error)
+        entry = AttemptInfo(
+            delivery.attempt,
+            delivery.fence // 1000,
+            run_us,
+            worker,
+            error,
+            delivery.wait_us,
+            delivery.first_ms if policy.retry_for_ms else 0,
+        )
         return Settlement(
             delivery,
             ("retry", delivery.header.name, policy.keep_failed, 0),

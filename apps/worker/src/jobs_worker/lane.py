@@ -49,6 +49,7 @@ _PUMPS = 2
 _SPLIT_FROM = 16
 _ERROR_PAUSE = 1.0
 _STOP_PATIENCE = 2.0
+_MOST_FORETOLD = 128
 _log = logs.get("jobs.worker")
 
 
@@ -104,6 +105,7 @@ class Lane:
         self.owner = ""
         self._running: dict[Delivery, asyncio.Task[None]] = {}
         self._finished: deque[Settlement] = deque()
+        self._foretold: dict[str, int] = {}
         self._requested = 0
         self._starting = 0
         self._settling = 0
@@ -265,7 +267,7 @@ class Lane:
         self._stop(job_id, int(fence))
 
     def _stop(self, job_id: str, fence: int) -> None:
-        """Stop a job that somebody cancelled; of a delivery that has ended, or is another's, nothing is known here."""
+        """Stop a job that somebody cancelled; of a delivery that has ended nothing is known here."""
         for delivery, task in self._running.items():
             if delivery.id == job_id and delivery.fence == fence and not delivery.cancelling:
                 delivery.cancelling = True
@@ -276,6 +278,10 @@ class Lane:
                     # Its task ends without a first step, so nothing in it can take note.
                     self._end(delivery, cancelled(delivery, 0, self._child))
                 return
+        # Perhaps it is on its way here: its envelope is being fetched, say.
+        self._foretold[job_id] = fence
+        if len(self._foretold) > _MOST_FORETOLD:
+            del self._foretold[next(iter(self._foretold))]
 
     async def _look_for_cancels(self) -> None:
         running = [delivery for delivery in self._running if not delivery.cancelling]
@@ -486,6 +492,11 @@ class Lane:
             self._run(delivery)
 
     def _run(self, delivery: Delivery) -> None:
+        if self._foretold and self._foretold.pop(delivery.id, 0) == delivery.fence:
+            settlement = cancelled(delivery, 0, self._child)
+            self._ends.count(settlement)
+            self._put_off(settlement)
+            return
         if self._ends.debug:
             name, attempt = delivery.header.name, delivery.attempt
             _log.debug("active", queue=self.queue, job_id=delivery.id, job=name, attempt=attempt)

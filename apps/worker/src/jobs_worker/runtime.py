@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 HEAVY_SLOTS = 3
 _TICK = 0.25
+_BUSY_GLANCE = 0.7
 _RELEASE_WITHIN = 5.0
 _RELEASE_AWAY = 0.5
 _log = logs.get("jobs.worker")
@@ -240,6 +241,9 @@ class Runtime:
                 lane.glanced(glance)
             most = max((glance.idle for name, glance in seen.items() if self.lanes[name].idle), default=0)
             pause = min(max(most / 10, 1.0), 3.0)
+            if any(lane.taken for lane in self.lanes.values()):
+                # What runs is to hear within a second that it is cancelled, also where the message was lost.
+                pause = _BUSY_GLANCE
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     async def _sweep(self) -> None:

@@ -66,10 +66,9 @@ def needs_first_start(delivery: Delivery) -> bool:
 async def find_first_start(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
     """Let a delivery know when the job's first attempt began; returns False where that cannot be read now."""
     known, packed = await _read(scripts, queue, "HGET", scripts.key(queue) + "history", delivery.id)
-    # A retry by hand begins anew, with another first attempt.
-    firsts = [each.started_ms for each in parse_history(packed or b"") if each.attempt == 1]
-    if firsts:
-        delivery.first_ms = firsts[-1]
+    attempts = parse_history(packed or b"")
+    if attempts:
+        delivery.first_ms = attempts[-1].first_ms or attempts[-1].started_ms
     return known
 
 

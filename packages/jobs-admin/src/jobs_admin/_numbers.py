@@ -121,6 +121,7 @@ def failed_attempts(located: Located) -> list[AttemptRecord]:
             AttemptRecord(
                 attempt=info.attempts_made,
                 started_at=utc(info.started_ms),
+                wait_ms=info.wait_us / 1000,
                 run_ms=info.run_us / 1000,
                 worker=info.worker,
                 error_type=info.error.type,

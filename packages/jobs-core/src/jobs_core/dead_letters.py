@@ -130,7 +130,14 @@ def history_of(letter: DeadLetter) -> bytes:
     history = b""
     for each in reversed(letter.attempts):
         error = ErrorInfo(each.error_type, each.error, each.stack)
-        entry = AttemptInfo(each.attempt, each.started_at_ms, round(each.run_ms * 1000), each.worker, error)
+        entry = AttemptInfo(
+            each.attempt,
+            each.started_at_ms,
+            round(each.run_ms * 1000),
+            each.worker,
+            error,
+            round(each.wait_ms * 1000),
+        )
         packed = pack_history_entry(entry)
         if len(history) + len(packed) > _LARGEST_HISTORY:
             break
@@ -156,6 +163,7 @@ def _attempt(attempt: AttemptInfo) -> DeadAttempt:
     return DeadAttempt(
         attempt=attempt.attempt,
         started_at_ms=attempt.started_ms,
+        wait_ms=attempt.wait_us / 1000,
         run_ms=attempt.run_us / 1000,
         worker=attempt.worker,
         error_type=attempt.error.type,

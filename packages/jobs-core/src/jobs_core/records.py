@@ -69,10 +69,11 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt that ended without a result."""
+    """One attempt that ended without a result; it waited `wait_ms` from when the job was ready."""
 
     attempt: int
     started_at: datetime
+    wait_ms: float
     run_ms: float
     worker: str
     error_type: str
@@ -131,6 +132,7 @@ def attempts_of(found: Located) -> list[AttemptRecord]:
         AttemptRecord(
             attempt=each.attempt,
             started_at=_time(each.started_ms),
+            wait_ms=each.wait_us / 1000,
             run_ms=each.run_us / 1000,
             worker=each.worker,
             error_type=each.error.type,

@@ -84,13 +84,18 @@ class ErrorInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class AttemptInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One attempt that failed, as kept in the history of its job."""
+    """One attempt that failed, as kept in the history of its job.
+
+    `first_ms` is when the first attempt of all began, where the retries have a time budget: the oldest may be gone.
+    """
 
     attempt: int
     started_ms: int
     run_us: int
     worker: str
     error: ErrorInfo
+    wait_us: int = 0
+    first_ms: int = 0
 
 
 class FinishInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -327,7 +332,9 @@ def ended_attempt(info: bytes) -> AttemptInfo | None:
         if finish.error is None:
             return None
         error = finish.error
-        return AttemptInfo(finish.attempts_made, finish.started_ms, finish.run_us, finish.worker, error)
+        return AttemptInfo(
+            finish.attempts_made, finish.started_ms, finish.run_us, finish.worker, error, finish.wait_us
+        )
     if not info:
         return None
     crashes, attempts = poison_counts(info)

@@ -141,13 +141,25 @@ async def test_a_retry_without_delay_goes_behind_what_waits(engine: Engine) -> N
     assert await engine.take() == ["b", "a"]
 
 
-async def test_history_is_capped(engine: Engine) -> None:
-    entry = b"e" * 40_000
+async def test_history_is_capped_and_the_oldest_attempts_go(engine: Engine) -> None:
     await engine.add("a")
-    for _ in range(3):
+    for attempt in (1, 2, 3):
+        failure = AttemptInfo(attempt, engine.ms, 5, "w1", ErrorInfo("ValueError", "e" * 25_000))
+        entry = pack_history_entry(failure)
         await engine.settle(group("retry", *(await engine.claim()).jobs, info=entry))
     located = (await engine.scripts.lookup(engine.queue, ids=["a"]))[0]
-    assert (located.history, located.entry.attempts) == (entry, 3)
+    assert [each.attempt for each in parse_history(located.history)] == [2, 3]
+    assert located.entry.attempts == 3
+    # One that is too large for itself is left out.
+    await engine.settle(group("retry", *(await engine.claim()).jobs, info=b"\0" * 65_537))
+    assert (await engine.scripts.lookup(engine.queue, ids=["a"]))[0].history == located.history
+
+
+async def test_what_no_history_is_makes_room(engine: Engine) -> None:
+    await engine.add("a")
+    for entry in (b"\0\0\1\0" + b"x" * 65_000, b"y" * 600):
+        await engine.settle(group("retry", *(await engine.claim()).jobs, info=entry))
+    assert len((await engine.scripts.lookup(engine.queue, ids=["a"]))[0].history) <= 65_536
 
 
 async def test_a_released_job_gets_back_the_score_it_had(engine: Engine) -> None:

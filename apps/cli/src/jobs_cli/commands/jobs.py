@@ -183,6 +183,7 @@ def _print_detail(job: JobDetail) -> None:
         print(
             f"\nattempt {attempt.attempt} at {cell(attempt.started_at)} on {cell(attempt.worker)}, ", end=""
         )
-        print(f"ran {milliseconds(attempt.run_ms)}: {cell(attempt.error_type)}: {cell(attempt.error)}")
+        print(f"waited {milliseconds(attempt.wait_ms)}, ran {milliseconds(attempt.run_ms)}: ", end="")
+        print(f"{cell(attempt.error_type)}: {cell(attempt.error)}")
         for line in attempt.stack.splitlines():
             print(f"    {cell(line)}")

@@ -3,7 +3,7 @@
 -- back the job, its key or the queue (`infos`) for a while. In a queue whose keys are strictly first in, first out the job of a
 -- key keeps its place while it waits, and the key is parked. A job that was to stop ends as cancelled.
 -- Returns the ids of those. The caller takes them out of their home.
--- INCLUDE: record history ready_at score to_ready rearm key_of park_key flow call_off
+-- INCLUDE: record history record_attempt ready_at score to_ready rearm key_of park_key flow call_off
 local function put_back(q, verb, ids, delays, infos)
   local P = q.P
   local recs = redis.call("HMGET", P .. "rec", unpack(ids))
@@ -21,10 +21,7 @@ local function put_back(q, verb, ids, delays, infos)
       if verb == "retry" then
         attempts = attempts + 1
         again = q.ms + delay
-        local past = redis.call("HGET", P .. "history", id) or ""
-        if #past + #infos[i] <= 65536 then
-          redis.call("HSET", P .. "history", id, past .. infos[i])
-        end
+        record_attempt(P, id, infos[i])
       else
         releases = releases + 1
         again = verb == "snooze" and q.ms + delay or again

@@ -1,12 +1,11 @@
 --- Puts a failed job back into `waiting` with fresh budgets; the attempt that ended it joins its history. `rec` is its record from now on, which the caller writes.
 -- Returns the effect that clears its dead letter. That this life of it was replayed is remembered for 24 h: a second replay is refused.
--- INCLUDE: score to_ready weight parts
+-- INCLUDE: record_attempt score to_ready weight parts
 local function revive(q, id, failed_ms, priority, rec)
   local P = q.P
-  local info, past = redis.call("HGET", P .. "result", id), redis.call("HGET", P .. "history", id) or ""
-  -- The high bit tells what ended the job from an attempt that was retried.
-  if info and #past + #info <= 65532 then
-    redis.call("HSET", P .. "history", id, table.concat({ past, struct.pack(">I4", 2147483648 + #info), info }))
+  local info = redis.call("HGET", P .. "result", id)
+  if info then
+    record_attempt(P, id, info, true)
   end
   local bytes = weight(P, id)
   to_ready(q, { score(q, q.ms * 1000, priority), id }, { rec })

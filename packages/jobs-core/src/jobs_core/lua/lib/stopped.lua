@@ -1,6 +1,6 @@
 --- Ends those of failed jobs as cancelled that somebody asked to stop: what their handlers raised makes no difference. The attempt is told
 -- in `history`. Returns the others, what is told of them, and the ids that were cancelled. The caller takes all out of their home.
--- INCLUDE: history call_off
+-- INCLUDE: history record_attempt call_off
 local function stopped(q, ids, infos)
   local P = q.P
   local asked = redis.call("HMGET", P .. "cancels", unpack(ids))
@@ -19,11 +19,7 @@ local function stopped(q, ids, infos)
   for i = 1, #off do
     local attempts, crashes, releases, cancel, again = history(states[i])
     redis.call("HSET", P .. "state", off[i], struct.pack(">I4I4I4BI8", attempts + 1, crashes, releases, cancel, again))
-    local past = redis.call("HGET", P .. "history", off[i]) or ""
-    if #past + #last[i] <= 65532 then
-      -- The high bit tells what is told of an end from an attempt that was retried.
-      redis.call("HSET", P .. "history", off[i], table.concat({ past, struct.pack(">I4", 2147483648 + #last[i]), last[i] }))
-    end
+    record_attempt(P, off[i], last[i], true)
   end
   call_off(q, off, redis.call("HMGET", P .. "rec", unpack(off)))
   return left, told, off

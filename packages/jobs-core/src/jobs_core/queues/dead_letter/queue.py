@@ -28,6 +28,7 @@ class DeadAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_type: str
     error: str
     stack: str = ""
+    wait_ms: float = 0
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
