@@ -4,7 +4,10 @@ import ast
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
+from functools import cache
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from textwrap import indent
 
@@ -85,7 +88,7 @@ def test_python_blocks_compile_and_import_what_exists(page: Path) -> None:
 
 
 @PAGES
-def test_commands_and_their_flags_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_and_their_flags_exist(page: Path) -> None:
     wrong: list[str] = []
     for line in [*shell_lines(page), *spans(page)]:
         for words in _calls(line):
@@ -93,13 +96,18 @@ def test_commands_and_their_flags_exist(page: Path, capsys: pytest.CaptureFixtur
             if name is None:
                 wrong.append(line)
                 continue
-            capsys.readouterr()
-            run([*name.split(), "--help"])
-            shown = capsys.readouterr().out
             flags = {word.partition("=")[0] for word in words if word.startswith("--")}
-            unknown = flags - {"--help", *re.findall(r"--[a-z-]+", shown)}
+            unknown = flags - {"--help", *_flags(name)}
             wrong += [f"{line}: {flag}" for flag in unknown]
     assert wrong == []
+
+
+@cache
+def _flags(name: str) -> set[str]:
+    """Return the flags that the help of a command shows."""
+    with redirect_stdout(StringIO()) as shown:
+        run([*name.split(), "--help"])
+    return set(re.findall(r"--[a-z-]+", shown.getvalue()))
 
 
 @PAGES

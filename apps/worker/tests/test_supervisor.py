@@ -18,6 +18,7 @@ from jobs_core.payloads import JsonValue
 from jobs_core.scripts import Located, Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import JobHandle, Producer
+from jobs_worker.main import main
 
 QUEUES = {
     "calm": "profile=LIGHT, concurrency=10, stalled_interval=0.1",
@@ -352,13 +353,24 @@ async def test_server_that_comes_goes_and_comes_back_loses_nothing(
 # Settings
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("WORKER_CONCURRENCY", "0"), ("REDIS_URL", "http://localhost"), ("WORKER_SHUTDOWN_GRACE", "soon")],
+)
+def test_wrong_values_end_the_program_before_it_starts(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert variable in capsys.readouterr().err
+
+
 def test_wrong_settings_stop_the_program_with_their_name(start: Starter) -> None:
     wrong = {
         "WORKER_TYPE": "light,huge",
-        "WORKER_CONCURRENCY": "0",
         "WORKER_QUEUES": "clam",
-        "REDIS_URL": "http://localhost",
-        "WORKER_SHUTDOWN_GRACE": "soon",
         "JOBS_FEATURES": "no_such_package",
         "JOBS_PROCESSORS": "no_such_package",
     }
