@@ -15,6 +15,10 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "worker": ("run:worker", "Run the jobs of queues, until it is told to stop."),
         "dashboard": ("run:dashboard", "Serve the web pages and the REST API."),
     },
+    "Begin": {
+        "new-queue": ("new:new_queue", "Write a feature folder that works: declaration, handler and test."),
+        "new-project": ("new:new_project", "Write a project of your own with one queue."),
+    },
     "Enqueue": {
         "enqueue": ("enqueue:enqueue", "Add a job, or many from a file."),
     },
