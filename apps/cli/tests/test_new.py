@@ -57,7 +57,7 @@ def test_a_new_project_and_a_new_queue_work_at_once(
 
     run_in(project, "ruff", "check", "--isolated", "--select", "F,UP,B,RUF", ".")
     assert "4 passed" in run_in(project, "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "tests")
-    packages = dict(pair.split("=") for pair in exported.split())
+    packages = {name: value for name, _, value in (pair.partition("=") for pair in exported.split())}
     with WorkerProcess(url=jobs.url, prefix=jobs.prefix, path=project, **packages) as worker:
         worker.ready()
         for queue in ("greetings", "Video-clips.v2"):

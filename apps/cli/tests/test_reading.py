@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -193,3 +194,29 @@ def test_top_prints_once_where_there_is_no_terminal(jobs: Jobs) -> None:
         1,
         None,
     )
+
+
+def test_health_judges_one_queue_or_all(jobs: Jobs) -> None:
+    jobs.add("mail", "a", "b")
+    jobs.finish("audit", "fail", "c")
+    ran = jobs("health", "mail")
+    assert (ran.code, ran.out.startswith("ok         queue mail: healthy; waiting 2")) == (0, True)
+    ran = jobs("health", "--max-failed", "0")
+    assert ran.code == 1
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["unhealthy", "ok"]
+    ran = jobs("health", "mail", "--max-waiting", "1", "--max-age", "1h", "--json")
+    assert ran.code == 1
+    assert isinstance(ran.json, dict)
+    assert (ran.json["healthy"], ran.json["waiting"]) == (False, 2)
+    assert jobs("health", "mial").code == 2
+
+
+def test_stats_name_what_is_paused(jobs: Jobs) -> None:
+    jobs.add("mail", "a")
+    jobs("pause", "mail", "--job", "digest", "--for", "1h", "--reason", "too many", "--actor", "ada")
+    out = jobs("stats", "mail").out
+    assert "paused: job digest until 20" in out
+    assert "(ada, too many)" in out
+    ran = jobs("stats", "mail", "--json")
+    assert isinstance(ran.json, dict)
+    assert '"name":"digest"' in json.dumps(ran.json["paused_parts"], separators=(",", ":"))

@@ -26,6 +26,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "queues": ("queues:queues", "List the queues with their counts."),
         "stats": ("queues:stats", "Count one queue, or all."),
         "metrics": ("queues:metrics", "Measure throughput, failures and waits of one queue, or all."),
+        "health": ("queues:health", "Say whether queues are well, by thresholds."),
         "list": ("jobs:list_jobs", "List jobs of a queue."),
         "history": ("jobs:history", "List the last jobs of a queue that ended, kept or not."),
         "show": ("jobs:show", "Show a job with its attempts."),

@@ -16,6 +16,7 @@ from jobs_admin import (
     _bulk,
     _check,
     _doctor,
+    _health,
     _limits,
     _pauses,
     _replay,
@@ -37,6 +38,7 @@ from jobs_admin.records import (
     Cancellation,
     CheckReport,
     Finding,
+    HealthRecord,
     HistoryPage,
     JobDetail,
     JobLogs,
@@ -180,8 +182,11 @@ class Admin:
         return [queue_record(name, tally) for name, tally in (await self._tallies()).items()]
 
     async def stats(self, queue: str) -> QueueRecord:
-        """Count one queue. Raises UnknownQueue where nobody ever used it."""
-        return queue_record(queue, await self._tally(queue))
+        """Count one queue, and name what of it is paused. Raises UnknownQueue where nobody ever used it."""
+        record = queue_record(queue, await self._tally(queue))
+        if record.pauses:
+            return msgspec.structs.replace(record, paused_parts=tuple(await self.pauses(queue)))
+        return record
 
     async def metrics(self, queue: str | None = None) -> MetricsRecord:
         """Measure one queue, or all of them together and each. Raises UnknownQueue."""
@@ -197,6 +202,33 @@ class Admin:
         )
         total = metrics_record(None, [*tallies.values()], sum(spreads, Spread()))
         return msgspec.structs.replace(total, queues=each)
+
+    async def queue_health(
+        self,
+        queue: str,
+        *,
+        max_waiting: int | None = 1000,
+        max_failed: int | None = 100,
+        max_age: Duration | None = None,
+    ) -> HealthRecord:
+        """Say whether a queue is well: no more than so many jobs wait, or failed and are kept, and none waits for longer.
+
+        None is no threshold. A server that does not answer is unhealthy, and no error: a health check has to answer.
+        Raises OptionError, and UnknownQueue for a queue that nobody used and `declared` does not name.
+        """
+        _health.check_thresholds(max_waiting, max_failed)
+        age_ms = None if max_age is None else to_ms(max_age, name="max_age")
+        try:
+            tally = await self._tally(queue)
+        except ConnectionFailed as error:
+            return _health.unanswered(check_queue_name(queue), error.message)
+        return _health.judge(
+            queue_record(queue, tally),
+            tally.longest_wait_ms,
+            max_waiting=max_waiting,
+            max_failed=max_failed,
+            max_age_ms=age_ms,
+        )
 
     async def series(self, queue: str, minutes: int = 60) -> tuple[MinuteRecord, ...]:
         """Return what a queue did in each of the last minutes, the one that runs included, oldest first.

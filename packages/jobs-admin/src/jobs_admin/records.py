@@ -19,6 +19,7 @@ __all__ = [
     "Cancellation",
     "CheckReport",
     "Finding",
+    "HealthRecord",
     "HistoryPage",
     "HistoryRecord",
     "JobDetail",
@@ -42,7 +43,7 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     `completed` to `stalled` are totals since the queue was made, which removal does not lower; `retained_*`
     is what is kept now. `total` is what has not ended: waiting, active, delayed and blocked. The last ones
     say since and until when it is paused (None: until it is resumed), by whom and why, and how many of its
-    job names and keys are paused for themselves.
+    job names and keys are paused for themselves; `paused_parts` names those where one queue is asked about.
     """
 
     queue: str
@@ -67,6 +68,7 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     pause_reason: str = ""
     paused_until: datetime | None = None
     pauses: int = 0
+    paused_parts: tuple[PauseRecord, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +158,22 @@ class MinuteRecord(msgspec.Struct, frozen=True, kw_only=True):
     retried: int
     avg_processing_ms: float | None
     avg_wait_ms: float | None
+
+
+class HealthRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a queue is well, in words that hold the figures, and the figures.
+
+    `failed` is how many failed jobs are kept now: it falls when they are retried, replayed or removed. The figures are
+    None where the server did not answer.
+    """
+
+    queue: str
+    healthy: bool
+    message: str
+    waiting: int | None = None
+    failed: int | None = None
+    oldest_waiting_ms: int | None = None
+    paused: bool | None = None
 
 
 class HistoryRecord(msgspec.Struct, frozen=True, kw_only=True):

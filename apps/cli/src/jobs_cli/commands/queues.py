@@ -1,4 +1,4 @@
-"""`jobs queues`, `stats` and `metrics`."""
+"""`jobs queues`, `stats`, `metrics` and `health`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from jobs_cli.arguments import Json
-from jobs_cli.output import milliseconds, print_fields, print_json, print_table
+from jobs_cli.arguments import Json, option
+from jobs_cli.failures import DONE, FAILED
+from jobs_cli.output import cell, milliseconds, print_fields, print_json, print_table
 from jobs_cli.session import with_admin
 
 if TYPE_CHECKING:
-    from jobs_admin import Admin, MetricsRecord, QueueRecord
+    from jobs_admin import Admin, HealthRecord, MetricsRecord, QueueRecord
 
 _OneQueue = Annotated[str | None, Parameter(show_default=False, help="Name of the queue; all without it.")]
 
@@ -39,7 +40,13 @@ def stats(queue: _OneQueue = None, /, *, json: Json = False) -> None:
     if json:
         print_json(record)
     else:
-        print_fields((name, getattr(record, name)) for name in record.__struct_fields__)
+        print_fields(
+            (name, getattr(record, name)) for name in record.__struct_fields__ if name != "paused_parts"
+        )
+        for part in record.paused_parts or ():
+            until = f" until {cell(part.paused_until)}" if part.paused_until is not None else ""
+            told = ", ".join(each for each in (part.paused_by, part.pause_reason) if each)
+            print(f"paused: {part.scope} {cell(part.name)}{until}{f' ({cell(told)})' if told else ''}")
 
 
 def metrics(queue: _OneQueue = None, /, *, json: Json = False) -> None:
@@ -71,6 +78,36 @@ def metrics(queue: _OneQueue = None, /, *, json: Json = False) -> None:
         ],
         [_metrics_row(one) for one in (*each, record)],
     )
+
+
+def health(
+    queue: _OneQueue = None,
+    /,
+    *,
+    max_waiting: Annotated[int, option("Unhealthy where more jobs wait (1000).")] = 1000,
+    max_failed: Annotated[int, option("Unhealthy where more failed jobs are kept (100).")] = 100,
+    max_age: Annotated[str | None, option("Unhealthy where a job waits for longer, such as 5m.")] = None,
+    json: Json = False,
+) -> int:
+    """Say whether one queue is well, or each; exits with 1 where one is not."""
+    from jobs_core.durations import parse_duration
+
+    age = None if max_age is None else parse_duration(max_age, name="--max-age")
+
+    async def look(admin: Admin) -> list[HealthRecord]:
+        names = [queue] if queue is not None else [each.queue for each in await admin.queues()]
+        return [
+            await admin.queue_health(name, max_waiting=max_waiting, max_failed=max_failed, max_age=age)
+            for name in names
+        ]
+
+    records = with_admin(look)
+    if json:
+        print_json(records if queue is None else records[0])
+    else:
+        for record in records:
+            print(f"{'ok' if record.healthy else 'unhealthy':9}  {record.message}")
+    return DONE if all(record.healthy for record in records) else FAILED
 
 
 def _print_queues(records: Sequence[QueueRecord]) -> None:
