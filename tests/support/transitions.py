@@ -408,7 +408,13 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "cancel, then a retry": Operation(
         _cancel_and(_settle("retry", arg=500)),
-        {"active": To("cancelled", b"1", "attempts", {STAT["cancelled"]: 1})},
+        {"active": To("cancelled", b"c", "attempts", {STAT["cancelled"]: 1})},
+        refused=b"0",
+        row="cancel",
+    ),
+    "cancel, then a failure": Operation(
+        _cancel_and(_settle("fail", keep_count=-1)),
+        {"active": To("cancelled", b"c", "attempts", {STAT["cancelled"]: 1})},
         refused=b"0",
         row="cancel",
     ),

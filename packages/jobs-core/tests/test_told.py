@@ -34,3 +34,11 @@ def test_a_script_tells_of_one_attempt_and_why() -> None:
 def test_a_pause_is_of_the_queue() -> None:
     _, (one,) = parse_events(b"9-0", [b"ms", b"7", b"paused", b"ada\nto look\nat it"])
     assert (one.told.id, one.told.data) == ("", b'{"by":"ada","reason":"to look\\nat it"}')
+
+
+def test_a_row_is_bounded() -> None:
+    most = 2**53
+    row = SummaryRow(
+        "\U0001f40d" * 32, "n" * 255, "cancelled", most, most, most, most, most, most, "\U0001f40d" * 120
+    )
+    assert len(pack_rows("w", [row])) < 1024

@@ -49,6 +49,19 @@ async def test_the_oldest_lines_go_over_the_caps(engine: Engine) -> None:
     assert await lines(engine) == ["y" * 100]
 
 
+async def test_a_full_log_is_cut_without_reading_it_whole(engine: Engine) -> None:
+    await engine.add("a")
+    (job,) = (await engine.claim()).jobs
+    many = [str(n) for n in range(900)]
+    items: list[Encodable] = [job.id, job.fence, len(many), 0, *(each.encode() for each in many)]
+    write = engine.scripts.log(engine.queue, owner="w1", max_lines=900, max_bytes=9_000, items=items)
+    assert await write == b"1"
+    # Lines make room for lines, and many short ones for a long one.
+    assert await log(engine, job, "x", "y", max_lines=900) == b"1"
+    assert await lines(engine) == [*many[-32:], "x", "y"]
+    assert (await engine.scripts.logs(engine.queue, job_id="a")).dropped == 868
+
+
 async def test_a_stale_fence_is_refused(engine: Engine) -> None:
     await engine.add("a")
     (old,) = (await engine.claim()).jobs

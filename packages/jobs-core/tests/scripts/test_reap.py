@@ -56,6 +56,28 @@ async def test_at_most_128_jobs_a_call(engine: Engine) -> None:
     assert len(await engine.ids("waiting")) == 300
 
 
+async def test_dead_letters_and_records_of_at_most_512_kib_a_call(engine: Engine) -> None:
+    await engine.scripts.declare(engine.queue, definition="d", fields={"max_stalled": "0"})
+    ids = [f"j{i:02}" for i in range(10)]
+    await engine.add(*ids, envelope=b"x" * 200_000)
+    await engine.claim(max_bytes=9_999_999)
+    await let_lease_end(engine)
+    left, poisoned = 1, list[int]()
+    while left:
+        given = await engine.scripts.reap(engine.queue, owner="w1")
+        left = given.left
+        poisoned.append(len(given.poisoned))
+    assert poisoned == [3, 3, 3, 1]
+
+
+async def test_jobs_with_large_records_go_back_in_steps(engine: Engine) -> None:
+    await engine.add(*(f"j{i:02}" for i in range(20)), envelope=b"x" * 60_000)
+    await engine.claim(max_bytes=9_999_999)
+    left = [(await engine.scripts.release(engine.queue, owner="w1")).left for _ in range(3)]
+    assert left == [11, 2, 0]
+    assert len(await engine.ids("waiting")) == 20
+
+
 @pytest.mark.parametrize(("max_stalled", "lives"), [(None, 3), (0, 0), (1, 1), (5, 5)])
 async def test_a_job_over_its_crash_budget_is_poison(
     engine: Engine, max_stalled: int | None, lives: int

@@ -240,6 +240,28 @@ async def test_retention_by_bytes_counts_large_envelopes(engine: Engine) -> None
     assert await engine.ids("failed") == ["b", "c"]
 
 
+async def test_retention_by_bytes_counts_results_histories_and_logs(engine: Engine) -> None:
+    for job_id in "abc":
+        await engine.advance(1)
+        jobs = await claimed(engine, job_id)
+        await engine.settle(group("complete", *jobs, info=b"r" * 1000, keep_count=-1, keep_bytes=2500))
+    assert await engine.ids("completed") == ["b", "c"]
+    for job_id in "def":
+        await engine.advance(1)
+        failure = pack_history_entry(AttemptInfo(1, 1, 1, "w", ErrorInfo("E", "", "s" * 1000)))
+        await engine.settle(group("retry", *await claimed(engine, job_id), info=failure))
+        (job,) = (await engine.claim()).jobs
+        line = [job.id, job.fence, 1, 0, b"l" * 1000]
+        await engine.scripts.log(engine.queue, owner="w1", max_lines=9, max_bytes=5000, items=line)
+        await engine.settle(group("fail", job, info=b"r" * 500, keep_count=-1, keep_bytes=6000))
+    assert await engine.ids("failed") == ["e", "f"]
+    assert await engine.scripts.retry(engine.queue, ids=["e"]) == ["1"]
+    await engine.scripts.clean(engine.queue, home="failed", age_ms=0, limit=500)
+    await engine.scripts.clean(engine.queue, home="completed", age_ms=0, limit=500)
+    meta = await engine.hash("meta")
+    assert (meta["bytes:completed"], meta["bytes:failed"]) == (b"0", b"0")
+
+
 async def test_both_limits_drop_no_more_than_they_must(engine: Engine) -> None:
     for job_id in "abcd":
         await engine.advance(1)

@@ -23,8 +23,12 @@ while at <= #ARGV do
     for i = 1, n do
       bytes = bytes + #ARGV[at + 3 + i]
     end
-    if kept and (lines > max_lines or bytes > max_bytes) then
-      local old, over = redis.call("XRANGE", key, "-", "+"), {}
+    while kept and (lines > max_lines or bytes > max_bytes) do
+      -- A full log is not read whole for each line that it gets.
+      local old, over = redis.call("XRANGE", key, "-", "+", "COUNT", math.max(lines - max_lines, 16)), {}
+      if not old[1] then
+        break
+      end
       for i = 1, #old do
         if lines <= max_lines and bytes <= max_bytes then
           break

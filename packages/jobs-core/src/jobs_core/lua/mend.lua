@@ -235,9 +235,9 @@ local menders = {
     if redis.call("ZCARD", P .. home) > 1000 then
       return nil
     end
-    local bytes, ids = 0, redis.call("ZRANGE", P .. home, 0, -1)
-    for i = 1, #ids do
-      bytes = bytes + weight(P, ids[i])
+    local bytes, sizes = 0, weight(P, redis.call("ZRANGE", P .. home, 0, -1))
+    for i = 1, #sizes do
+      bytes = bytes + sizes[i]
     end
     local wrong = bytes ~= tonumber(redis.call("HGET", P .. "meta", "bytes:" .. home) or 0)
     redis.call("HSET", P .. "meta", "bytes:" .. home, bytes)

@@ -28,7 +28,7 @@ local readers = {
       local rec = redis.call("HGET", key, members[i])
       if rec and #rec >= 36 then
         local _, _, _, _, _, head = record(rec)
-        found[2 * i - 1], found[2 * i] = string.sub(rec, 1, head), weight(P, members[i])
+        found[2 * i - 1], found[2 * i] = string.sub(rec, 1, head), weight(P, { members[i] })[1]
       else
         found[2 * i - 1], found[2 * i] = rec, 0
       end
@@ -60,9 +60,9 @@ local readers = {
   end,
   weigh = function(key)
     local card, ids = whole(key, 1000)
-    local bytes = ids and 0 or -1
-    for i = 1, ids and #ids or 0 do
-      bytes = bytes + weight(P, ids[i])
+    local bytes, sizes = ids and 0 or -1, weight(P, ids or {})
+    for i = 1, #sizes do
+      bytes = bytes + sizes[i]
     end
     return { card, bytes }
   end,

@@ -40,11 +40,12 @@ for _, home in ipairs({ "completed", "failed", "cancelled", "expired" }) do
     if keep[3] >= 0 then
       local size = tonumber(redis.call("HGET", P .. "meta", "bytes:" .. home) or 0)
       local oldest = size > keep[3] and redis.call("ZRANGE", P .. home, 0, 499) or {}
+      local sizes = weight(P, oldest)
       for i = 1, #oldest do
         if size > keep[3] then
           excess = math.max(excess, i)
         end
-        size = size - weight(P, oldest[i])
+        size = size - sizes[i]
       end
     end
     if excess > 0 then

@@ -37,7 +37,7 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
       redis.call("HDEL", P .. "progress", unpack(ids))
       redis.call("HDEL", P .. "checkpoint", unpack(ids))
     end
-    retain(q, state, ids, keep, plain)
+    retain(q, state, ids, infos, keep, plain, bare)
   else
     forget(q, ids, plain, bare, ttl_ms > 0)
   end

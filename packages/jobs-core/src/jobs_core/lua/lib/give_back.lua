@@ -1,24 +1,31 @@
---- Ends an owner: returns at most 128 of its jobs to `waiting`, each to the score it had; `charged` ids spend one crash.
+--- Ends an owner: returns at most 128 of its jobs, and about 512 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
 -- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
 -- INCLUDE: record history ready_at score to_ready finish freed call_off tell note_end series count_error
 local function give_back(q, owner, charged)
   local P = q.P
   local active = P .. "active:" .. owner
-  local ids, fences = {}, {}
-  local found = redis.call("ZRANGE", active, 0, 127, "WITHSCORES")
+  local found, all = redis.call("ZRANGE", active, 0, 127, "WITHSCORES"), {}
   for i = 1, #found, 2 do
-    ids[#ids + 1], fences[#fences + 1] = found[i], found[i + 1]
+    all[#all + 1] = found[i]
   end
   local back, poisoned, pairs, spent, back_recs, ended = {}, {}, {}, {}, {}, { {}, {} }
-  local recs, states = {}, {}
-  if ids[1] then
-    recs = redis.call("HMGET", P .. "rec", unpack(ids))
-    states = redis.call("HMGET", P .. "state", unpack(ids))
-  end
-  for i = 1, #ids do
-    local id = ids[i]
+  local ids, fences, recs, states, bytes = {}, {}, {}, {}, 0
+  for i = 1, #all do
+    if bytes >= 524288 then
+      break
+    end
+    if i % 16 == 1 then
+      local some = { unpack(all, i, math.min(i + 15, #all)) }
+      local its, entries = redis.call("HMGET", P .. "rec", unpack(some)), redis.call("HMGET", P .. "state", unpack(some))
+      for j = 1, #some do
+        recs[i + j - 1], states[i + j - 1] = its[j], entries[j]
+      end
+    end
+    local id = all[i]
+    ids[i], fences[i] = id, found[2 * i]
     if recs[i] then
       local flags, priority, stamp, due_ms, name = record(recs[i])
+      bytes = bytes + #recs[i]
       local attempts, crashes, releases, cancel, again = history(states[i])
       local guilty = charged == "all" or charged[id]
       if guilty then
@@ -35,6 +42,9 @@ local function give_back(q, owner, charged)
         table.insert(ended[2], recs[i])
       elseif guilty and crashes > q.max_stalled then
         poisoned[#poisoned + 1] = id
+        if flags % 4 > 1 then
+          bytes = bytes + redis.call("STRLEN", P .. "big:" .. id)
+        end
         finish(q, "failed", { id }, { string.format("poison %.0f %.0f", crashes, attempts) }, { -1, -1, -1 }, 0, flags == 0)
         redis.call("HINCRBY", P .. "stats", "failed:" .. name, 1)
         note_end(q, "failed", { id }, { recs[i] }, { states[i] }, "poison")

@@ -1,14 +1,16 @@
 --- Keeps finished jobs in their final home and applies count and byte limits to its oldest members.
--- keep = {count, age_ms, bytes}, below zero: no limit; at most twice as many jobs as were added are dropped in one call.
+-- `plain` and `bare` as forget takes them. keep = {count, age_ms, bytes}, below zero: no limit; at most twice as many jobs as were added are dropped in one call.
 -- INCLUDE: weight drop
-local function retain(q, home, ids, keep, plain)
+local function retain(q, home, ids, infos, keep, plain, bare)
   local P, pairs, due, size = q.P, {}, {}, 0
+  local light = plain and bare
+  local sizes = light and {} or weight(P, ids)
   local count, age_ms, bytes = keep[1], keep[2], keep[3]
   local now, till = string.format("%.0f", q.ms), string.format("%.0f", q.ms + age_ms)
   for i = 1, #ids do
     pairs[2 * i - 1], pairs[2 * i] = now, ids[i]
     due[2 * i - 1], due[2 * i] = till, ids[i]
-    size = size + (plain and redis.call("HSTRLEN", P .. "rec", ids[i]) or weight(P, ids[i]))
+    size = size + (light and redis.call("HSTRLEN", P .. "rec", ids[i]) + #infos[i] or sizes[i])
   end
   redis.call("ZADD", P .. home, unpack(pairs))
   if age_ms >= 0 then
@@ -22,12 +24,13 @@ local function retain(q, home, ids, keep, plain)
   end
   if bytes >= 0 and size > bytes then
     local oldest, over = redis.call("ZRANGE", P .. home, 0, 2 * #ids - 1), {}
+    local old = weight(P, oldest)
     for i = 1, #oldest do
       if size <= bytes then
         break
       end
       over[i] = oldest[i]
-      size = size - weight(P, oldest[i])
+      size = size - old[i]
     end
     if over[1] then
       drop(q, home, over)

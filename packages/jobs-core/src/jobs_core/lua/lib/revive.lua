@@ -3,17 +3,16 @@
 -- INCLUDE: record_attempt score to_ready weight parts
 local function revive(q, id, failed_ms, priority, rec)
   local P = q.P
-  local info = redis.call("HGET", P .. "result", id)
-  if info then
-    record_attempt(P, id, info, true)
-  end
-  local bytes = weight(P, id)
+  local bytes, info = weight(P, { id })[1], redis.call("HGET", P .. "result", id)
   to_ready(q, { score(q, q.ms * 1000, priority), id }, { rec })
   redis.call("HSET", P .. "state", id, struct.pack(">I4I4I4BI8", 0, 0, 0, 0, q.ms))
   redis.call("HDEL", P .. "result", id)
   redis.call("ZREM", P .. "result.due", id)
   redis.call("ZREM", P .. "failed", id)
   redis.call("HINCRBY", P .. "meta", "bytes:failed", 0 - bytes)
+  if info then
+    record_attempt(P, id, info, true)
+  end
   redis.call("HINCRBY", P .. "stats", "replayed", 1)
   local life = string.format("%.0f", failed_ms)
   redis.call("ZADD", P .. "tomb", q.ms + 86400000, table.concat({ "\1", id, " ", life }))
