@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.engine import Engine, group
+from tests.support.scheduling import Scheduling
 from tests.support.seeding import Seeder
 
 from jobs_admin import Admin
@@ -36,6 +37,7 @@ async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
     await engine.add("big", envelope=b"x" * 70_000)
     await engine.add("late", delay_ms=90_000)
     await engine.add("brief", delay_ms=90_000, options="expires=60000")
+    await Scheduling(engine).put()
     await engine.add("pending", unique="dkey", options="conflict=replace")
     yield engine
     await client.close()
@@ -76,6 +78,8 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unique": (("HSET", "uniq", "key", "late"), ("key",)),
     "blocked": (("DEL", "uniq.next"), ("pending",)),
     "cancel": (("HSET", "cancels", "done", "1"), ("done",)),
+    "schedule": (("HDEL", "sched.state", "minutely"), ("minutely",)),
+    "watched": (("HSET", "sched.watch", "nobody", "minutely"), ("nobody",)),
     "session": (("DEL", "sessions"), ("producer", "w1:claim", "w1:settle")),
 }
 

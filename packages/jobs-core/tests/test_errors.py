@@ -31,6 +31,7 @@ VALUES = {
     "reason": "it broke",
     "remedy": "Set it to noeviction.",
     "reply": "ERR no",
+    "schedule_id": "nightly",
     "size": 2_000_000,
     "state": "active",
     "submission": None,

@@ -5,7 +5,16 @@ import inspect
 import pytest
 
 import jobs_producer
-from jobs_producer import JobHandle, Producer, QueueHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
+from jobs_producer import (
+    JobHandle,
+    Producer,
+    QueueHandle,
+    Schedules,
+    SyncJobHandle,
+    SyncProducer,
+    SyncQueueHandle,
+    SyncSchedules,
+)
 
 
 def test_public_names_are_these() -> None:
@@ -18,9 +27,12 @@ def test_public_names_are_these() -> None:
         "JobHandle",
         "Producer",
         "QueueHandle",
+        "ScheduleHandle",
+        "Schedules",
         "SyncJobHandle",
         "SyncProducer",
         "SyncQueueHandle",
+        "SyncSchedules",
     ]
     assert all(hasattr(jobs_producer, name) for name in jobs_producer.__all__)
 
@@ -47,6 +59,18 @@ def test_public_methods_are_these() -> None:
         "status",
     }
     assert members(SyncProducer) == members(Producer) - {"connect"} | {"run"}
+    assert members(Schedules) == members(SyncSchedules)
+    assert members(Schedules) == {
+        "backfill",
+        "get",
+        "list",
+        "next",
+        "pause",
+        "remove",
+        "resume",
+        "trigger",
+        "upsert",
+    }
     assert members(SyncJobHandle) == {"cancel", "done", "result", "status"}
     assert members(JobHandle) == members(SyncJobHandle) | {"created", "id", "name", "outcome", "queue"}
     assert members(QueueHandle) == members(SyncQueueHandle) == {"enqueue", "handle"}
@@ -55,6 +79,12 @@ def test_public_methods_are_these() -> None:
 @pytest.mark.parametrize("name", sorted(members(SyncProducer) - {"run"}))
 def test_both_producers_take_the_same_arguments(name: str) -> None:
     plain, sync = (inspect.signature(getattr(kind, name)) for kind in (Producer, SyncProducer))
+    assert list(plain.parameters) == list(sync.parameters)
+
+
+@pytest.mark.parametrize("name", sorted(members(Schedules)))
+def test_both_kinds_of_schedules_take_the_same_arguments(name: str) -> None:
+    plain, sync = (inspect.signature(getattr(kind, name)) for kind in (Schedules, SyncSchedules))
     assert list(plain.parameters) == list(sync.parameters)
 
 

@@ -6,6 +6,7 @@ from jobs_admin._bulk import Progress
 from jobs_admin._events import EVENT_KINDS, Event, EventListener
 from jobs_admin._limits import LiveLimits
 from jobs_admin._query import Query, parse_query
+from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin.admin import Admin, BulkVerb
 from jobs_admin.errors import QueueBusy, Unanswered
 from jobs_admin.records import (
@@ -63,6 +64,7 @@ __all__ = [
     "Query",
     "QueueBusy",
     "QueueRecord",
+    "ScheduleAdmin",
     "Severity",
     "Unanswered",
     "WorkerRecord",

@@ -31,6 +31,7 @@ from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._measures import MAX_MINUTES, Spread, read_history, read_minutes, read_spread
 from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
+from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin.records import (
     AuditPage,
     AuditRecord,
@@ -279,6 +280,12 @@ class Admin:
         other._actor = self._actor if actor is None else actor  # noqa: SLF001 - a copy of ourselves
         other._reason = reason  # noqa: SLF001
         return other
+
+    @property
+    def schedules(self) -> ScheduleAdmin:
+        """The schedules of queues."""
+        codecs = self._calls.scripts.codecs or Codecs()
+        return ScheduleAdmin(self._calls, codecs, self._actor, self._log)
 
     async def audit(
         self, queue: str | None = None, *, limit: int = 50, cursor: str | None = None

@@ -31,6 +31,8 @@ from jobs_core.errors import (
     ResultExpired,
     ResultNotKept,
     ResultTimeout,
+    ScheduleEnded,
+    ScheduleNotFound,
     SchemaMismatch,
     ServerError,
     ServerFull,
@@ -44,6 +46,8 @@ from jobs_core.flow import KeyLimits, RateLimit
 from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
 from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
+from jobs_core.schedules.options import RunAll, ScheduledJobOptions, ScheduleOptions
+from jobs_core.schedules.records import SchedulePage, ScheduleRecord
 from jobs_core.states import CancelOutcome, Priority, State
 from jobs_core.uniqueness import Debounce, Throttle, Unique
 from jobs_core.upcasts import upcast
@@ -103,6 +107,13 @@ __all__ = [
     "ResultExpired",
     "ResultNotKept",
     "ResultTimeout",
+    "RunAll",
+    "ScheduleEnded",
+    "ScheduleNotFound",
+    "ScheduleOptions",
+    "SchedulePage",
+    "ScheduleRecord",
+    "ScheduledJobOptions",
     "SchemaMismatch",
     "ServerError",
     "ServerFull",

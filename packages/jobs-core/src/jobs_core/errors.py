@@ -20,6 +20,8 @@
     - QueueFull: the queue holds as many jobs as its max_depth allows
     - DuplicateJob: a job with the same unique key is there, and on_conflict is error
     - JobNotFound: no job has the id
+    - ScheduleNotFound: no schedule has the id
+    - ScheduleEnded: the schedule fires no more
     - WrongState: the job is not in a state that allows the call
     - ResultError: a job has no result to give
         - JobFailed, JobCancelled, JobExpired: it ended in another way
@@ -65,6 +67,8 @@ __all__ = [
     "ResultExpired",
     "ResultNotKept",
     "ResultTimeout",
+    "ScheduleEnded",
+    "ScheduleNotFound",
     "SchemaMismatch",
     "ServerError",
     "ServerFull",
@@ -393,6 +397,34 @@ class JobNotFound(JobsError):
         super().__init__(
             f"Queue {queue!r} has no job {job_id!r}. It never existed or was removed; "
             f"keep finished jobs with remove_on_complete=False or result_ttl."
+        )
+
+
+class ScheduleNotFound(JobsError):
+    """No schedule of the queue has this id."""
+
+    code = "schedule_not_found"
+
+    def __init__(self, queue: str, schedule_id: str) -> None:
+        self.queue = queue
+        self.schedule_id = schedule_id
+        super().__init__(
+            f"Queue {queue!r} has no schedule {schedule_id!r}. It never existed or was removed; "
+            f"look at those that there are with `jobs schedules list`."
+        )
+
+
+class ScheduleEnded(JobsError):
+    """The schedule has sent its last job, so there is nothing to pause."""
+
+    code = "schedule_ended"
+
+    def __init__(self, queue: str, schedule_id: str) -> None:
+        self.queue = queue
+        self.schedule_id = schedule_id
+        super().__init__(
+            f"Schedule {schedule_id!r} of queue {queue!r} has ended: its limit, its end or its last time is past. "
+            f"Give it other times with upsert to begin again, or trigger it by hand."
         )
 
 

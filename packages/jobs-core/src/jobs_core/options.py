@@ -40,6 +40,7 @@ __all__ = [
     "check_options",
     "decode_policy",
     "encode_policy",
+    "instant_ms",
     "left_to_queue",
     "resolve",
 ]
@@ -333,7 +334,7 @@ def _policy(options: Mapping[str, object]) -> Policy:
         retry_on=error_names("retry_on", options["retry_on"]),
         no_retry_on=error_names("no_retry_on", options["no_retry_on"]),
         retry_for_ms=to_ms(cast("Duration", options["retry_for"]), name="retry_for"),
-        deadline_ms=_instant_ms("deadline", options["deadline"]) if "deadline" in options else 0,
+        deadline_ms=instant_ms("deadline", options["deadline"]) if "deadline" in options else 0,
     )
 
 
@@ -432,10 +433,11 @@ def _delay_ms(value: object) -> int:
 
 
 def _run_at_ms(value: object) -> int:
-    return _instant_ms("run_at", value)
+    return instant_ms("run_at", value)
 
 
-def _instant_ms(option: str, value: object) -> int:
+def instant_ms(option: str, value: object) -> int:
+    """Return an instant as Unix ms. Raises `OptionError` for what is none, also a naive date-time."""
     if not isinstance(value, datetime):
         raise OptionError(option, value, "it must be a datetime with a time zone")
     if value.utcoffset() is None:

@@ -42,7 +42,8 @@ _NO_KEYS = Codecs()
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job and what is known of it.
 
-    Times are UTC, durations milliseconds; None means not yet, or not kept.
+    Times are UTC, durations milliseconds; None means not yet, or not kept. `schedule` is the id of the schedule that sent
+    it, `scheduled_for` the time of that which it is for.
     """
 
     id: str
@@ -66,6 +67,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     failed_reason: str | None = None
     metadata: dict[str, MetaValue] = {}
     tags: tuple[str, ...] = ()
+    schedule: str | None = None
+    scheduled_for: datetime | None = None
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,7 +237,7 @@ def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located,
         id=job_id,
         queue=queue,
         name=job_name(header.name),
-        payload=_shown(Place(queue, header.name, job_id), envelope.payload, envelope.codec, codecs),
+        payload=shown_payload(Place(queue, header.name, job_id), envelope.payload, envelope.codec, codecs),
         state=State(found.state),
         priority=Priority(header.priority).name.lower(),
         progress=_progress(found.progress),
@@ -252,16 +255,18 @@ def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located,
         failed_reason=reason,
         metadata=envelope.metadata or {},
         tags=envelope.tags or (),
+        schedule=envelope.schedule[0] if envelope.schedule else None,
+        scheduled_for=_time(envelope.schedule[1]) if envelope.schedule else None,
     )
 
 
 def _result(codecs: Codecs | None, queue: str, job_id: str, info: FinishInfo) -> JsonValue:
     if not info.result:
         return None
-    return _shown(Place(queue, info.name, job_id, "result"), info.result, info.codec, codecs)
+    return shown_payload(Place(queue, info.name, job_id, "result"), info.result, info.codec, codecs)
 
 
-def _shown(place: Place, data: bytes, text: str | None, codecs: Codecs | None) -> JsonValue:
+def shown_payload(place: Place, data: bytes, text: str | None, codecs: Codecs | None) -> JsonValue:
     """Return a payload or result as JSON shows it: the bytes of a msgpack one in base64, its times as text.
 
     One that is encrypted with a key that is not here, or kept in a file, is shown as a mark that says so.

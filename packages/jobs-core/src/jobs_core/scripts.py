@@ -55,7 +55,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     `alarm_ms` is not None where this owner is the one to wake at the next due job, `left` what still waits, `cursor`
     where it stopped short of the end of the queue with less than was wanted ("": it did not), `again` whether
-    another claim may find more at once.
+    another claim may find more at once, `ticks` whether this owner is to send what schedules have due.
     """
 
     jobs: list[Claimed]
@@ -66,6 +66,7 @@ class Claim(msgspec.Struct, frozen=True):
     left: int
     cursor: str = ""
     again: bool = False
+    ticks: bool = False
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -87,6 +88,7 @@ class Glance(msgspec.Struct, frozen=True):
     """One queue at a glance. Times in ms from now, None where nothing is to come.
 
     `startable` is whether a claim may find jobs: those that wait for a slot, a token or their key are none.
+    `schedules` is whether any are due and nobody is at it.
     """
 
     waiting: int
@@ -99,6 +101,7 @@ class Glance(msgspec.Struct, frozen=True):
     outbox: int = 0
     startable: bool = False
     cancels: int = 0
+    schedules: bool = False
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -323,6 +326,7 @@ class Scripts:
             left=cast("int", reply[8]),
             cursor=cast("bytes", reply[9]).decode(),
             again=reply[10] == 1,
+            ticks=reply[11] == 1,
         )
 
     async def settle(
@@ -421,6 +425,7 @@ class Scripts:
                 outbox=row[7],
                 startable=row[8] == 1,
                 cancels=row[9],
+                schedules=row[10] == 1,
             )
             for queue, row in zip(queues, reply, strict=True)
         }
@@ -510,6 +515,115 @@ class Scripts:
             reply = cast("list[Reply]", await self._run("lookup", queue, tuple(ids[len(found) :]), deadline))
             found += [_located(each) for each in reply]
         return found
+
+    async def schedule_put(
+        self,
+        queue: str,
+        *,
+        schedule_id: str,
+        version: int,
+        expected_ms: int,
+        definition: bytes,
+        since_ms: int,
+        next_ms: int,
+        act_ms: int,
+        delay_ms: int,
+        halts: int,
+        deadline: float | None = None,
+    ) -> int:
+        """Write a schedule as it was seen (version 0: none). Returns its version now, 0 where it was changed meanwhile.
+
+        `act_ms` is when the next fire is sent, `delay_ms` that of one which counts from the end of a run.
+        """
+        times = (since_ms, next_ms, act_ms, delay_ms)
+        args = (schedule_id, version, expected_ms, definition, *times, halts)
+        return cast("int", await self._run("schedule_put", queue, args, deadline))
+
+    async def schedule_remove(
+        self, queue: str, *, schedule_id: str, keep_job: int, deadline: float | None = None
+    ) -> int:
+        """Remove a schedule: 1, 2 with the job that it sent last and that had not started, 0 where it is not known."""
+        return cast("int", await self._run("schedule_remove", queue, (schedule_id, keep_job), deadline))
+
+    async def schedule_pause(
+        self, queue: str, *, schedule_id: str, actor: str, reason: str, deadline: float | None = None
+    ) -> int:
+        """Pause a schedule: 1, 0 it was paused already, -1 not known, -2 it has ended."""
+        return cast("int", await self._run("schedule_pause", queue, (schedule_id, actor, reason), deadline))
+
+    async def schedule_resume(
+        self,
+        queue: str,
+        *,
+        schedule_id: str,
+        version: int,
+        expected_ms: int,
+        next_ms: int,
+        act_ms: int,
+        deadline: float | None = None,
+    ) -> int:
+        """Resume a schedule as it was seen: 1, 0 it was not paused, -1 not known, -2 changed meanwhile."""
+        args = (schedule_id, version, expected_ms, next_ms, act_ms)
+        return cast("int", await self._run("schedule_resume", queue, args, deadline))
+
+    async def schedule_rows(
+        self, queue: str, *, ids: Sequence[str], deadline: float | None = None
+    ) -> list[Reply]:
+        """Read schedules by id: now (ms), how many there are, then id, definition, state, note of each."""
+        return cast("list[Reply]", await self._run("schedule_rows", queue, tuple(ids), deadline))
+
+    async def schedule_page(
+        self, queue: str, *, offset: int, limit: int, deadline: float | None = None
+    ) -> list[Reply]:
+        """Read schedules in the order of their fires, as `schedule_rows`."""
+        return cast("list[Reply]", await self._run("schedule_page", queue, (offset, limit), deadline))
+
+    async def schedule_due(self, queue: str, *, limit: int) -> list[Reply]:
+        """Read schedules that are due, the longest first, as `schedule_rows`."""
+        return cast("list[Reply]", await self._run("schedule_due", queue, (limit,)))
+
+    async def schedule_tick(
+        self,
+        queue: str,
+        *,
+        schedule_id: str,
+        version: int,
+        expected_ms: int,
+        next_ms: int,
+        act_ms: int,
+        last_ms: int,
+        last_job: str,
+        limit: int,
+        late: int,
+        skipped: int,
+        missed: int,
+        overlapped: int,
+        stops: int,
+        note: str,
+        jobs: Sequence[Encodable],
+    ) -> int:
+        """Send the fires of a schedule that are due, if nobody else has. Returns how many, -1 where somebody has.
+
+        `stops`: the run before is cancelled; `note`: why a fire is put off.
+        """
+        counts = (late, skipped, missed, overlapped)
+        args = (schedule_id, version, expected_ms, next_ms, act_ms, last_ms, last_job, limit, *counts)
+        return cast("int", await self._run("schedule_tick", queue, (*args, stops, note, *jobs)))
+
+    async def schedule_trigger(
+        self,
+        queue: str,
+        *,
+        schedule_id: str,
+        version: int,
+        last_job: str,
+        stops: int,
+        jobs: Sequence[Encodable],
+        deadline: float | None = None,
+    ) -> bytes | None:
+        """Send jobs of a schedule out of turn. Returns what became of each, None where it was changed meanwhile."""
+        args = (schedule_id, version, last_job, stops, *jobs)
+        return cast("bytes | None", await self._run("schedule_trigger", queue, args, deadline))
 
     async def progress(
         self, queue: str, *, owner: str, told: bytes = b"", items: Sequence[Encodable]

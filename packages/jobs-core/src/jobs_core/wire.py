@@ -38,7 +38,8 @@ _ENDED: Final = 1 << 31
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What travels with a job besides its header; `policy` is the encoded Policy decided at enqueue.
 
-    `codec` says how the payload is written, None being plain JSON.
+    `codec` says how the payload is written, None being plain JSON; `schedule` is the id of the schedule that sent the
+    job, and which of its fires (Unix ms) it is.
     """
 
     policy: bytes
@@ -47,6 +48,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tags: tuple[str, ...] | None = None
     trace: dict[str, str] | None = None
     codec: str | None = None
+    schedule: tuple[str, int] | None = None
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from jobs_core.codecs import Codec
 from jobs_core.schedules.definition import (
     GRACE_MS,
     Misfire,
@@ -11,16 +12,14 @@ from jobs_core.schedules.definition import (
     encode_definition,
 )
 from jobs_core.schedules.plan import Plan, first_fire, make_plan, upcoming
-from jobs_core.schedules.recurrence import At, CronTimes, Every
+from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every
 
 HOUR = 3_600_000
 NOON = 1_790_000_000_000 // HOUR * HOUR
 
 
 def hourly(**changes: object) -> ScheduleDefinition:
-    made = ScheduleDefinition(
-        id="s", queue="mail", recurrence=Every(HOUR, NOON), lead=b"\1\1\0\3", name=b"send@1", body=b""
-    )
+    made = ScheduleDefinition(id="s", queue="mail", wire_name="send@1", recurrence=Every(HOUR, NOON))
     return msgspec.structs.replace(made, **changes)
 
 
@@ -80,10 +79,10 @@ def test_very_many_are_worked_off_in_steps_and_run_once_runs_once() -> None:
     assert (sent, skipped) == ([NOON + 40 * HOUR], 2400)
 
 
-def test_a_limit_counts_what_is_sent_and_ends_the_schedule() -> None:
+def test_a_limit_leaves_out_what_is_beyond_it() -> None:
     away = hourly(limit=5, misfire="run_all", misfire_max=10)
     plan = make_plan(away, NOON, 3, NOON + 3 * HOUR + 60_000)
-    assert (plan.sent, plan.next_ms) == ((NOON, NOON + HOUR), None)
+    assert (plan.sent, plan.next_ms) == ((NOON, NOON + HOUR), NOON + 4 * HOUR)
 
 
 def test_start_and_end_are_inclusive() -> None:
@@ -111,8 +110,17 @@ def test_the_end_of_a_list_ends_it() -> None:
     assert make_plan(hourly(recurrence=At((NOON,))), NOON, 0, NOON) == Plan((NOON,), None)
 
 
-def test_a_definition_comes_back_as_it_was_and_has_a_fingerprint() -> None:
-    made = hourly(recurrence=CronTimes("0 9 * * *", "Europe/Paris"), limit=3)
+def test_one_that_counts_from_the_end_of_its_runs_is_sent_however_late() -> None:
+    again = hourly(
+        recurrence=AfterCompletion(HOUR, NOON), misfire="skip", catch_up_ms=0, end_ms=NOON + 90 * HOUR
+    )
+    assert make_plan(again, NOON, 0, NOON - 1) == Plan((), NOON)
+    assert make_plan(again, NOON, 0, NOON + 1) == Plan((NOON,), None)
+    assert make_plan(again, NOON, 0, NOON + 80 * HOUR) == Plan((NOON,), None, late=1)
+    assert make_plan(again, NOON + 91 * HOUR, 0, NOON + 91 * HOUR) == Plan((), None)
+
+
+def test_a_definition_comes_back_as_it_was() -> None:
+    made = hourly(recurrence=CronTimes("0 9 * * *", "Europe/Paris"), limit=3, seals=Codec(encrypt=True))
     assert decode_definition(encode_definition(made)) == made
-    assert made.fingerprint == hourly(recurrence=CronTimes("0 9 * * *", "Europe/Paris"), limit=3).fingerprint
-    assert made.fingerprint != hourly(recurrence=CronTimes("0 9 * * *", "Europe/Rome"), limit=3).fingerprint
+    assert made != hourly(recurrence=CronTimes("0 9 * * *", "Europe/Rome"), limit=3)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.engine import Engine
 from tests.support.invariants import broken
+from tests.support.scheduling import Scheduling
 from tests.support.wakes import Wakes
 
 from jobs_core.connection import Client, parse_address
@@ -36,3 +37,9 @@ async def engine(client: Client, prefix: str) -> AsyncIterator[Engine]:
 def wakes(engine: Engine) -> Wakes:
     """Return what hears the wake-ups of the queue."""
     return Wakes(engine)
+
+
+@pytest.fixture
+def scheduling(engine: Engine) -> Scheduling:
+    """Return the schedules of the queue."""
+    return Scheduling(engine)

@@ -1,6 +1,9 @@
 """What each breach is mended by is tried beside the checker, in the tests of jobs-admin."""
 
 from tests.support.engine import Engine
+from tests.support.scheduling import Scheduling
+
+from jobs_core.schedules.recurrence import AfterCompletion
 
 CODES = [
     "ghost",
@@ -32,6 +35,8 @@ async def test_what_holds_is_left_alone(engine: Engine) -> None:
         "bytes": "completed",
         "parked": "send@1",
         "totals": "mail",
+        "schedule": "",
+        "watched": "waits",
     }.items():
         assert await engine.scripts.mend(engine.queue, code=code, about=[about]) == b"0", code
     assert await engine.scripts.mend(engine.queue, code="unheard of", about=["x"]) == b"-"
@@ -45,3 +50,29 @@ async def test_a_ghost_is_taken_out_of_all_homes(damaged: Engine) -> None:
     assert await damaged.scripts.mend(damaged.queue, code="ghost", about=["ghost", "ghost"]) == b"10"
     assert await damaged.ids("waiting") == await damaged.ids("delayed") == []
     assert (await damaged.stats()) == {"ghosts": 1, "mended:ghost": 1}
+
+
+async def test_a_schedule_gets_its_time_again_or_is_forgotten(damaged: Engine) -> None:
+    scheduling = Scheduling(damaged)
+    for each in "abc":
+        await scheduling.put(id=each)
+    await damaged.call("ZADD", "sched", 2**53 - 1, "a")
+    await damaged.call("HDEL", "sched.rows", "b")
+    await damaged.call("HSET", "meta", "sched", 0)
+    assert await damaged.scripts.mend(damaged.queue, code="schedule", about=["a", "b", "c", "a"]) == b"1100"
+    assert await damaged.ids("sched") == ["a", "c"]
+    assert await scheduling.head() == (await scheduling.find("a")).next_ms
+    await damaged.call("HSET", "meta", "sched", 0)
+    assert await damaged.scripts.mend(damaged.queue, code="schedule", about=["", ""]) == b"11"
+    assert await damaged.scripts.mend(damaged.queue, code="schedule", about=[""]) == b"0"
+
+
+async def test_a_schedule_that_waits_for_nobody_goes_on(damaged: Engine) -> None:
+    scheduling = Scheduling(damaged)
+    await scheduling.put(recurrence=AfterCompletion(5000, damaged.ms + 1))
+    await damaged.advance(1)
+    await scheduling.tick()
+    (job_id,) = await damaged.ids("waiting")
+    await damaged.call("HDEL", "rec", job_id)
+    assert await damaged.scripts.mend(damaged.queue, code="watched", about=[job_id, job_id]) == b"10"
+    assert (await scheduling.find()).next_ms == damaged.ms + 5000

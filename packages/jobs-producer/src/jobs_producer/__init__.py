@@ -9,6 +9,7 @@
 
 from jobs_producer._bulk import Bulk, BulkInterrupted, BulkItem, BulkSummary, ItemOutcome
 from jobs_producer._handle import JobHandle
+from jobs_producer._schedules import ScheduleHandle, Schedules, SyncSchedules
 from jobs_producer.producer import Producer, QueueHandle
 from jobs_producer.sync import SyncJobHandle, SyncProducer, SyncQueueHandle
 
@@ -21,7 +22,10 @@ __all__ = [
     "JobHandle",
     "Producer",
     "QueueHandle",
+    "ScheduleHandle",
+    "Schedules",
     "SyncJobHandle",
     "SyncProducer",
     "SyncQueueHandle",
+    "SyncSchedules",
 ]

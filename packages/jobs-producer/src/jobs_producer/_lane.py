@@ -151,6 +151,11 @@ class Lane:
         """Write the declaration once more: the server may have lost it."""
         self._declared = False
 
+    async def declared(self, deadline: float) -> None:
+        """Write what code declares of the queue now, unless it is written. Raises ConnectionFailed."""
+        if not self._declared:
+            await self._declare(deadline)
+
     def add(self, item: Item) -> bool:
         """Take a job, or tell that the buffer has no room for it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Final, TypeVar, Unpack, cast
 
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs, Place
@@ -25,6 +25,7 @@ from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
 from jobs_producer._lane import Buffer, Item, Lane
+from jobs_producer._schedules import Schedules
 from jobs_producer._submission import Resubmitter
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ _log = logging.getLogger("jobs_producer")
 class Producer:
     """Enqueues typed jobs. Concurrent calls share round trips; one connection serves all of them.
 
-    Belongs to the event loop it is connected on. Programs without one use `SyncProducer`.
+    Belongs to the event loop it is connected on. Programs without one use `SyncProducer`. `schedules` are recurring jobs.
     """
+
+    schedules: Final[Schedules]
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Producer:
         self._heads: dict[str, RecordHead] = {}
         self._queues: dict[str, QueueHandle] = {}
         self._link = Link(self._address, self._timeout, self._codecs)
+        self.schedules = Schedules(self._link, self._defaults, self._declared)
         self._prepare()
 
     @classmethod
@@ -287,6 +291,9 @@ class Producer:
         self._resubmitter = Resubmitter(self._scripts)
         self._link.scripts, self._link.inbox = self._scripts, self._inbox
         self._client.on_connect(self._declare_again)
+
+    async def _declared(self, queue: Queue, deadline: float) -> None:
+        await self._lane(queue).declared(deadline)
 
     def _declare_again(self) -> None:
         # The server that is back may have lost what was declared.

@@ -7,7 +7,7 @@ round trips as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sized
-from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack
 
 from jobs_core.codecs import Codecs
 from jobs_core.durations import Duration
@@ -15,6 +15,7 @@ from jobs_core.errors import JobsError
 from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.settings import CommonSettings
 from jobs_producer import _shortcuts
+from jobs_producer._schedules import SyncSchedules
 from jobs_producer._thread import Feed, ForkableProducer, Keeper
 from jobs_producer.producer import Producer, QueueHandle
 
@@ -40,7 +41,12 @@ T = TypeVar("T")
 
 
 class SyncProducer:
-    """Enqueues typed jobs from any thread. Connects at the first call, and anew in a forked child."""
+    """Enqueues typed jobs from any thread. Connects at the first call, and anew in a forked child.
+
+    `schedules` are recurring jobs.
+    """
+
+    schedules: Final[SyncSchedules]
 
     def __init__(
         self,
@@ -60,6 +66,7 @@ class SyncProducer:
             codecs=codecs,
         )
         self._keeper = Keeper(self._producer)
+        self.schedules = SyncSchedules(self, lambda handle: SyncJobHandle(self, handle))
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:

@@ -74,6 +74,11 @@ KEYS: dict[str, Key] = {
         Key("hist.names", "zset"),
         Key("rows", "stream"),
         Key("events", "stream"),
+        Key("sched", "zset"),
+        Key("sched.rows", "hash"),
+        Key("sched.state", "hash"),
+        Key("sched.notes", "hash"),
+        Key("sched.watch", "hash", "id"),
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.

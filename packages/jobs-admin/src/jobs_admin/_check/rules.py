@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from jobs_core.schedules.store import ACTIVE, NEVER_MS, schedule_times
 from jobs_core.wire import BIG, EXPIRES, OWN_ID, parse_state
 
 if TYPE_CHECKING:
     from jobs_admin._check.view import View
 
-__all__ = ["JOB_RULES", "TEXTS", "Wrong", "judge_active", "judge_key", "judge_slots"]
+__all__ = [
+    "JOB_RULES",
+    "TEXTS",
+    "Wrong",
+    "judge_active",
+    "judge_head",
+    "judge_key",
+    "judge_schedule",
+    "judge_slots",
+]
 
 TEXTS: dict[str, str] = {
     "unknown_key": "a key that no queue has",
@@ -47,6 +57,8 @@ TEXTS: dict[str, str] = {
     "keyed": "a waiting job that is not found by its key, or one found there that does not wait",
     "ring": "a key whose jobs would never have their turn, or one without jobs that has",
     "slots": "jobs that run are counted wrongly",
+    "schedule": "a schedule without its row, state or place: it would never fire, or nobody would look",
+    "watched": "a schedule that waits for the end of a job which is over",
 }
 
 
@@ -134,6 +146,14 @@ def cancels(view: View) -> Iterator[Wrong]:
         marked = parse_state(view.hashes["state"].get(job_id)).cancel
         if bool(marked) != (job_id in view.hashes["cancels"]):
             yield Wrong("cancel", job_id, "marked" if marked else "not marked")
+
+
+@of_jobs
+def watched(view: View) -> Iterator[Wrong]:
+    """Hold that a schedule waits only for runs that are there."""
+    for job_id in view.hashes["sched.watch"]:
+        if job_id not in view.records or view.ended(job_id):
+            yield Wrong("watched", job_id)
 
 
 @of_jobs
@@ -225,6 +245,25 @@ def judge_key(key: str, found: tuple[float | None, float | None, int, int, int])
         yield Wrong("ring", key, "it has its turn and is parked")
     if running < 0:
         yield Wrong("slots", key, str(running))
+
+
+def judge_schedule(
+    schedule_id: str, row: int | None, state: bytes | None, place: float | None
+) -> Iterator[Wrong]:
+    """Hold that a schedule has a row, a state and a place, which is in time exactly if it is to fire (I7)."""
+    missing = [name for name, part in (("row", row), ("state", state), ("place", place)) if part in {None, 0}]
+    if missing or state is None or place is None:
+        yield Wrong("schedule", schedule_id, f"no {', no '.join(missing)}")
+        return
+    _, next_ms, _, status = schedule_times(state)
+    if (status == ACTIVE and next_ms > 0) != (place < NEVER_MS):
+        yield Wrong("schedule", schedule_id, f"its next fire is {next_ms}, its place {place:.0f}")
+
+
+def judge_head(said: bytes | None, head: float | None) -> Iterator[Wrong]:
+    """Hold that somebody looks for schedules where one is to fire."""
+    if head is not None and head < NEVER_MS and not int(said or 0):
+        yield Wrong("schedule", "", "nobody would look")
 
 
 def judge_active(queue: str, said: int, there: int) -> Iterator[Wrong]:

@@ -13,7 +13,9 @@ from jobs_admin._check.rules import (
     Wrong,
     blocked_jobs,
     judge_active,
+    judge_head,
     judge_key,
+    judge_schedule,
     judge_slots,
     unique_keys,
 )
@@ -77,7 +79,7 @@ async def check_jobs(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
         return
     async for each in _jobs(tour, sound):
         yield each
-    for judge in (_owners, _sessions, _unique):
+    for judge in (_owners, _sessions, _unique, _schedules):
         for each in await judge(tour):
             yield each
     async for each in _ring(tour, found):
@@ -275,6 +277,27 @@ async def _unique(tour: Tour) -> list[Wrong]:
     async for ids in tour.walk("blocked", 32):
         keys = [key for _, key in (await tour.look(ids)).unique.values()]
         wrong += blocked_jobs(await tour.look(ids, keys=keys)) if keys else ()
+    return list(dict.fromkeys(wrong))
+
+
+async def _schedules(tour: Tour) -> list[Wrong]:
+    """Judge schedules, and that somebody looks for those that are due."""
+    wrong: list[Wrong] = []
+    for name in ("sched.rows", "sched.state", "sched"):
+        async for ids in tour.walk(name, MAX_ITEMS):
+            n = len(ids)
+            groups = ("has", "sched.rows", n, *ids, "hash", "sched.state", n, *ids, "zset", "sched", n, *ids)
+            rows, states, places = cast(
+                "tuple[list[int], list[bytes | None], list[bytes | None]]", await tour.peek(*groups)
+            )
+            for each, row, state, place in zip(ids, rows, states, places, strict=True):
+                if row or state or place is not None:
+                    wrong += judge_schedule(each, row, state, None if place is None else float(place))
+    said, head = cast(
+        "tuple[list[bytes | None], list[bytes]]",
+        await tour.peek("hash", "meta", 1, "sched", "head", "sched", 0),
+    )
+    wrong += judge_head(said[0], float(head[1]) if head else None)
     return list(dict.fromkeys(wrong))
 
 

@@ -1,10 +1,9 @@
 --- Cancels jobs wherever they are: one that has not started ends at once, one that runs is marked, and its worker is told.
--- The mark names the delivery, so it never concerns a later one, nor a later job of the same id.
 -- PREFIX: P
 -- REST: ids (at most 128)
 -- RETURNS: for each: cancelled, requested (it runs), already_finished or not_found
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound history homes depart call_off
+-- INCLUDE: open save unsound stop
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -14,43 +13,7 @@ end
 if not ARGV[1] then
   return {}
 end
-local states, fences, owners = homes(P, ARGV)
-local recs = redis.call("HMGET", P .. "rec", unpack(ARGV))
-local entries = redis.call("HMGET", P .. "state", unpack(ARGV))
-local verdicts, seen, homeless = {}, {}, { {}, {}, {} }
-local marks, asked, told = {}, {}, {}
-local waits = { waiting = true, delayed = true, unroutable = true, blocked = true }
-for i = 1, #ARGV do
-  local id, state, rec = ARGV[i], states[i], recs[i]
-  if seen[id] then
-    verdicts[i] = verdicts[seen[id]]
-  elseif state == "active" and rec then
-    local attempts, crashes, releases, _, again = history(entries[i])
-    asked[#asked + 1] = id
-    asked[#asked + 1] = struct.pack(">I4I4I4BI8", attempts, crashes, releases, 1, again)
-    marks[#marks + 1] = id
-    marks[#marks + 1] = fences[i]
-    told[#told + 1] = { P .. "wake:" .. owners[i], table.concat({ "cancel", id, fences[i] }, " ") }
-    verdicts[i] = "requested"
-  elseif waits[state] and rec then
-    table.insert(homeless[1], id)
-    table.insert(homeless[2], rec)
-    table.insert(homeless[3], state)
-    verdicts[i] = "cancelled"
-  else
-    -- An id that the caller gave is known for a day after its job.
-    local ended = state ~= "" or redis.call("ZSCORE", P .. "tomb", id)
-    verdicts[i] = ended and "already_finished" or "not_found"
-  end
-  seen[id] = seen[id] or i
-end
-depart(q, homeless[1], homeless[3], homeless[2])
--- All of them end at once: of two with one unique key the one behind must not come after the other.
-call_off(q, homeless[1], homeless[2])
-if marks[1] then
-  redis.call("HSET", P .. "state", unpack(asked))
-  redis.call("HSET", P .. "cancels", unpack(marks))
-end
+local verdicts, told = stop(q, ARGV)
 save(q)
 for i = 1, #told do
   redis.pcall("SPUBLISH", told[i][1], told[i][2])

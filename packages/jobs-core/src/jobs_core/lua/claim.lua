@@ -1,7 +1,7 @@
 --- Takes up to `want` waiting jobs for an owner, promotes what is due first, and registers the owner as idle while it has free slots.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
--- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted), 1 if more may be had at once
+-- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted), 1 if more may be had at once, 1 if this owner is to tick the schedules that are due
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
 -- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started tell
 -- FLAGS: allow-oom
@@ -30,7 +30,7 @@ if known then
   local held = redis.call("HMGET", P .. "meta", "alarm", "alarm_owner")
   local alarm = held[2] == owner and math.max(held[1] - q.ms, 0) or -1
   local left = redis.call("ZCARD", P .. "waiting")
-  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left, "", left > 0 and 1 or 0 }
+  return { ids, recs, fences, string.format("%.0f", q.now), states, alarm, q.paused and 1 or 0, {}, left, "", left > 0 and 1 or 0, 0 }
 end
 
 if q.flow then
@@ -49,6 +49,12 @@ end
 local promoted, next_due = due(q, 128)
 if next_expiry and (not next_due or next_expiry < next_due) then
   next_due = next_expiry
+end
+-- Who finds schedules due ticks them, and the others leave that to it for a second.
+local ticks = q.sched > 0 and q.sched <= q.ms and register == 0
+if q.sched > 0 then
+  q.sched = ticks and q.ms + 1000 or q.sched
+  next_due = math.min(next_due or q.sched, math.max(q.sched, q.ms))
 end
 
 local ids, taken, gone, left, cursor = {}, {}, {}, nil, ""
@@ -125,6 +131,9 @@ remember(q, session, seq, ids[1] and string.format("%s %.0f", first, fence + #id
 if g and limits == "" and cursor ~= passed and not g.by_key then
   q.fields[#q.fields + 1], q.fields[#q.fields + 2] = "passed", cursor
 end
+if ticks then
+  q.fields[#q.fields + 1], q.fields[#q.fields + 2] = "sched", q.sched
+end
 save(q)
 -- The jobs move last: whatever failed before, they still wait.
 if ids[1] then
@@ -140,4 +149,4 @@ if g and g.by_key then
   advance(q, g.plan)
 end
 more = more or startable and ids[1]
-return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor, more and 1 or 0 }
+return { ids, taken, first, now, states, alarm, q.paused and 1 or 0, unroutable, left, cursor, more and 1 or 0, ticks and 1 or 0 }

@@ -1,6 +1,6 @@
 --- Looks at many queues without changing anything: what an idle worker asks once a second, and what counts are made of.
 -- KEYS: prefixes
--- RETURNS: for each queue: waiting, delayed, unroutable, ms until the next due job (-1: none), paused, idle owners, ms until the first lease ends (-1: none), entries in the outbox, 1 if a claim may find something to start, deliveries asked to stop
+-- RETURNS: for each queue: waiting, delayed, unroutable, ms until the next due job (-1: none), paused, idle owners, ms until the first lease ends (-1: none), entries in the outbox, 1 if a claim may find something to start, deliveries asked to stop, 1 if schedules are due
 -- INCLUDE: clock flow
 -- FLAGS: no-writes
 local ms = math.floor(clock() / 1000)
@@ -8,7 +8,7 @@ local out = {}
 for i = 1, #KEYS do
   local P = KEYS[i]
   local head = redis.call("ZRANGE", P .. "delayed", 0, 0, "WITHSCORES")
-  local meta = redis.call("HMGET", P .. "meta", "lease", "seen", "flow")
+  local meta = redis.call("HMGET", P .. "meta", "lease", "seen", "flow", "sched")
   local lease = redis.call("ZRANGEBYSCORE", P .. "owners", -1, "+inf", "WITHSCORES", "LIMIT", 0, 1)
   local ends = -1
   if lease[1] then
@@ -38,6 +38,10 @@ for i = 1, #KEYS do
       startable = startable and (at <= ms or redis.call("EXISTS", P .. "ring") == 1)
     end
   end
+  local sched = tonumber(meta[4]) or 0
+  if sched > 0 then
+    due = math.min(due or sched, sched)
+  end
   out[i] = {
     waiting,
     redis.call("ZCARD", P .. "delayed"),
@@ -49,6 +53,7 @@ for i = 1, #KEYS do
     redis.call("XLEN", P .. "out"),
     startable and 1 or 0,
     redis.call("HLEN", P .. "cancels"),
+    sched > 0 and sched <= ms and 1 or 0,
   }
 end
 return out

@@ -4,7 +4,7 @@
 -- REST: what the breach is about: ids of jobs, or owners, sessions, names of keys or homes (at most 128)
 -- RETURNS: one character of each: 1 mended, 0 it holds by now, - it is broken and no script can mend it
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score to_ready leave forget weight has unique_of succeed
+-- INCLUDE: open save unsound record history ready_at score to_ready leave forget weight has unique_of succeed schedule schedule_write schedule_head schedule_watch
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -261,6 +261,33 @@ local menders = {
     end
     return n ~= said
   end,
+  schedule = function(id)
+    local s, row = schedule(redis.call("HGET", P .. "sched.state", id)), redis.call("HEXISTS", P .. "sched.rows", id) == 1
+    local place = tonumber(redis.call("ZSCORE", P .. "sched", id) or nil)
+    local fires, head = s and s.status == 1 and s.next > 0, q.sched
+    local wrong = not (s and row and place and fires == (place < 9007199254740991))
+    if wrong and s and row then
+      schedule_write(q, id, s, s.next)
+    elseif wrong then
+      -- Without a row nobody knows what it would send, without a state not when.
+      redis.call("ZREM", P .. "sched", id)
+      redis.call("HDEL", P .. "sched.rows", id)
+      redis.call("HDEL", P .. "sched.state", id)
+      redis.call("HDEL", P .. "sched.notes", id)
+    end
+    if wrong and (id ~= "" or head == 0) then
+      schedule_head(q)
+    end
+    return wrong and (id ~= "" or #q.fields > 0)
+  end,
+  watched = function(id, rec)
+    local home = rec and homes_of(id)[1] or "completed"
+    if not ends[home] or redis.call("HEXISTS", P .. "sched.watch", id) == 0 then
+      return false
+    end
+    schedule_watch(q, { id }, "removed")
+    return true
+  end,
   totals = function()
     local sums, stats = {}, redis.call("HGETALL", P .. "stats")
     for i = 1, #stats, 2 do
@@ -284,7 +311,7 @@ local menders = {
   end,
 }
 local of_keys = {}
-for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals", "%S+") do
+for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals schedule", "%S+") do
   of_keys[name] = true
 end
 local mend, verdicts, mended = menders[code], {}, 0

@@ -1,10 +1,10 @@
---- Takes everything away that a queue has, in one step: jobs, totals, remembered ids. What is declared, paused and leased stays.
+--- Takes everything away that a queue has, in one step: jobs, totals, remembered ids. What is declared, scheduled, paused and leased stays.
 -- The stamp stays too, so that who still runs a job of before is refused. Records go to the trash, which further calls and trim empty.
 -- PREFIX: P
 -- ARGV: force:int
 -- RETURNS: jobs taken away (-1: not yet, an earlier trash is still being emptied; -2: jobs run, and force is 0), jobs that run, left in the trash (call trim)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound empty_trash flow
+-- INCLUDE: open save unsound empty_trash flow schedule_watch
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -26,6 +26,11 @@ local _, left = empty_trash(q)
 if left > 0 then
   save(q)
   return { -1, running, left }
+end
+-- No run of a schedule is there any more, so those that wait for the end of one go on.
+local watched = redis.call("HKEYS", P .. "sched.watch")
+for i = 1, #watched, 1000 do
+  schedule_watch(q, { unpack(watched, i, math.min(i + 999, #watched)) }, "removed")
 end
 local jobs = redis.call("HLEN", P .. "rec")
 local others = redis.call("HLEN", P .. "waiters") + redis.call("HLEN", P .. "logs")
@@ -60,7 +65,7 @@ if q.flow then
   q.flow.index, q.flowed = redis.call("EXISTS", P .. "ring", P .. "kparked") > 0 and 3 or 0, ""
 end
 -- The outbox stays, for what has ended has its effects, and so does what tells who applies them once.
-local stays = { "epoch", "stamp", "lease", "seen", "off", "told" }
+local stays = { "epoch", "stamp", "lease", "seen", "off", "told", "sched" }
 local clocks, fields = redis.call("HMGET", P .. "meta", unpack(stays)), { "schema", "1" }
 for i, name in ipairs(stays) do
   if clocks[i] then

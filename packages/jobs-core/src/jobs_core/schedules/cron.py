@@ -16,8 +16,6 @@ from bisect import bisect_left
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cronsim import CronSim, CronSimError
-
 from jobs_core.errors import OptionError
 from jobs_core.schedules.zones import stretch_at
 
@@ -54,6 +52,9 @@ class Cron:
         if text.startswith("@") and text not in _ALIASES:
             raise OptionError("cron", expression, f"the aliases are {', '.join(_ALIASES)}")
         text = _ALIASES.get(text, text)
+        # Imported here, since programs that schedule nothing need no parser.
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415
+
         try:
             parsed = CronSim(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock; the zone is not its business
         except CronSimError as error:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from jobs_core.codecs import Codec
+from jobs_core.options import MetaValue
 from jobs_core.schedules.recurrence import Recurrence
 
-__all__ = ["GRACE_MS", "Misfire", "Overlap", "ScheduleDefinition", "decode_definition", "encode_definition"]
+__all__ = [
+    "CATCH_UP_MS",
+    "GRACE_MS",
+    "Misfire",
+    "Overlap",
+    "ScheduleDefinition",
+    "decode_definition",
+    "encode_definition",
+]
 
 Overlap: TypeAlias = Literal["allow", "skip", "buffer_one", "cancel_previous"]
 Misfire: TypeAlias = Literal["run_once", "skip", "run_all"]
@@ -18,20 +27,32 @@ GRACE_MS = 10_000
 """A fire that is sent at most this late is on time: no misfire policy is asked."""
 
 
+CATCH_UP_MS = 86_400_000
+"""How far back fires are made up for unless a schedule says otherwise."""
+
+
 class ScheduleDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule as it was declared. Times are Unix ms and inclusive; None is no bound.
 
-    `lead`, `name` and `body` are the parts of the record that each of its jobs gets (see `wire.Draft`), `payload`
-    is shown to people. `misfire_max` bounds `run_all`.
+    `wire_name` to `tags` make its jobs: what their options came to when it was declared. `codec` says how the payload
+    is written here, `seals` what is done to it anew for each job. `misfire_max` bounds `run_all`.
     """
 
     id: str
     queue: str
+    wire_name: str
     recurrence: Recurrence
-    lead: bytes
-    name: bytes
-    body: bytes
+    policy: bytes = b""
     payload: bytes = b""
+    codec: str | None = None
+    seals: Codec | None = None
+    priority: int = 3
+    cost: int = 1
+    key: str = ""
+    unique: bytes = b""
+    decide: str = ""
+    metadata: dict[str, MetaValue] | None = None
+    tags: tuple[str, ...] | None = None
     start_ms: int | None = None
     end_ms: int | None = None
     limit: int | None = None
@@ -39,14 +60,9 @@ class ScheduleDefinition(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Overlap = "allow"
     misfire: Misfire = "run_once"
     misfire_max: int = 0
-    catch_up_ms: int = 86_400_000
+    catch_up_ms: int = CATCH_UP_MS
     pause_on_failure: bool = False
     from_code: bool = False
-
-    @property
-    def fingerprint(self) -> str:
-        """Tell one definition from another: an upsert with the same one changes nothing."""
-        return blake2b(encode_definition(self), digest_size=16).hexdigest()
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobs_core.schedules.definition import GRACE_MS, ScheduleDefinition
-from jobs_core.schedules.recurrence import Every, next_fire, spread
+from jobs_core.schedules.recurrence import AfterCompletion, Every, next_fire, spread
 
 __all__ = ["Plan", "first_fire", "make_plan", "upcoming"]
 
@@ -13,10 +13,10 @@ _LOOKED_AT = 1000
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The fires to send (Unix ms, in order), the next one, and how those that are not sent are counted.
+    """The fires to send (Unix ms, in order), the one after them, and how those that are not sent are counted.
 
     `late` of the sent ones come later than the grace. `skipped` fell to the misfire policy, `missed` are older than
-    the catch-up window. Without a `next_ms` the schedule has ended.
+    the catch-up window. Without a `next_ms` none is to come (of one that counts from the end of a run: before that).
     """
 
     sent: tuple[int, ...]
@@ -46,8 +46,11 @@ def make_plan(definition: ScheduleDefinition, next_ms: int, fired: int, now_ms: 
     """Decide on all fires from `next_ms` to now, at most 1000 a call; `fired` were sent before.
 
     What is at most the grace late is sent, whatever the policy. Of older ones within the catch-up window, `run_once`
-    sends the latest unless one is on time, `run_all` the latest `misfire_max`, `skip` none.
+    sends the latest unless one is on time, `run_all` the latest `misfire_max`, `skip` none. A limit leaves fires out;
+    whether it is reached is seen when they are sent, since a run that overlaps counts as none.
     """
+    if isinstance(definition.recurrence, AfterCompletion):
+        return _once(definition, next_ms, now_ms)
     missed, at = _forward(definition, next_ms, now_ms)
     due: list[int] = []
     following: int | None = at
@@ -67,9 +70,8 @@ def make_plan(definition: ScheduleDefinition, next_ms: int, fired: int, now_ms: 
         case _:
             pass
     sent = made_up + on_time
-    if definition.limit is not None and fired + len(sent) >= definition.limit:
+    if definition.limit is not None:
         sent = sent[: max(definition.limit - fired, 0)]
-        following = None
     late = sum(1 for each in sent if each not in on_time)
     return Plan(
         sent=tuple(sent),
@@ -78,6 +80,15 @@ def make_plan(definition: ScheduleDefinition, next_ms: int, fired: int, now_ms: 
         skipped=len(within) - len(made_up),
         missed=missed + len(old) - len(within),
     )
+
+
+def _once(definition: ScheduleDefinition, fire_ms: int, now_ms: int) -> Plan:
+    """Send the one fire that there is, however late: nothing else would go on from it."""
+    at = _bounded(definition, fire_ms)
+    if at is None:
+        return Plan((), None)
+    late = now_ms - _sent_at(definition, at)
+    return Plan((), at) if late < 0 else Plan((at,), None, late=int(late > GRACE_MS))
 
 
 def _forward(definition: ScheduleDefinition, next_ms: int, now_ms: int) -> tuple[int, int]:

@@ -12,7 +12,17 @@ import msgspec
 from jobs_core.schedules.cron import Cron
 from jobs_core.schedules.zones import load_zone
 
-__all__ = ["AfterCompletion", "At", "CronTimes", "Every", "Recurrence", "fires", "next_fire", "spread"]
+__all__ = [
+    "AfterCompletion",
+    "At",
+    "CronTimes",
+    "Every",
+    "Recurrence",
+    "anchored",
+    "fires",
+    "next_fire",
+    "spread",
+]
 
 
 class CronTimes(msgspec.Struct, frozen=True, tag="cron", tag_field="kind"):
@@ -23,7 +33,10 @@ class CronTimes(msgspec.Struct, frozen=True, tag="cron", tag_field="kind"):
 
 
 class Every(msgspec.Struct, frozen=True, tag="every", tag_field="kind"):
-    """Every `interval_ms` from an anchor (Unix ms) on, the anchor included; elapsed time, so no zone matters."""
+    """Every `interval_ms` from an anchor (Unix ms) on, the anchor included; elapsed time, so no zone matters.
+
+    An anchor of 0 stands for when the schedule was made (see `anchored`).
+    """
 
     interval_ms: int
     anchor_ms: int
@@ -36,7 +49,7 @@ class At(msgspec.Struct, frozen=True, tag="at", tag_field="kind"):
 
 
 class AfterCompletion(msgspec.Struct, frozen=True, tag="after_completion", tag_field="kind"):
-    """First at `first_ms` (Unix ms), then each time so long after the run before has ended, however it ended."""
+    """First at `first_ms` (Unix ms; 0: when the schedule was made), then so long after each run has ended, however it did."""
 
     delay_ms: int
     first_ms: int
@@ -60,6 +73,17 @@ def next_fire(recurrence: Recurrence, after_ms: int) -> int | None:
             return next((each for each in instants if each > after_ms), None)
         case AfterCompletion(_, first):
             return first if first > after_ms else None
+
+
+def anchored(recurrence: Recurrence, since_ms: int) -> Recurrence:
+    """Return a recurrence whose anchor is known: one that has none counts from when the schedule was made."""
+    match recurrence:
+        case Every(interval, 0):
+            return Every(interval, since_ms)
+        case AfterCompletion(delay, 0):
+            return AfterCompletion(delay, since_ms)
+        case _:
+            return recurrence
 
 
 def fires(recurrence: Recurrence, after_ms: int, until_ms: int) -> Iterator[int]:

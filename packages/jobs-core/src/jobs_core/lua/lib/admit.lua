@@ -23,7 +23,9 @@ local function admit(q, args, at, to, bounded)
       due = q.ms + tonumber(args[at + 3])
     end
     local how = args[at + 5] ~= "" and choices(args[at + 5]) or nil
-    groups[#groups + 1] = { first, last, lead, name, due > q.ms and due or 0, flags, priority, how }
+    -- The job of a schedule keeps the time that it is for, though that is over.
+    due = (due > q.ms or how and how.scheduled) and due or 0
+    groups[#groups + 1] = { first, last, lead, name, due, flags, priority, how }
     for i = first, last, 2 do
       local body = args[i + 1]
       local size = #body
@@ -41,7 +43,7 @@ local function admit(q, args, at, to, bounded)
         keys[#keys + 1] = key
       end
     end
-    if flags % 2 == 1 then
+    if flags % 2 == 1 or how and how.scheduled then
       for i = first, last, 2 do
         own[#own + 1] = args[i]
       end
@@ -96,11 +98,11 @@ local function admit(q, args, at, to, bounded)
     for i = looked_at and first or last + 1, last, 2 do
       local id, body = args[i], args[i + 1]
       local verdict, survivor, job = "1", nil, nil
-      if tombs[id] then
+      if tombs[id] or how and how.scheduled and redis.call("HEXISTS", P .. "rec", id) == 1 then
         verdict = "0"
       elseif how then
         job = { id = id, body = body, name = name, flags = flags, priority = priority, due = due, stamp = stamp }
-        job.cost, job.home = byte(lead, 3), due > 0 and "delayed" or "waiting"
+        job.cost, job.home = byte(lead, 3), due > q.ms and "delayed" or "waiting"
         job.expires = how.expires and math.max(q.ms, due) + how.expires
         if how.conflict then
           local _, key = unique_of(body, 20)

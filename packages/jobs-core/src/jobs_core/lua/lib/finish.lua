@@ -27,6 +27,7 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   end
   -- Few queues hold more of their jobs than records: one look tells.
   local sides = { P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint", P .. "cancels", P .. "logs" }
+  sides[8] = P .. "sched.watch"
   local bare = redis.call("EXISTS", unpack(sides)) == 0
   if not bare then
     notify(q, ids, state)

@@ -1,4 +1,6 @@
---- Tells those who await jobs that they ended; `waiters` exists only while somebody awaits. No transition fails for a message.
+--- Tells those who await jobs that they ended, and the schedules that count on it. Both keys exist only while somebody does.
+-- No transition fails for a message.
+-- INCLUDE: schedule_watch
 local function notify(q, ids, state)
   local waiters = redis.call("HMGET", q.P .. "waiters", unpack(ids))
   for i = 1, #ids do
@@ -8,5 +10,8 @@ local function notify(q, ids, state)
       end
       redis.call("HDEL", q.P .. "waiters", ids[i])
     end
+  end
+  if redis.call("EXISTS", q.P .. "sched.watch") == 1 then
+    schedule_watch(q, ids, state)
   end
 end

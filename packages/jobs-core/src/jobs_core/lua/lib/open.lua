@@ -2,6 +2,7 @@
 -- Returns a table with P, now (us), ms, new, stamp, lease, seen, or one with `err`. What `cfg` holds is read when first asked for.
 -- `flow` is what flow control remembers of it, nil where nothing is limited.
 -- `off` names what is not to be written: metrics, events; `events` is false where they are off, else what this call has to tell.
+-- `sched` is when somebody is to look for schedules that are due (ms; 0: there are none).
 -- INCLUDE: clock config flow
 local function open(P, session)
   local now = clock()
@@ -19,7 +20,8 @@ local function open(P, session)
     "peak",
     "day",
     "rows",
-    "told"
+    "told",
+    "sched"
   )
   if m[1] and m[1] ~= "1" then
     return redis.error_reply("SCHEMA " .. m[1])
@@ -38,6 +40,7 @@ local function open(P, session)
     kept = m[5],
     flow = m[6] and flow(m[6]),
     flowed = m[6],
+    sched = tonumber(m[13]) or 0,
     fields = {},
     off = m[7] or "",
     active = tonumber(m[8]) or 0,

@@ -3,5 +3,6 @@ local function remember(q, session, seq, verdict)
   if not q.kept then
     redis.call("ZADD", q.P .. "sessions", q.ms, session)
   end
-  q.fields = { "session:" .. session, string.format("%.0f %.0f %s", seq, q.ms, verdict) }
+  local n = #q.fields
+  q.fields[n + 1], q.fields[n + 2] = "session:" .. session, string.format("%.0f %.0f %s", seq, q.ms, verdict)
 end

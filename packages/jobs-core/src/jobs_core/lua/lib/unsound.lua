@@ -2,9 +2,10 @@
 -- A key that somebody else put there is refused. The scripts of the hot path order their writes instead.
 local function unsound(P)
   local kinds = {
-    hash = "rec meta state history progress checkpoint cancels result stats logs waiters unroutable.names uniq uniq.next kactive",
+    hash = "rec meta state history progress checkpoint cancels result stats logs waiters unroutable.names uniq uniq.next kactive "
+      .. "sched.rows sched.state sched.notes sched.watch",
     zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due "
-      .. "ring kparked kbucket series.due",
+      .. "ring kparked kbucket series.due sched",
     stream = "out",
   }
   for kind, names in pairs(kinds) do

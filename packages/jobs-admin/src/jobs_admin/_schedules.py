@@ -1,0 +1,114 @@
+"""Schedules of queues, for operators: read, paused, resumed, triggered, backfilled and removed, with an entry in the audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from jobs_core.names import check_queue_name
+from jobs_core.schedules.book import Book
+from jobs_core.schedules.records import SchedulePage, schedule_record, utc
+from jobs_core.wire import Verdict
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jobs_admin._calls import Calls
+    from jobs_core.codecs import Codecs
+    from jobs_core.schedules.records import ScheduleRecord
+
+__all__ = ["ScheduleAdmin"]
+
+
+class Audited(Protocol):
+    """Enters a change in the audit: verb, queue, what it is about, how many changed, details, reason."""
+
+    async def __call__(
+        self, verb: str, queue: str, which: str, count: int, detail: str = "", *, reason: str = ""
+    ) -> None:
+        """Enter it."""
+        ...
+
+
+class ScheduleAdmin:
+    """The schedules of queues. Each belongs to the queue of its jobs; ids are unique in it."""
+
+    def __init__(self, calls: Calls, codecs: Codecs, actor: str, log: Audited) -> None:
+        """Made by the admin, for whoever acts."""
+        self._calls = calls
+        self._codecs = codecs
+        self._actor = actor
+        self._log = log
+        self._book = Book(calls.scripts, codecs)
+
+    async def get(self, queue: str, schedule_id: str) -> ScheduleRecord:
+        """Return what is known of a schedule. Raises ScheduleNotFound."""
+        stored = await self._calls.read(self._book.find(check_queue_name(queue), schedule_id))
+        return schedule_record(queue, stored, self._codecs)
+
+    async def list(self, queue: str, *, offset: int = 0, limit: int = 100) -> SchedulePage:
+        """List schedules of a queue, the next to fire first, those that fire no more last."""
+        call = self._book.page(check_queue_name(queue), offset=offset, limit=limit)
+        total, found = await self._calls.read(call)
+        return SchedulePage(tuple(schedule_record(queue, each, self._codecs) for each in found), total)
+
+    async def next(self, queue: str, schedule_id: str, n: int = 5) -> tuple[datetime, ...]:
+        """Return the next `n` times of a schedule, UTC; of a paused one those that it would have if it went on now.
+
+        Raises ScheduleNotFound or OptionError.
+        """
+        found = await self._calls.read(self._book.next(check_queue_name(queue), schedule_id, n))
+        return tuple(map(utc, found))
+
+    async def pause(self, queue: str, schedule_id: str, *, reason: str = "") -> bool:
+        """Pause a schedule; what it would have sent meanwhile is not made up for. Returns False if it was paused already.
+
+        Raises ScheduleNotFound or ScheduleEnded.
+        """
+        name = check_queue_name(queue)
+        call = self._book.pause(name, schedule_id, actor=self._actor, reason=reason)
+        done = await self._calls.change(call)
+        await self._log("schedule.pause", queue, schedule_id, int(done), reason=reason)
+        return done
+
+    async def resume(self, queue: str, schedule_id: str) -> bool:
+        """Let a schedule go on with its next fire from now on. Returns False if it was not paused.
+
+        Raises ScheduleNotFound.
+        """
+        done = await self._calls.change(self._book.resume(check_queue_name(queue), schedule_id))
+        await self._log("schedule.resume", queue, schedule_id, int(done))
+        return done
+
+    async def trigger(self, queue: str, schedule_id: str) -> str:
+        """Enqueue the job of a schedule now, also of a paused one; its own times stay as they are.
+
+        Returns the id of the job that stands for it: where `overlap` is skip, that may be one which runs. Raises ScheduleNotFound.
+        """
+        job_id, verdict, _ = await self._calls.change(
+            self._book.trigger(check_queue_name(queue), schedule_id)
+        )
+        await self._log("schedule.trigger", queue, schedule_id, int(verdict == Verdict("1")), job_id)
+        return job_id
+
+    async def backfill(self, queue: str, schedule_id: str, start: datetime, end: datetime) -> int:
+        """Enqueue a job for every time that a schedule has in a range of the past, both ends included; return how many.
+
+        A time whose job is there, or that was backfilled in the last 24 h, is passed over. Raises ScheduleNotFound, or
+        OptionError for a range that is not over, or has more than 10,000 times.
+        """
+        count = await self._calls.change(
+            self._book.backfill(check_queue_name(queue), schedule_id, start, end)
+        )
+        detail = f"{start.isoformat()} to {end.isoformat()}"
+        await self._log("schedule.backfill", queue, schedule_id, count, detail)
+        return count
+
+    async def remove(self, queue: str, schedule_id: str, *, keep_job: bool = False) -> bool:
+        """Remove a schedule, and unless `keep_job` the job that it sent last if that has not started.
+
+        Returns whether there was such a job. Raises ScheduleNotFound.
+        """
+        call = self._book.remove(check_queue_name(queue), schedule_id, keep_job=keep_job)
+        with_job = await self._calls.change(call)
+        await self._log("schedule.remove", queue, schedule_id, 1, "with its job" if with_job else "")
+        return with_job
