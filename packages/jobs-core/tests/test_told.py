@@ -1,5 +1,7 @@
 """What workers and scripts tell, as it is read back."""
 
+import msgspec
+
 from jobs_core.told import SummaryRow, Told, pack_rows, pack_told, parse_events, parse_rows
 
 ROW = SummaryRow("a", "send@1", "completed", 1, 2, 3, 4, 5, 1)
@@ -32,7 +34,8 @@ def test_a_script_tells_of_one_attempt_and_why() -> None:
 
 
 def test_a_pause_is_of_the_queue() -> None:
-    _, (one,) = parse_events(b"9-0", [b"ms", b"7", b"paused", b"ada\nto look\nat it"])
+    said = msgspec.msgpack.encode(("", "ada", "to look\nat it"))
+    _, (one,) = parse_events(b"9-0", [b"ms", b"7", b"paused", said])
     assert (one.told.id, one.told.data) == ("", b'{"by":"ada","reason":"to look\\nat it"}')
 
 

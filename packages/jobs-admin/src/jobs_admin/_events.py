@@ -30,7 +30,7 @@ __all__ = ["EVENT_KINDS", "Event", "EventListener", "Handler"]
 EVENT_KINDS = (
     *("added", "active", "progress", "completed", "failed", "retrying", "stalled", "cancelled", "expired"),
     *("released", "snoozed", "limited", "unroutable", "rerouted", "promoted", "replayed", "removed"),
-    *("paused", "resumed", "trimmed"),
+    *("rescheduled", "reprioritized", "paused", "resumed", "obliterated", "trimmed"),
 )
 _BLOCK_MS = 2000
 _ENTRIES = 100

@@ -7,15 +7,19 @@ what belongs to a `0` did not happen, and what belongs to a `c` ended as cancell
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+
+from jobs_core.options import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 DATA_CAP: Final = 4096
 _ENTRY_BYTES: Final = 64
+_OF_QUEUE: Final = frozenset({"paused", "resumed", "obliterated"})
 
 T = TypeVar("T")
 
@@ -65,6 +69,8 @@ class _Rows(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_rows = msgspec.msgpack.Decoder(_Rows).decode
+_encode_json = msgspec.json.Encoder().encode
+_decode_pause = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
 _decode_told = msgspec.msgpack.Decoder(tuple[Told | None, ...]).decode
 
 
@@ -105,19 +111,37 @@ def parse_events(entry: bytes, fields: Sequence[bytes]) -> tuple[str, list[Happe
             behind = pairs[number + 1 : number + 2]
             verdict = behind[0][1] if behind and behind[0][0] == "verdict" else None
             found = _happened(_decode_told(text), verdict)
+        elif kind in _OF_QUEUE:
+            found = _of_queue(kind, text)
         else:
-            found = _lines(kind, text.decode())
+            found = _of_jobs(kind, text.decode())
         happened += [Happened(cursor, at_ms, each) for each in found]
     return str(int(cursor) - size), happened
 
 
-def _lines(kind: str, text: str) -> list[Told]:
-    """Read what a script tells: of the queue (who and why), or of jobs alike and their ids."""
+def _of_queue(kind: str, text: bytes) -> list[Told]:
+    """Read what a script tells of the queue."""
+    if kind == "obliterated":
+        return [Told(kind, "", "", 0, data=_encode_json({"jobs": int(text)}))]
+    what, by, reason = _decode_pause(text)
+    data = {"by": by, "reason": reason}
+    kept_back, _, name = what.partition(":")
+    if name:
+        data[kept_back] = name
+    return [Told(kind, "", "", 0, data=_encode_json(data))]
+
+
+def _of_jobs(kind: str, text: str) -> list[Told]:
+    """Read what a script tells of jobs alike, a line each behind the first."""
     head, _, rest = text.partition("\n")
-    if kind in {"paused", "resumed"}:
-        return [Told(kind, "", "", 0, data=msgspec.json.encode({"by": head, "reason": rest}))]
     name, attempt, why = head.split(" ", 2)
-    return [Told(kind, job_id, name, int(attempt), why) for job_id in rest.split("\n")]
+    data = None
+    if kind == "rescheduled":
+        run_at = datetime.fromtimestamp(int(why) / 1000, UTC)
+        why, data = "", _encode_json({"run_at": run_at})
+    elif kind == "reprioritized":
+        why, data = "", _encode_json({"priority": Priority(int(why)).name.lower()})
+    return [Told(kind, job_id, name, int(attempt), why, data) for job_id in rest.split("\n")]
 
 
 def _happened(told: Sequence[T | None], verdict: bytes | None) -> list[T]:

@@ -1,8 +1,10 @@
 """What scripts write down for people: minutes, histograms, errors, rows and events; bounded, and never in the way."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import cast
 
+import msgspec
 import pytest
 from tests.support.engine import START_MS, Engine, group
 
@@ -199,6 +201,36 @@ async def test_entries_follow_one_another_without_a_gap(engine: Engine) -> None:
     entries = cast("list[list[bytes]]", await engine.call("XRANGE", "events", "-", "+"))
     places = [(parse_events(entry, cast("list[bytes]", fields))[0], entry) for entry, fields in entries]
     assert all(f"{begins}-0".encode() == before for (_, before), (begins, _) in pairwise(places))
+
+
+async def test_the_events_of_what_people_change(engine: Engine) -> None:
+    scripts, queue = engine.scripts, engine.queue
+    await engine.add("a", "b")
+    await engine.settle(group("retry", *(await engine.claim(1)).jobs, arg=60_000))
+    await scripts.reschedule(queue, run_at_ms=engine.ms + 5000, ids=["a", "none"])
+    await scripts.priority(queue, priority=1, ids=["b", "a"])
+    await scripts.pause(queue, what="key:one\nand two", actor="ada", reason="why\nnot")
+    await scripts.pause(queue, what="job:send", actor="ada")
+    await scripts.resume(queue, what="job:send")
+    await scripts.resume(queue, what="job:other")
+    await scripts.obliterate(queue, force=False)
+    await scripts.obliterate(queue, force=False)
+    at = datetime.fromtimestamp((engine.ms + 5000) / 1000, UTC)
+    entries = cast("list[list[bytes]]", await engine.call("XRANGE", "events", "-", "+"))
+    told = [
+        each.told for entry, fields in entries for each in parse_events(entry, cast("list[bytes]", fields))[1]
+    ]
+    assert [
+        (each.kind, each.id, each.attempt, msgspec.json.decode(each.data or b"0")) for each in told[3:]
+    ] == [
+        ("rescheduled", "a", 1, {"run_at": at.isoformat().replace("+00:00", "Z")}),
+        ("reprioritized", "b", 0, {"priority": "critical"}),
+        ("reprioritized", "a", 1, {"priority": "critical"}),
+        ("paused", "", 0, {"by": "ada", "reason": "why\nnot", "key": "one\nand two"}),
+        ("paused", "", 0, {"by": "ada", "reason": "", "job": "send"}),
+        ("resumed", "", 0, {"by": "", "reason": "", "job": "send"}),
+        ("obliterated", "", 0, {"jobs": 2}),
+    ]
 
 
 async def test_events_are_cut_at_four_mebibytes(engine: Engine) -> None:

@@ -4,7 +4,7 @@
 -- ARGV: force:int
 -- RETURNS: jobs taken away (-1: not yet, an earlier trash is still being emptied; -2: jobs run, and force is 0), jobs that run, left in the trash (call trim)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound empty_trash flow schedule_watch
+-- INCLUDE: open save unsound empty_trash flow schedule_watch event
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -76,5 +76,8 @@ end
 redis.call("UNLINK", P .. "meta")
 redis.call("HSET", P .. "meta", unpack(fields))
 q.new = false
+if jobs > 0 then
+  event(q, "obliterated", string.format("%.0f", jobs))
+end
 save(q)
 return { jobs, running, jobs + others }

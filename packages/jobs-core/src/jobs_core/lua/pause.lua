@@ -15,11 +15,11 @@ local running
 if what == "" then
   running = not q.paused
   redis.call("HSET", P .. "cfg", "paused", now, "pause_actor", actor, "pause_reason", reason, "paused_until", till)
-  event(q, "paused", actor .. "\n" .. reason)
 else
   running = not hold(q, "pause:" .. what, till)
   redis.call("HSET", P .. "cfg", "why:" .. what, table.concat({ now, actor, reason }, "\n"))
 end
+event(q, "paused", cmsgpack.pack({ what, actor, reason }))
 if for_ms > 0 then
   -- Somebody sets the alarm for its end.
   rearm(q, q.ms + for_ms)

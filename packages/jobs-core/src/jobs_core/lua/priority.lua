@@ -4,7 +4,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 changed, 0 not known, or the state it is in instead; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score homes to_ready
+-- INCLUDE: open save unsound record history ready_at score homes to_ready tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -12,6 +12,7 @@ if bad then
   return bad
 end
 local verdicts, bytes, at = {}, 0, 2
+local names, changed, known = {}, {}, {}
 while ARGV[at] and bytes < 524288 do
   local ids = { unpack(ARGV, at, math.min(at + 7, #ARGV)) }
   at = at + #ids
@@ -28,6 +29,7 @@ while ARGV[at] and bytes < 524288 do
       local _, _, stamp, due = record(rec)
       local other = table.concat({ string.sub(rec, 1, 3), string.char(priority), string.sub(rec, 5) })
       redis.call("HSET", P .. "rec", id, other)
+      names[#names + 1], changed[#names + 1], known[#names + 1] = id, string.sub(rec, 1, 292), entries[i]
       if state == "waiting" then
         local _, _, _, _, again = history(entries[i])
         moved[#moved + 1] = other
@@ -45,6 +47,7 @@ while ARGV[at] and bytes < 524288 do
     to_ready(q, pairs, moved)
   end
 end
+tell(q, "reprioritized", names, changed, known, true, string.format("%.0f", priority))
 -- Nothing came that did not wait before.
 q.need = 0
 save(q)

@@ -4,7 +4,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 changed, 0 not known, or the state it is in instead; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history score homes leave to_ready rearm
+-- INCLUDE: open save unsound record history score homes leave to_ready rearm tell
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -13,6 +13,7 @@ if bad then
 end
 local due = math.max(run_at_ms > 0 and run_at_ms or q.ms + delay_ms, q.ms)
 local verdicts, bytes, at = {}, 0, 3
+local names, changed, known = {}, {}, {}
 while ARGV[at] and bytes < 524288 do
   local ids = { unpack(ARGV, at, math.min(at + 7, #ARGV)) }
   at = at + #ids
@@ -36,6 +37,7 @@ while ARGV[at] and bytes < 524288 do
         redis.call("HSET", P .. "rec", id, rec)
         redis.call("ZADD", P .. "expiring", till, id)
       end
+      names[#names + 1], changed[#names + 1], known[#names + 1] = id, string.sub(rec, 1, 292), entries[i]
       local attempts, crashes, releases, cancel = history(entries[i])
       if state == "waiting" then
         waited[#waited + 1], old[#old + 1] = id, rec
@@ -67,5 +69,6 @@ while ARGV[at] and bytes < 524288 do
     redis.call("HSET", P .. "state", unpack(kept))
   end
 end
+tell(q, "rescheduled", names, changed, known, true, string.format("%.0f", due))
 save(q)
 return verdicts

@@ -17,8 +17,8 @@ else
   was = hold(q, "pause:" .. what, "")
 end
 q.need = math.min(redis.call("ZCARD", P .. "waiting") + redis.call("ZCARD", P .. "delayed"), 1000)
-if was and what == "" then
-  event(q, "resumed", "\n")
+if was then
+  event(q, "resumed", cmsgpack.pack({ what, "", "" }))
 end
 save(q)
 return was and 1 or 0
