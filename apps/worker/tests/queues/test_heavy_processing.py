@@ -6,13 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.support.runtime import running
 
 from jobs_core import Fixed, Keep
 from jobs_core.queues.heavy_processing import COMPRESS_FILE, HEAVY_PROCESSING, CompressedFile, CompressFile
 from jobs_worker import Fail, JobContext
 from jobs_worker.processors import marks_of
 from jobs_worker.queues.heavy_processing.processor import Packed, compress_file
+from jobs_worker.testing import Kit
 
 BLOCK = 65_536
 CONTENT = os.urandom(BLOCK) + b"words and words " * 8192 + b"an end"
@@ -116,12 +116,17 @@ def test_the_queue_has_all_that_a_heavy_one_needs() -> None:
     assert spec.executor == "process"
 
 
-async def test_it_runs_in_a_process_of_its_own(redis_url: str, prefix: str, folder: Path) -> None:
-    async with running(redis_url, prefix, compress_file) as here:
-        job = await here.producer.enqueue(
-            COMPRESS_FILE, CompressFile(source="in.bin", block_bytes=BLOCK, level=0)
-        )
-        assert (await job.result(15)).blocks == BLOCKS
+async def test_it_runs_in_a_process_of_its_own_and_again_after_a_minute(redis_url: str, folder: Path) -> None:
+    async with Kit(compress_file, url=redis_url) as kit:
+        # Where the folder for what is packed has to be.
+        (folder / "compressed").write_text("in the way")
+        payload = CompressFile(source="in.bin", block_bytes=BLOCK, level=0)
+        job = await kit.producer.enqueue(COMPRESS_FILE, payload)
+        await kit.advance(59)
         record = await job.status()
-        assert (record.state, record.attempts) == ("completed", 2)
+        assert (record.state, record.attempts_made, record.attempts) == ("delayed", 1, 2)
+        (folder / "compressed").unlink()
+        await kit.advance(1)
+        assert (await job.result(15)).blocks == BLOCKS
+        assert (await job.status()).attempts_made == 2
         assert lzma.decompress((folder / f"compressed/{job.id}.xz").read_bytes()) == CONTENT

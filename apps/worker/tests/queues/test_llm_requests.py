@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from aiohttp import web
 from tests.support.http_server import HttpServer, serving
-from tests.support.runtime import running
 
 from jobs_core.payloads import JsonValue
-from jobs_core.queues.llm_requests import COMPLETE, LLM_REQUESTS, Complete, Completion, Message, Usage
+from jobs_core.queues.llm_requests import LLM_REQUESTS, Complete, Completion, Message, Usage
 from jobs_worker import Fail, JobContext, RateLimited
 from jobs_worker.queues.llm_requests.processor import RequestFailed, complete
+from jobs_worker.testing import Kit
 
 KEY = "sk-canary-123456"
 ANSWER = {
@@ -187,16 +187,19 @@ def test_a_request_asks_one_thing() -> None:
         Complete(model="small", prompt="a", messages=[Message(role="user", content="b")])
 
 
-async def test_a_limit_spends_no_attempt(endpoint: HttpServer, redis_url: str, prefix: str) -> None:
-    assert (LLM_REQUESTS.weight, LLM_REQUESTS.concurrency, LLM_REQUESTS.limits["rate"]) == (
-        "medium",
-        3,
-        COMPLETE.queue.limits["rate"],
-    )
-    endpoint.reply(429, "", retry_after_ms="20")
+async def test_a_limit_spends_no_attempt(endpoint: HttpServer, redis_url: str) -> None:
+    assert (LLM_REQUESTS.weight, LLM_REQUESTS.concurrency) == ("medium", 3)
+    endpoint.reply(429, "", Retry_After="90")
     answer(endpoint)
-    async with running(redis_url, prefix, complete) as here:
-        job = await here.producer.enqueue_llm_request("small", "Why?", attempts=1)
-        assert (await job.result(10)).text == "Because."
+    answer(endpoint)
+    async with Kit(complete, url=redis_url) as kit:
+        job = await kit.producer.enqueue_llm_request("small", "Why?", attempts=1)
+        await kit.advance(60)
+        other = await kit.producer.enqueue_llm_request("small", "How?")
+        await kit.advance(29)
+        # Both wait for as long as the endpoint said.
+        assert len(endpoint.requests) == 1
+        await kit.advance(1)
+        assert (await job.result(10)).text == (await other.result(10)).text == "Because."
         assert (await job.status()).attempts_made == 1
-    assert len(endpoint.requests) == 2
+    assert len(endpoint.requests) == 3

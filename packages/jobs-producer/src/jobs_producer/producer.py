@@ -54,6 +54,8 @@ class Producer:
     """
 
     schedules: Final[Schedules]
+    # The text of a Lua fragment that tells the time in place of the server's; only a test kit has one.
+    _clock: str | None = None
 
     def __init__(
         self,
@@ -284,7 +286,7 @@ class Producer:
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""
         self._client = Client(self._address, name="jobs:producer")
-        self._scripts = Scripts(self._client, self._prefix, codecs=self._codecs)
+        self._scripts = Scripts(self._client, self._prefix, clock=self._clock, codecs=self._codecs)
         self._inbox = Inbox(self._scripts)
         self._buffer = Buffer()
         self._lanes: dict[str, Lane] = {}
