@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from jobs_core.outbox import Relay
+    from jobs_core.schedules.ticks import Ticker
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
     from jobs_core.wire import Header, Progress
     from jobs_worker.ends import LaneStats
@@ -68,6 +69,7 @@ class Lane:
         relay: Relay,
         teller: Teller,
         hooks: HookCalls,
+        ticker: Ticker,
         budget: SlotBudget | None = None,
     ) -> None:
         """`on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more."""
@@ -95,6 +97,8 @@ class Lane:
         self._hooks = hooks
         self._paused = False
         self._relaying = False
+        self._ticker = ticker
+        self._ticking = False
         self._budget = budget
         if budget is not None:
             budget.lanes.append(self)
@@ -171,6 +175,9 @@ class Lane:
         if glance.cancels and self._running:
             # The message to this owner may have been lost, or have come before its job.
             self._asides.spawn(self._look_for_cancels())
+        if glance.schedules and not self._quiet and (glance.paused or not self.idle):
+            # Whoever is idle finds them by its next claim.
+            self._tick()
         if not self.idle:
             return
         # What others parked may be known here: the reply to a claim names it.
@@ -414,6 +421,8 @@ class Lane:
         self._note_pause(paused=claim.paused)
         if claim.alarm_ms is not None:
             self._set_alarm(claim.alarm_ms / 1000)
+        if claim.ticks:
+            self._tick()
         if claim.unroutable:
             known = [name for name in claim.unroutable if self._routes.find(name) is not None]
             if known:
@@ -572,6 +581,18 @@ class Lane:
         if settlement.effects and ctx is not None and ctx.collector is not None:
             for queue in ctx.collector.queues.values():
                 self._relay.declare(queue)
+
+    def _tick(self) -> None:
+        """Send what the schedules of the queue have due."""
+        if not self._ticking:
+            self._ticking = True
+            self._asides.spawn(self._tick_schedules())
+
+    async def _tick_schedules(self) -> None:
+        try:
+            await self._ticker.run()
+        finally:
+            self._ticking = False
 
     async def _relay_old(self) -> None:
         try:

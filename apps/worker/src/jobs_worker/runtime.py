@@ -17,6 +17,7 @@ from jobs_core.codecs import Codecs
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
 from jobs_core.outbox import Relay
+from jobs_core.schedules.ticks import Ticker
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
@@ -110,6 +111,7 @@ class Runtime:
                 relay=relay,
                 teller=teller,
                 hooks=self._hooks,
+                ticker=Ticker(scripts, name, codecs),
                 budget=budget if name in heavy else None,
             )
             for name, each in routes.items()

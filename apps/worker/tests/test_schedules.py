@@ -1,0 +1,178 @@
+"""Workers send what schedules have due: in time, one of many of them, and whatever else they do."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from tests.support.runtime import InProcess, running
+from tests.support.waiting import until
+
+from jobs_core import Queue
+from jobs_core.schedules.ticks import Ticker
+from jobs_producer import Producer
+from jobs_worker import Fail, JobContext, processor
+
+Run = Callable[..., AbstractAsyncContextManager[InProcess]]
+
+
+@pytest.fixture
+def run(redis_url: str, prefix: str) -> Run:
+    """Return what runs handlers against the server."""
+
+    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
+        return running(redis_url, prefix, *handlers)
+
+    return run
+
+
+def in_ms(*milliseconds: int) -> list[datetime]:
+    now = datetime.now(UTC)
+    return [now + timedelta(milliseconds=each) for each in milliseconds]
+
+
+async def test_an_idle_worker_sends_and_starts_each_time_as_it_comes(run: Run) -> None:
+    queue = Queue("timed", concurrency=5)
+    job = queue.job("start", payload=str)
+    started: list[tuple[datetime, datetime]] = []
+
+    @processor(job)
+    async def start(payload: str, ctx: JobContext) -> None:
+        started.append((datetime.now(UTC), ctx.scheduled_for))
+
+    async with run(start) as worker:
+        await until(lambda: worker.lane("timed").idle)
+        times = in_ms(150, 250, 350, 500)
+        made = await worker.producer.schedules.upsert("s", job, "ada", at=times)
+        await until(lambda: len(started) == len(times))
+        late = [(at - due).total_seconds() for at, due in started]
+        assert max(late) < 0.1
+        assert [due - due.replace(microsecond=0) for _, due in started] == [
+            timedelta(milliseconds=each.microsecond // 1000) for each in times
+        ]
+        record = await worker.producer.schedules.get("timed", made.id)
+        assert (record.state, record.fired, record.late) == ("ended", 4, 0)
+
+
+async def test_of_many_workers_one_looks_for_what_is_due(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue("herd", concurrency=1)
+    job = queue.job("go", payload=int)
+    ticks: list[int] = []
+    run_ticker = Ticker.run
+
+    async def counted(self: Ticker) -> int:
+        sent = await run_ticker(self)
+        ticks.append(sent)
+        return sent
+
+    monkeypatch.setattr(Ticker, "run", counted)
+    done: list[int] = []
+
+    @processor(job)
+    async def go(payload: int, ctx: JobContext) -> None:
+        done.append(payload)
+
+    async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(running(redis_url, prefix, go)) for _ in range(10)]
+        await until(lambda: all(each.lane("herd").idle for each in workers))
+        await workers[0].producer.schedules.upsert("s", job, 1, at=in_ms(100, 200, 300))
+        await until(lambda: len(done) == 3)
+    assert sum(ticks) == 3
+    assert len(ticks) <= 4
+
+
+async def test_a_queue_that_is_paused_gathers_them(run: Run) -> None:
+    queue = Queue("held")
+    job = queue.job("go", payload=int)
+
+    @processor(job)
+    async def go(payload: int, ctx: JobContext) -> None:
+        """Do nothing."""
+
+    async with run(go) as worker:
+        await worker.scripts.pause("held")
+        await worker.producer.schedules.upsert("s", job, 1, at=in_ms(50, 100))
+        await until(lambda: waiting(worker, 2))
+
+
+async def waiting(worker: InProcess, count: int) -> bool:
+    return (await worker.scripts.glance(["held"]))["held"].waiting == count
+
+
+async def test_a_worker_without_a_free_slot_sends_them_as_well(run: Run) -> None:
+    queue = Queue("held", concurrency=1)
+    job = queue.job("hold", payload=int)
+    held = asyncio.Event()
+
+    @processor(job)
+    async def hold(payload: int, ctx: JobContext) -> None:
+        await held.wait()
+
+    async with run(hold) as worker:
+        await worker.producer.enqueue(job, 0)
+        await until(lambda: worker.lane("held").running)
+        await worker.producer.schedules.upsert("s", job, 1, at=in_ms(50))
+        await until(lambda: waiting(worker, 1))
+        held.set()
+
+
+async def test_what_was_due_while_nobody_was_there_is_sent_at_the_start(
+    run: Run, redis_url: str, prefix: str
+) -> None:
+    queue = Queue("late")
+    job = queue.job("go", payload=int)
+    done = asyncio.Event()
+
+    @processor(job)
+    async def go(payload: int, ctx: JobContext) -> None:
+        done.set()
+
+    async with Producer(redis_url, prefix=prefix) as producer:
+        (time,) = in_ms(100)
+        await producer.schedules.upsert("s", job, 1, at=[time])
+        await until(lambda: datetime.now(UTC) > time)
+    async with run(go), asyncio.timeout(5):
+        await done.wait()
+
+
+async def test_the_next_run_counts_from_the_end_of_the_one_before(run: Run) -> None:
+    queue = Queue("again")
+    job = queue.job("go", payload=int)
+    times: list[tuple[float, float]] = []
+
+    @processor(job)
+    async def go(payload: int, ctx: JobContext) -> None:
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.05)
+        times.append((began, asyncio.get_running_loop().time()))
+
+    async with run(go) as worker:
+        await worker.producer.schedules.upsert("s", job, 1, after_completion=0.1, limit=3)
+        await until(lambda: len(times) == 3)
+        assert all(0.1 <= later[0] - sooner[1] < 0.3 for sooner, later in pairwise(times))
+
+
+async def test_a_run_that_fails_for_good_pauses_those_that_ask_for_it(run: Run) -> None:
+    queue = Queue("fragile", dead_letter=False)
+    job = queue.job("go", payload=int)
+
+    @processor(job)
+    async def go(payload: int, ctx: JobContext) -> None:
+        raise Fail("no such account")
+
+    async with run(go) as worker:
+        schedules = worker.producer.schedules
+        await schedules.upsert("s", job, 1, at=in_ms(20, 10_000), pause_on_failure=True)
+        await until(lambda: paused(worker))
+        record = await schedules.get("fragile", "s")
+        assert (record.fired, record.paused_by) == (1, "")
+        assert record.last_job is not None
+        assert record.last_job in record.note
+
+
+async def paused(worker: InProcess) -> bool:
+    return (await worker.producer.schedules.get("fragile", "s")).state == "paused"
