@@ -16,6 +16,7 @@ from jobs_core.payloads import decode_any
 from jobs_core.records import failure_text
 from jobs_core.upcasts import upcasted
 from jobs_core.wire import (
+    BIG,
     AttemptInfo,
     Envelope,
     ErrorInfo,
@@ -176,11 +177,13 @@ class Settlement:
 
     @property
     def size(self) -> int:
-        """About how many bytes it moves on the server: a job that fails for good sends its payload on."""
+        """About how many bytes the server handles for it: the record, and of one that fails for good all of it, which it sends on."""
         size = len(self.info)
         if self.effects:
             size += sum(len(effect.content) for effect in self.effects)
-        return size + len(self.delivery.envelope.payload) if self.key[0] == "fail" else size
+        if self.delivery.header.flags & BIG and self.key[0] != "fail":
+            return size
+        return size + len(self.delivery.envelope.payload)
 
     def items(self) -> tuple[Encodable, ...]:
         """Return what the script takes of it."""

@@ -19,7 +19,7 @@ from jobs_core.loader import load
 from jobs_core.wire import JobStateEntry, parse_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from jobs_core.codecs import Codecs
     from jobs_core.connection.client import Client
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_ITEMS = 128
 TRIM_LIMIT = 500
 MAX_BYTES = 512 * 1024
+# Of one job to replay: how many arguments it has, and how many of them a call takes.
+_REPLAY_PARTS = 8
+_REPLAY_JOBS = 16
 HOMES = (
     "waiting",
     "delayed",
@@ -404,8 +407,13 @@ class Scripts:
 
         Returns how many, and ms until the next is due.
         """
-        promoted, due = cast("list[int]", await self._run("promote", queue, tuple(ids)))
-        return promoted, None if due < 0 else due
+        promoted = looked = 0
+        while True:
+            rest = tuple(ids[looked:])
+            done, due, seen = cast("list[int]", await self._run("promote", queue, rest))
+            promoted, looked = promoted + done, looked + seen
+            if looked >= len(ids):
+                return promoted, None if due < 0 else due
 
     async def glance(self, queues: Sequence[str], *, deadline: float | None = None) -> dict[str, Glance]:
         """Look at queues without changing anything."""
@@ -481,10 +489,17 @@ class Scripts:
         """Make waiting or delayed jobs due after a delay, or at an instant (Unix ms). Returns as `priority`."""
         return await self._each("reschedule", queue, (delay_ms, run_at_ms), ids)
 
-    async def _each(self, name: str, queue: str, args: Sequence[Encodable], ids: Sequence[str]) -> list[str]:
+    async def _each(
+        self,
+        name: str,
+        queue: str,
+        args: Sequence[Encodable],
+        ids: Sequence[str],
+        deadline: float | None = None,
+    ) -> list[str]:
         verdicts: list[str] = []
         while len(verdicts) < len(ids):
-            verdicts += _texts(await self._run(name, queue, (*args, *ids[len(verdicts) :])))
+            verdicts += _texts(await self._run(name, queue, (*args, *ids[len(verdicts) :]), deadline))
         return verdicts
 
     async def obliterate(self, queue: str, *, force: bool) -> tuple[int, int, int]:
@@ -661,22 +676,25 @@ class Scripts:
 
         Returns for each "1", "0" (not known) or the state it is in instead.
         """
-        return _texts(await self._run("retry", queue, tuple(ids)))
+        return await self._each("retry", queue, (), ids)
 
     async def replay(self, queue: str, *, jobs: Sequence[Encodable]) -> list[str]:
         """Replay jobs that failed for good, given flat as the script takes them.
 
         Returns for each "1", "0" (not known), "replayed" (this life of it was before) or the state it is in.
         """
-        return _texts(await self._run("replay", queue, tuple(jobs)))
+        verdicts: list[str] = []
+        for part in _replay_calls(jobs):
+            verdicts += _texts(await self._run("replay", queue, part))
+        return verdicts
 
     async def remove(self, queue: str, *, ids: Sequence[str]) -> list[str]:
         """Remove jobs. Returns for each "1", "0" (not known) or "active" (refused)."""
-        return _texts(await self._run("remove", queue, tuple(ids)))
+        return await self._each("remove", queue, (), ids)
 
     async def cancel(self, queue: str, *, ids: Sequence[str], deadline: float | None = None) -> list[str]:
         """Cancel jobs. Returns for each "cancelled", "requested" (it runs), "already_finished" or "not_found"."""
-        return _texts(await self._run("cancel", queue, tuple(ids), deadline))
+        return await self._each("cancel", queue, (), ids, deadline)
 
     async def cancels(self, queue: str, *, ids: Sequence[str]) -> list[int | None]:
         """Return for each job the fence of the delivery that is to stop, None where there is none."""
@@ -782,6 +800,19 @@ class Scripts:
         Returns for each b"1" (mended), b"0" (it holds by now) or b"-" (no script can mend it).
         """
         return cast("bytes", await self._run("mend", queue, (code, *about)))
+
+
+def _replay_calls(jobs: Sequence[Encodable]) -> Iterator[Sequence[Encodable]]:
+    """Split what is to be replayed into calls: each moves a job as ten other commands would, and may bring all of it."""
+    start = size = 0
+    for at in range(0, len(jobs), _REPLAY_PARTS):
+        parts = jobs[at : at + _REPLAY_PARTS]
+        own = sum(len(part) for part in parts if isinstance(part, bytes | str))
+        if at > start and (at - start >= _REPLAY_JOBS * _REPLAY_PARTS or size + own > MAX_BYTES):
+            yield jobs[start:at]
+            start, size = at, 0
+        size += own
+    yield jobs[start:]
 
 
 def _texts(reply: Reply) -> list[str]:

@@ -1,9 +1,9 @@
 --- Cancels jobs wherever they are: one that has not started ends at once, one that runs is marked, and its worker is told.
 -- PREFIX: P
 -- REST: ids (at most 128)
--- RETURNS: for each: cancelled, requested (it runs), already_finished or not_found
+-- RETURNS: for each: cancelled, requested (it runs), already_finished or not_found; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound stop
+-- INCLUDE: open save unsound stop within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -13,7 +13,7 @@ end
 if not ARGV[1] then
   return {}
 end
-local verdicts, told = stop(q, ARGV)
+local verdicts, told = stop(q, within(P, { unpack(ARGV) }))
 save(q)
 for i = 1, #told do
   redis.pcall("SPUBLISH", told[i][1], told[i][2])

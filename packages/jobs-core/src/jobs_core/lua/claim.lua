@@ -44,7 +44,7 @@ end
 local sides = redis.call("EXISTS", P .. "state", P .. "unroutable.names", P .. "expiring")
 local next_expiry
 if sides > 0 then
-  next_expiry = select(2, sweep(q, 128))
+  next_expiry = select(2, sweep(q, 64))
 end
 local promoted, next_due = due(q, 128)
 if next_expiry and (not next_due or next_expiry < next_due) then

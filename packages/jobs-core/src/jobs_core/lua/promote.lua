@@ -1,9 +1,9 @@
---- Promotes delayed jobs: those that are due, at most 128, or the named ones at once; without names it also ends what expired.
+--- Promotes delayed jobs: those that are due, at most 128, or the named ones at once (at most 128 or 512 KiB); without names it also ends what expired.
 -- PREFIX: P
 -- REST: ids to promote whether due or not (at most 128)
--- RETURNS: jobs promoted, ms until the next due job (-1: none)
+-- RETURNS: jobs promoted, ms until the next due job (-1: none), how many of the named were looked at (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound sweep due history score to_ready review tell
+-- INCLUDE: open save unsound sweep due history score to_ready review tell within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -35,8 +35,11 @@ local function promote(names)
   return #ids
 end
 local promoted, next_due
+local looked = 0
 if ARGV[1] then
-  promoted = promote(ARGV)
+  local asked = within(P, { unpack(ARGV) })
+  looked = #asked
+  promoted = promote(asked)
   local head = redis.call("ZRANGE", P .. "delayed", 0, 0, "WITHSCORES")
   next_due = head[1] and math.floor(head[2] / 16)
 else
@@ -55,4 +58,4 @@ else
   end
 end
 save(q)
-return { promoted, next_due and math.max(next_due - q.ms, 0) or -1 }
+return { promoted, next_due and math.max(next_due - q.ms, 0) or -1, looked }

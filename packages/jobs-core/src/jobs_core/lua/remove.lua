@@ -1,9 +1,9 @@
 --- Removes jobs from whatever home they are in; an active one is refused.
 -- PREFIX: P
 -- REST: ids (at most 128)
--- RETURNS: for each: 1 removed, 0 not known, or "active"
+-- RETURNS: for each: 1 removed, 0 not known, or "active"; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound homes drop drop_logs let_go take_out
+-- INCLUDE: open save unsound homes drop drop_logs let_go take_out within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -13,11 +13,12 @@ end
 if not ARGV[1] then
   return {}
 end
-local states = homes(P, ARGV)
+local asked = within(P, { unpack(ARGV) })
+local states = homes(P, asked)
 local verdicts, groups, seen, live = {}, {}, {}, {}
 local waits = { waiting = true, delayed = true, unroutable = true, blocked = true }
-for i = 1, #ARGV do
-  local id, state = ARGV[i], states[i]
+for i = 1, #asked do
+  local id, state = asked[i], states[i]
   if state == "" or seen[id] then
     verdicts[i] = "0"
   elseif state == "active" then

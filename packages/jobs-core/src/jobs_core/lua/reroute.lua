@@ -1,10 +1,10 @@
---- Moves parked jobs of names that a worker knows from `unroutable` back to `waiting`, looking at no more than 256.
+--- Moves parked jobs of names that a worker knows from `unroutable` back to `waiting`, looking at no more than 256 or 512 KiB.
 -- PREFIX: P
 -- ARGV: offset:int
 -- REST: name@version the caller can run (`*`: all)
 -- RETURNS: jobs moved, jobs looked at (0: the end)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score to_ready unpark tell
+-- INCLUDE: open save unsound record history ready_at score to_ready unpark tell within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -15,7 +15,7 @@ local knows = {}
 for i = 2, #ARGV do
   knows[ARGV[i]] = true
 end
-local parked = redis.call("ZRANGE", P .. "unroutable", offset, offset + 255)
+local parked = within(P, redis.call("ZRANGE", P .. "unroutable", offset, offset + 255))
 if not parked[1] then
   return { 0, 0 }
 end

@@ -1,9 +1,9 @@
 --- Puts failed jobs back to `waiting` with fresh budgets, and clears their dead letters; priority and history stay.
 -- PREFIX: P
 -- REST: ids (at most 128)
--- RETURNS: for each: 1 put back, 0 not known, or the state it is in instead
+-- RETURNS: for each: 1 put back, 0 not known, or the state it is in instead; of at most 32 or 512 KiB (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record homes revive retake post tell
+-- INCLUDE: open save unsound record homes revive retake post tell within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -13,12 +13,13 @@ end
 if not ARGV[1] then
   return {}
 end
-local states = homes(P, ARGV)
-local recs = redis.call("HMGET", P .. "rec", unpack(ARGV))
-local ended = redis.call("ZMSCORE", P .. "failed", unpack(ARGV))
+local asked = within(P, { unpack(ARGV, 1, math.min(#ARGV, 32)) })
+local states = homes(P, asked)
+local recs = redis.call("HMGET", P .. "rec", unpack(asked))
+local ended = redis.call("ZMSCORE", P .. "failed", unpack(asked))
 local verdicts, cleared, seen, ids, told = {}, {}, {}, {}, {}
-for i = 1, #ARGV do
-  local id = ARGV[i]
+for i = 1, #asked do
+  local id = asked[i]
   if states[i] == "failed" and recs[i] and not seen[id] then
     local _, priority = record(recs[i])
     seen[id] = true

@@ -11,23 +11,24 @@ if bad then
 end
 local n = sweep(q, 128) + empty_trash(q)
 local over = redis.call("ZRANGEBYSCORE", P .. "result.due", "-inf", q.ms, "LIMIT", 0, 500)
-for i = 1, #over do
-  local id = over[i]
-  local home
-  for _, name in ipairs({ "completed", "failed", "cancelled", "expired" }) do
-    if redis.call("ZSCORE", P .. name, id) then
-      home = name
-    end
-  end
-  if home then
-    drop(q, home, { id })
-  else
-    redis.call("HDEL", P .. "result", id)
-    redis.call("ZREM", P .. "result.due", id)
-    drop_logs(q, { id })
-  end
-end
 n = n + #over
+for _, home in ipairs({ "completed", "failed", "cancelled", "expired" }) do
+  local kept, ids, others = over[1] and redis.call("ZMSCORE", P .. home, unpack(over)) or {}, {}, {}
+  for i = 1, #over do
+    local list = kept[i] and ids or others
+    list[#list + 1] = over[i]
+  end
+  if ids[1] then
+    drop(q, home, ids)
+  end
+  over = others
+end
+if over[1] then
+  -- Of these only what was told is left.
+  redis.call("HDEL", P .. "result", unpack(over))
+  redis.call("ZREM", P .. "result.due", unpack(over))
+  drop_logs(q, over)
+end
 -- Ended jobs go one by one as others end; this is for a retention that became smaller.
 for _, home in ipairs({ "completed", "failed", "cancelled", "expired" }) do
   local card, keep, declared = redis.call("ZCARD", P .. home), nil, nil

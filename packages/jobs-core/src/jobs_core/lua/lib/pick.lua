@@ -11,7 +11,7 @@ local function pick(q, want, max_bytes, limits, after, allow, picky)
     room[name] = tonumber(n)
   end
   -- A few records show how large they are here; how many more are read follows from that.
-  local offset, read, step, full, most, last = 0, 0, math.min(want, 16), false, 2048
+  local offset, read, step, full, most, last = 0, 0, math.min(want, 16), false, want + 512
   local stop = false
   if picky then
     step, most = 16, 512
@@ -60,7 +60,9 @@ local function pick(q, want, max_bytes, limits, after, allow, picky)
       break
     end
     local fit = math.ceil((max_bytes - bytes) * offset / math.max(read, 1))
-    step = math.max(math.min(picky and 64 or want - #ids, fit, 64), 1)
+    -- Where some were passed over, others are likely to be.
+    local next_ones = picky and 64 or math.max(want - #ids, offset > #ids + #gone and 16 or 1)
+    step = math.max(math.min(next_ones, fit, 64), 1)
     -- A name at its own limit is passed over; how far one call looks past it is bounded, and the next goes on there.
   until full or #ids >= want or offset >= most or read >= 1048576
   if #ids < want then

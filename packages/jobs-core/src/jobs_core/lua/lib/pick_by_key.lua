@@ -109,7 +109,7 @@ local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
     step = math.max(math.min(want - #ids, fit, 64), 1)
   end
 
-  while #ids < want and looked < 512 and read < 4194304 do
+  while #ids < want and looked < 512 and read < 1048576 do
     if not ended and (head > #line or line[head].turn > horizon) then
       fetch()
     end

@@ -1,10 +1,10 @@
---- Writes the effects of many jobs for one queue: as many to an entry as it may hold (1000 jobs, 512 KiB, always one effect).
+--- Writes the effects of many jobs for one queue: as many to an entry as it may hold (128 jobs, 512 KiB, always one effect).
 -- INCLUDE: post
 local function post_all(q, target, kind, counts, contents)
   local effects, jobs, bytes = {}, 0, 0
   for i = 1, #contents do
     local count, size = tonumber(counts[i]), #contents[i]
-    if effects[1] and (jobs + count > 1000 or bytes + size > 524288) then
+    if effects[1] and (jobs + count > 128 or bytes + size > 524288) then
       post(q, target, effects)
       effects, jobs, bytes = {}, 0, 0
     end

@@ -1,13 +1,13 @@
 --- Ends at most `limit` jobs as `expired` that did not start in time, wherever they wait.
 -- Returns how many, and when the next one expires (ms; nil: none).
--- INCLUDE: homes record finish depart note_end
+-- INCLUDE: homes record finish depart note_end within
 local function sweep(q, limit)
   local P = q.P
   local head = redis.call("ZRANGE", P .. "expiring", 0, 0, "WITHSCORES")
   if not head[1] or tonumber(head[2]) > q.ms then
     return 0, head[1] and tonumber(head[2])
   end
-  local found = redis.call("ZRANGEBYSCORE", P .. "expiring", "-inf", q.ms, "LIMIT", 0, limit)
+  local found = within(P, redis.call("ZRANGEBYSCORE", P .. "expiring", "-inf", q.ms, "LIMIT", 0, limit))
   local states, recs = homes(P, found), redis.call("HMGET", P .. "rec", unpack(found))
   local ids, infos, from, names, told = {}, {}, {}, {}, {}
   local info = string.format("expired %.0f", q.ms)
