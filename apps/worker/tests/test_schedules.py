@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from tests.support.runtime import InProcess, running
+from tests.support.runtime import InProcess, captured_lines, running
 from tests.support.waiting import until
 
 from jobs_core import Queue
 from jobs_core.schedules.ticks import Ticker
 from jobs_producer import Producer
-from jobs_worker import Fail, JobContext, processor
+from jobs_worker import Fail, JobContext, declared, processor
 
 Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 
@@ -176,3 +176,69 @@ async def test_a_run_that_fails_for_good_pauses_those_that_ask_for_it(run: Run) 
 
 async def paused(worker: InProcess) -> bool:
     return (await worker.producer.schedules.get("fragile", "s")).state == "paused"
+
+
+# Declared in code
+
+
+def shop(jitter: float = 0) -> Callable[..., object]:
+    """Declare two schedules, and return a handler of their queue."""
+    queue = Queue("shop", concurrency=2)
+    job = queue.job("digest", payload=str)
+    queue.cron("0 9 * * *", job, "daily", schedule_id="daily", timezone="Europe/Paris", jitter=jitter)
+    queue.every(300, job, "often")
+
+    @processor(job)
+    async def digest(payload: str, ctx: JobContext) -> None:
+        """Do nothing."""
+
+    return digest
+
+
+async def test_what_code_declares_is_there_once_a_worker_runs(run: Run) -> None:
+    async with run(shop()) as worker:
+        first = await worker.producer.schedules.list("shop")
+    assert {each.id: each.from_code for each in first.schedules} == {
+        "shop:digest:every 300000ms": True,
+        "daily": True,
+    }
+    async with run(shop()) as worker:
+        assert await worker.producer.schedules.list("shop") == first
+        await worker.producer.schedules.pause("shop", "daily")
+    async with run(shop(jitter=60)) as worker:
+        record = await worker.producer.schedules.get("shop", "daily")
+        assert (record.jitter_ms, record.state) == (60_000, "paused")
+
+
+async def test_what_code_declares_no_more_is_named_and_stays(run: Run, redis_url: str, prefix: str) -> None:
+    async with run(shop()):
+        pass
+    queue = Queue("shop")
+    job = queue.job("digest", payload=str)
+    queue.every(300, job, "often")
+
+    @processor(job)
+    async def digest(payload: str, ctx: JobContext) -> None:
+        """Do nothing."""
+
+    with captured_lines("info") as lines:
+        async with run(digest) as worker:
+            await worker.producer.schedules.upsert("by-hand", job, "x", every=60)
+            assert (await worker.producer.schedules.get("shop", "daily")).state == "active"
+    (line,) = lines.of("schedules_undeclared")
+    assert (line["queue"], line["schedules"]) == ("shop", ["daily"])
+
+
+async def test_data_that_is_lost_is_told_and_the_schedules_are_written_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(declared, "_LOOK_EVERY", 0.05)
+    with captured_lines("info") as lines:
+        async with run(shop()) as worker:
+            await worker.scripts.client.call("FLUSHALL")
+            await until(lambda: is_there(worker))
+    assert lines.of("data_lost", queues=["shop"])
+
+
+async def is_there(worker: InProcess) -> bool:
+    return (await worker.producer.schedules.list("shop")).total == 2

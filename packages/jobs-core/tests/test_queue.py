@@ -1,7 +1,7 @@
 """Queues and job types: what a declaration means, and what is refused."""
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import Struct
@@ -10,9 +10,11 @@ from jobs_core import (
     HEAVY,
     LIGHT,
     MEDIUM,
+    Debounce,
     DeclarationError,
     Keep,
     OptionError,
+    PayloadError,
     Priority,
     Profile,
     Queue,
@@ -219,3 +221,52 @@ def test_dynamic_job_names_do_not_pile_up() -> None:
     for number in range(1100):
         assert queue.dynamic_job(f"job-{number}").name == f"job-{number}"
     assert len(queue._dynamic) == 1000
+
+
+# Schedules
+
+
+def test_a_declared_schedule_is_found_by_its_id() -> None:
+    queue = Queue("mail")
+    job = queue.job("send", payload=dict[str, int])
+    daily = queue.cron("0 9 * * *", job, {"to": 1}, timezone="Europe/Paris", overlap="skip")
+    often = queue.every(300, job, {"to": 1}, schedule_id="often")
+    instants = queue.schedule(job, {"to": 1}, at=[datetime(2027, 1, 1, tzinfo=UTC)], schedule_id="new-year")
+    assert queue.schedules == {
+        "mail:send:0 9 * * * Europe/Paris": daily,
+        "often": often,
+        "new-year": instants,
+    }
+    definition = daily.definition()
+    assert (definition.queue, definition.wire_name, definition.overlap) == ("mail", "send@1", "skip")
+    assert (definition.from_code, definition.payload) == (True, b'{"to":1}')
+    assert daily.source.startswith(__file__)
+
+
+def test_a_second_schedule_of_an_id_must_say_the_same() -> None:
+    queue = Queue("mail")
+    job = queue.job("send", payload=int)
+    first = queue.every(300, job, 1, schedule_id="s")
+    assert queue.every(300, job, 1, schedule_id="s") is first
+    with pytest.raises(DeclarationError, match=r"already declared in .*test_queue\.py"):
+        queue.every(300, job, 2, schedule_id="s")
+
+
+def test_a_schedule_of_another_queues_job_is_refused() -> None:
+    other = Queue("other").job("send", payload=int)
+    with pytest.raises(DeclarationError, match="belongs to queue 'other'"):
+        Queue("mail").every(300, other, 1)
+
+
+def test_a_wrong_schedule_is_refused_where_it_stands() -> None:
+    queue = Queue("mail")
+    job = queue.job("send", payload=int)
+    with pytest.raises(OptionError, match="5 fields"):
+        queue.cron("0 25 * * *", job, 1)
+    with pytest.raises(OptionError, match="give one of"):
+        queue.every(300, job, 1, cron="@daily")
+    with pytest.raises(PayloadError):
+        queue.every(300, job, "x")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match="sent at its time"):
+        queue.every(300, queue.job("late", payload=int, debounce=Debounce(5)), 1)
+    assert queue.schedules == {}

@@ -1,17 +1,30 @@
-"""Tells the server what code declares of the served queues."""
+"""Tells the server what code declares of the served queues: their limits and their schedules."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import random
+from typing import TYPE_CHECKING, cast
 
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import JobsError, ServerFull
 from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.schedules.book import Book
+from jobs_core.scripts import MAX_ITEMS
+from jobs_core.settings import CommonSettings
+from jobs_worker import logs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jobs_core.codecs import Codecs
+    from jobs_core.queue import DeclaredSchedule
     from jobs_core.scripts import Scripts
-    from jobs_core.settings import CommonSettings
     from jobs_worker.routes import QueueRoutes
+
+_LOOK_EVERY = 60.0
+_LOOKED_AT = 8 * MAX_ITEMS
+_log = logs.get("jobs.worker")
 
 
 def switched_off(settings: CommonSettings) -> str:
@@ -34,3 +47,77 @@ async def declare(scripts: Scripts, routes: Mapping[str, QueueRoutes], off: str 
             concurrency=each.queue.concurrency,
         )
         await announce_queue(scripts.client, scripts.prefix, entry)
+
+
+class CodeSchedules:
+    """The schedules that code declares of the served queues: written at the start, and again where the server lost its data.
+
+    One that says the same as the server's is left as it is. Those that code declares no more are named and stay: they go
+    by `jobs schedules remove` alone.
+    """
+
+    def __init__(self, scripts: Scripts, routes: Mapping[str, QueueRoutes], codecs: Codecs) -> None:
+        """`codecs` have the keys of encrypted payloads."""
+        self._scripts = scripts
+        self._codecs = codecs
+        self._declared = {name: each.queue.schedules for name, each in routes.items()}
+        self._epochs: dict[str, bytes | None] = {}
+        self._unwritten: set[str] = set()
+
+    def __bool__(self) -> bool:
+        """Tell whether code declares any."""
+        return any(self._declared.values())
+
+    async def write(self) -> None:
+        """Write those that differ from the server's; where its memory is full, later. Raises what the scripts raise."""
+        service = CommonSettings.from_env().default_job_options if self else None
+        book = Book(self._scripts, self._codecs)
+        for name, schedules in self._declared.items():
+            self._unwritten.add(name)
+            try:
+                for each in schedules.values():
+                    outcome, _ = await book.upsert(each.definition(service, self._codecs))
+                    if outcome != "unchanged":
+                        _log.info("schedule_written", queue=name, schedule=each.id, outcome=outcome)
+            except ServerFull as error:
+                # The worker has to drain what fills it.
+                _log.warning("schedules_failed", queue=name, error=str(error))
+                continue
+            self._unwritten.discard(name)
+            if schedules:
+                self._epochs[name] = await self._epoch(name)
+            await self._name_strays(book, name, schedules)
+
+    async def watch(self) -> None:
+        """Look now and then whether the data of a queue is another's: then they are written again."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY * random.uniform(0.8, 1.2))
+            try:
+                lost = [name for name, epoch in self._epochs.items() if await self._epoch(name) != epoch]
+                if lost:
+                    hint = "the server lost their data; the schedules that code declares are written again, jobs are not"
+                    _log.error("data_lost", queues=lost, hint=hint)
+                if lost or self._unwritten:
+                    await self.write()
+            except (JobsError, OutcomeLost) as error:
+                _log.warning("schedules_failed", error=str(error))
+
+    async def _epoch(self, queue: str) -> bytes | None:
+        key = self._scripts.key(queue) + "meta"
+        return cast("bytes | None", await self._scripts.client.call("HGET", key, "epoch"))
+
+    async def _name_strays(self, book: Book, queue: str, declared: Mapping[str, DeclaredSchedule]) -> None:
+        """Say which schedules no code declares any more, as far as the first thousand of the queue tell."""
+        _, found = await book.page(queue, limit=_LOOKED_AT)
+        strays = [
+            each.definition.id
+            for each in found
+            if each.definition.from_code and each.definition.id not in declared
+        ]
+        if strays:
+            _log.warning(
+                "schedules_undeclared",
+                queue=queue,
+                schedules=strays[:20],
+                hint="code declares them no more; they go on until they are removed (jobs schedules remove)",
+            )

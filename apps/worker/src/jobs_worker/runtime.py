@@ -20,6 +20,7 @@ from jobs_core.outbox import Relay
 from jobs_core.schedules.ticks import Ticker
 from jobs_worker import logs, loops
 from jobs_worker.context import Shared
+from jobs_worker.declared import CodeSchedules
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
 from jobs_worker.job_logs import install, level_of, uninstall
 from jobs_worker.lane import Lane
@@ -116,13 +117,15 @@ class Runtime:
             )
             for name, each in routes.items()
         }
+        self._schedules = CodeSchedules(scripts, routes, codecs)
         self._apart = [name for name, each in routes.items() if keeps_apart(each.queue)]
         self._loops: list[asyncio.Task[None]] = []
         self._closing = False
         install()
 
     async def start(self) -> None:
-        """Begin to claim."""
+        """Begin to claim. Raises what the scripts raise where the schedules that code declares cannot be written."""
+        await self._schedules.write()
         for lane in self.lanes.values():
             lane.start()
         # After a reconnect the first thing is a claim: what was published meanwhile is gone.
@@ -133,6 +136,8 @@ class Runtime:
         ]
         if self._apart:
             self._loops.append(loops.spawn("sweep", self._sweep))
+        if self._schedules:
+            self._loops.append(loops.spawn("schedules", self._schedules.watch))
         self._hooks.worker("ready")
 
     def quiet(self) -> None:

@@ -29,7 +29,7 @@ from typing import (
 import msgspec
 from msgspec.structs import astuple
 
-from jobs_core.codecs import NO_CODEC, Codec
+from jobs_core.codecs import NO_CODEC, Codec, Codecs
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.flow import KeyLimits, RateLimit, key_fields, key_of, limit_fields
@@ -45,6 +45,9 @@ from jobs_core.options import (
     left_to_queue,
 )
 from jobs_core.payloads import FORMATS, Format, JsonValue, Serializer
+from jobs_core.schedules.definition import ScheduleDefinition
+from jobs_core.schedules.fires import check_timing, make_definition
+from jobs_core.schedules.options import ScheduleOptions, Timing, check_schedule_id, default_id, read_options
 from jobs_core.states import Priority, State
 from jobs_core.uniqueness import as_rule, check_fields
 
@@ -54,6 +57,7 @@ __all__ = [
     "LOG_LEVELS",
     "MEDIUM",
     "WEIGHT_CLASSES",
+    "DeclaredSchedule",
     "Executor",
     "JobLogs",
     "JobType",
@@ -141,6 +145,33 @@ class Upcast(msgspec.Struct, frozen=True):
     after: JobType[object, object]
     convert: Callable[[object], object]
     source: str
+
+
+class DeclaredSchedule(msgspec.Struct, frozen=True):
+    """A schedule as code declares it: workers of its queue write it when they start.
+
+    `definition` is what it comes to for the service level of a worker. `source` is where it was declared, as `path:line`.
+    """
+
+    id: str
+    job: JobType[object, object]
+    payload: object
+    timing: Timing
+    source: str
+
+    def definition(
+        self, service: DefaultJobOptions | None = None, codecs: Codecs | None = None
+    ) -> ScheduleDefinition:
+        """Return what is kept of it. Raises CodecError or ConfigurationError where keys are missing."""
+        return make_definition(
+            self.id,
+            self.job,
+            self.payload,
+            self.timing,
+            service=service,
+            codecs=codecs,
+            from_code=True,
+        )
 
 
 class Queue:
@@ -239,6 +270,7 @@ class Queue:
         self._latest: dict[str, JobType[object, object]] = {}
         self._dynamic: dict[str, JobType[JsonValue, JsonValue]] = {}
         self._upcasts: dict[str, Upcast] = {}
+        self._schedules: dict[str, DeclaredSchedule] = {}
         self._sealed = True
 
     @property
@@ -324,6 +356,84 @@ class Queue:
         if name not in self._latest or self._latest[name].version < version:
             self._latest[name] = declared
         return made
+
+    def cron(
+        self,
+        expression: str,
+        job_type: JobType[P, R],
+        payload: P,
+        *,
+        schedule_id: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> DeclaredSchedule:
+        """Declare that a job of this queue is sent by a cron expression; see `schedule`."""
+        return self._declared(schedule_id, job_type, payload, {"cron": expression, **options})
+
+    def every(
+        self,
+        interval: Duration,
+        job_type: JobType[P, R],
+        payload: P,
+        *,
+        schedule_id: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> DeclaredSchedule:
+        """Declare that a job of this queue is sent every so many seconds; see `schedule`."""
+        return self._declared(schedule_id, job_type, payload, {"every": interval, **options})
+
+    def schedule(
+        self,
+        job_type: JobType[P, R],
+        payload: P,
+        *,
+        schedule_id: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> DeclaredSchedule:
+        """Declare a schedule of this queue, with the options of `producer.schedules.upsert`.
+
+        Workers of the queue write it when they start; one that is there and says the same stays as it is. Raises
+        DeclarationError for a job of another queue and for a second, different schedule of the id, OptionError or
+        PayloadError for what cannot be meant.
+        """
+        return self._declared(schedule_id, job_type, payload, options)
+
+    @property
+    def schedules(self) -> Mapping[str, DeclaredSchedule]:
+        """Return the declared schedules by id."""
+        return MappingProxyType(self._schedules)
+
+    def _declared(
+        self,
+        schedule_id: str | None,
+        job_type: JobType[P, R],
+        payload: P,
+        options: ScheduleOptions,
+    ) -> DeclaredSchedule:
+        frame = inspect.currentframe()
+        _, source = _where(frame.f_back if frame else None)
+        if job_type.queue != self:
+            raise DeclarationError(
+                source,
+                f"job {job_type.name!r} belongs to queue {job_type.queue.name!r}, not to {self.name!r}; "
+                "declare its schedule there",
+            )
+        known_job = cast("JobType[object, object]", job_type)
+        timing = read_options(options)
+        chosen = check_schedule_id(
+            default_id(known_job, timing.recurrence) if schedule_id is None else schedule_id
+        )
+        made = DeclaredSchedule(chosen, known_job, payload, timing, source)
+        # Whatever does not fit is seen here, where it stands, and not by a worker.
+        check_timing(known_job, timing)
+        job_type.encode(payload)
+        known = self._schedules.setdefault(chosen, made)
+        if known is not made and (known.job, known.payload, known.timing) != (known_job, payload, timing):
+            raise DeclarationError(
+                source,
+                f"schedule {chosen!r} of queue {self.name!r} is already declared in {known.source}, differently. "
+                "Give one of them another id",
+            )
+        return known
 
     @property
     def upcasts(self) -> Mapping[str, Upcast]:

@@ -16,9 +16,10 @@ from jobs_core.schedules.options import Timing, check_schedule_id, default_id
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
 
 if TYPE_CHECKING:
+    from jobs_core.options import Resolved
     from jobs_core.queue import JobType
 
-__all__ = ["fire_id", "make_definition", "make_fire", "same_definition"]
+__all__ = ["check_timing", "fire_id", "make_definition", "make_fire", "same_definition"]
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -45,16 +46,7 @@ def make_definition(
     """
     known = cast("JobType[object, object]", job_type)
     chosen = check_schedule_id(default_id(known, timing.recurrence) if schedule_id is None else schedule_id)
-    given = cast("dict[str, object]", timing.options)
-    for option in ("delay", "run_at", "job_id", "deadline", "debounce"):
-        if given.get(option) is not None:
-            raise OptionError(f"options.{option}", given[option], _SENT_AT_ITS_TIME)
-    resolved = resolve(job_type, cast("JobOptions", timing.options), service)
-    if resolved.delay_ms:
-        raise OptionError("debounce", job_type.name, _SENT_AT_ITS_TIME)
-    if resolved.rule is not None and timing.overlap in _CONFLICTS:
-        reason = f"the job has {resolved.rule.option} already, which says what becomes of a second one"
-        raise OptionError("overlap", timing.overlap, reason)
+    resolved = check_timing(known, timing, service)
     data = job_type.encode(payload)
     codec = None if job_type.format == "json" else job_type.format
     seals = None
@@ -91,6 +83,23 @@ def make_definition(
         pause_on_failure=timing.pause_on_failure,
         from_code=from_code,
     )
+
+
+def check_timing(
+    job_type: JobType[object, object], timing: Timing, service: DefaultJobOptions | None = None
+) -> Resolved:
+    """Return what the options of a schedule's jobs come to. Raises OptionError for those that it cannot have."""
+    given = cast("dict[str, object]", timing.options)
+    for option in ("delay", "run_at", "job_id", "deadline", "debounce"):
+        if given.get(option) is not None:
+            raise OptionError(f"options.{option}", given[option], _SENT_AT_ITS_TIME)
+    resolved = resolve(job_type, cast("JobOptions", timing.options), service)
+    if resolved.delay_ms:
+        raise OptionError("debounce", job_type.name, _SENT_AT_ITS_TIME)
+    if resolved.rule is not None and timing.overlap in _CONFLICTS:
+        reason = f"the job has {resolved.rule.option} already, which says what becomes of a second one"
+        raise OptionError("overlap", timing.overlap, reason)
+    return resolved
 
 
 def same_definition(one: ScheduleDefinition, other: ScheduleDefinition, codecs: Codecs) -> bool:
