@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
-from tests.support.engine import Engine, group
+from tests.support.engine import START_MS, Engine, group
 from tests.support.scheduling import Scheduling
 from tests.support.seeding import Seeder
 
@@ -34,6 +35,9 @@ async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
     )
     await engine.scripts.progress(engine.queue, owner="w1", items=["own", jobs["own"].fence, b"50%"])
     await engine.scripts.await_(engine.queue, inbox="i", job_id="own")
+    line = ["own", jobs["own"].fence, 1, 0, b"a line"]
+    await engine.scripts.log(engine.queue, owner="w1", max_lines=1000, max_bytes=10_000, items=line)
+    await engine.scripts.apply(engine.queue, source="other", epoch="1", entry=10, mark=10, effects=[])
     await engine.add("big", envelope=b"x" * 70_000)
     await engine.add("late", delay_ms=90_000)
     await engine.add("brief", delay_ms=90_000, options="expires=60000")
@@ -55,6 +59,7 @@ async def test_a_sound_queue_has_no_breach(admin: Admin, engine: Engine) -> None
 
 
 STAMPED = ("again", "big", "brief", "done", "failed", "first", "late", "own", "parked", "pending")
+DAY = START_MS // 86_400_000
 DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unknown_key": (("SET", "mine", "1"), ("mine",)),
     "key_ttl": (("EXPIRE", "owners", "1000"), ("owners",)),
@@ -80,6 +85,10 @@ DAMAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cancel": (("HSET", "cancels", "done", "1"), ("done",)),
     "schedule": (("HDEL", "sched.state", "minutely"), ("minutely",)),
     "watched": (("HSET", "sched.watch", "nobody", "minutely"), ("nobody",)),
+    "log": (("HDEL", "logs", "own"), ("own",)),
+    "stream": (("XADD", "events", "5000000000000000-0", "ms", "1"), ("events",)),
+    "applied": (("ZADD", "in:other:1", "5", "5"), ("other:1",)),
+    "measure": (("DEL", "series.due"), (f"series:{DAY}",)),
     "session": (("DEL", "sessions"), ("producer", "w1:claim", "w1:settle")),
 }
 
@@ -98,7 +107,7 @@ async def test_every_breach_is_named_with_what_it_is_about(admin: Admin, engine:
     wrong = await found(admin)
     assert tuple(sorted(wrong[code])) == about
     # What else is wrong follows from it.
-    assert set(wrong) <= {code, "fence", "totals", "idle", "owner"}
+    assert set(wrong) <= {code, "fence", "totals", "idle", "owner", "stream"}
 
 
 @pytest.mark.parametrize("code", sorted(DAMAGES.keys() - {"unknown_key"}))
@@ -161,7 +170,88 @@ async def test_jobs_of_an_owner_that_is_not_known_are_given_back(admin: Admin, e
 
 
 def test_every_code_is_tried() -> None:
-    assert DAMAGES.keys() | KEYED.keys() | {"key_type"} == TEXTS.keys()
+    assert DAMAGES.keys() | KEYED.keys() | {"key_type", "audit"} == TEXTS.keys()
+
+
+TOLD: dict[str, tuple[tuple[tuple[str, ...], ...], str, str]] = {
+    "a log that was lost": ((("DEL", "log:own"),), "log", "own"),
+    "a log with other counts": ((("HSET", "logs", "own", "\0\0\0\2\0\0\0\6\0\0\0\0"),), "log", "own"),
+    "a log whose count is none": ((("HSET", "logs", "own", "?"),), "log", "own"),
+    "a log of nobody": ((("XADD", "log:nobody", "*", "line", "x"),), "leftover", "nobody"),
+    "rows that are ahead": ((("XADD", "rows", "900000-0", "told", "x"),), "stream", "rows"),
+    "rows that are never cut": (
+        (("XADD", "rows", "9-0", "told", "x"), ("HSET", "meta", "rows", "900000")),
+        "stream",
+        "rows",
+    ),
+    "events that are never cut": ((("HSET", "meta", "told", "5000000000000000"),), "stream", "events"),
+    "an outbox that is ahead": (
+        (("XADD", "out", "5000000000000000-0", "to", "other", "clear", ""),),
+        "stream",
+        "out",
+    ),
+    "a histogram that is not entered": ((("SET", "hist:odd@1", "x"),), "measure", "hist:odd@1"),
+    "minutes that are too long": (
+        (("SETRANGE", f"series:{DAY}", "50000", "x"),),
+        "measure",
+        f"series:{DAY}",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", TOLD)
+async def test_what_is_told_beside_jobs_is_judged_and_mended_once(
+    admin: Admin, engine: Engine, damage: str
+) -> None:
+    commands, code, about = TOLD[damage]
+    for command, key, *args in commands:
+        await engine.call(command, key, *args)
+    assert (await found(admin))[code] == (about,)
+    assert (await admin.check("mail", repair=True)).ok
+    mended = await engine.stats()
+    assert mended[f"mended:{code}"] == 1
+    assert (await admin.check("mail", repair=True)).breaches == ()
+    assert await engine.stats() == mended
+    # The queue goes on, and tells of it.
+    await engine.advance(1)
+    await engine.add("next")
+    (first, *_) = cast(
+        "list[tuple[bytes, list[bytes]]]", await engine.call("XREVRANGE", "events", "+", "-", "COUNT", 1)
+    )
+    assert b"next" in first[1][-1]
+
+
+async def test_a_log_over_its_caps_is_cut(admin: Admin, engine: Engine) -> None:
+    for _ in range(4):
+        await engine.call("XADD", "log:own", "*", "line", "x" * 70_000)
+    assert (await found(admin))["log"] == ("own",)
+    assert (await admin.check("mail", repair=True)).ok
+    kept = await engine.scripts.logs(engine.queue, job_id="own")
+    assert (kept.kept, kept.dropped) == (3, 2)
+    assert await found(admin) == {}
+
+
+async def test_the_audit_is_judged_and_cut(admin: Admin, engine: Engine) -> None:
+    call, key = engine.client.call, f"{engine.scripts.prefix}:{{~}}:audit"
+    await admin.pause("mail")
+    await call("XADD", key, "*", "hello", "world")
+    report = await admin.check()
+    assert [(each.queue, each.code, each.count) for each in report.breaches] == [("", "audit", 1)]
+    # Nobody is kept from reading the others.
+    assert [each.verb for each in (await admin.audit()).changes] == ["", "pause"]
+    await asyncio.gather(
+        *(call("XADD", key, "*", "verb", "clean", "count", "1", "queue", "mail") for _ in range(20_000))
+    )
+    (breach,) = (await admin.check(repair=True)).breaches
+    assert (breach.code, breach.count, breach.repaired) == ("audit", 2, 1)
+    assert await call("XLEN", key) == 10_001
+    assert (await admin.check(repair=True)).breaches == ()
+
+
+async def test_an_audit_of_another_type_is_named(admin: Admin, engine: Engine) -> None:
+    key = f"{engine.scripts.prefix}:{{~}}:audit"
+    await engine.client.call("SET", key, "mine")
+    assert [(each.code, each.about) for each in (await admin.check()).breaches] == [("key_type", (key,))]
 
 
 @pytest.mark.parametrize("code", KEYED)

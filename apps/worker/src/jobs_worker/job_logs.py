@@ -11,7 +11,7 @@ import traceback
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.wire import LogLine
+from jobs_core.wire import LOG_BYTES, LOG_LINES, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MESSAGE_CAP = 8000
 # What a job keeps over all its attempts; older lines go first.
-MAX_LINES = 1000
-MAX_BYTES = 256 * 1024
+MAX_LINES = LOG_LINES
+MAX_BYTES = LOG_BYTES
 OFF = 100
 _LEVELS = {"off": OFF, **{name.lower(): number for name, number in logging.getLevelNamesMapping().items()}}
 _ENGINE = "jobs.worker"

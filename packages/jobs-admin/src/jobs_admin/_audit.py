@@ -63,7 +63,8 @@ def _record(entry_id: str, flat: list[bytes]) -> AuditRecord:
         verb=fields.get("verb", ""),
         queue=fields.get("queue", ""),
         filter=fields.get("filter", ""),
-        count=int(fields.get("count", "0")),
+        # Nobody is kept from reading the others by an entry that is not ours.
+        count=int(fields.get("count", "")) if fields.get("count", "").isdecimal() else 0,
         detail=fields.get("detail", ""),
         reason=fields.get("reason", ""),
     )

@@ -29,8 +29,13 @@ KEYED: Final = 8
 UNIQUE: Final = 16
 EFFECTS: Final = 32
 
+# What is kept of the log of a job.
+LOG_LINES: Final = 1000
+LOG_BYTES: Final = 256 * 1024
+
 _FIXED = struct.Struct(">BBBBQQBBHQI")
 _STATE = struct.Struct(">IIIBQ")
+_LOG_COUNT = struct.Struct(">III")
 # In a history: the entry is what was told of the job when it had failed for good, before it was replayed.
 _ENDED: Final = 1 << 31
 
@@ -293,6 +298,12 @@ def parse_unique(record: bytes) -> tuple[str, str]:
 def parse_state(packed: bytes | None) -> JobStateEntry:
     """Parse an entry of `state`; none, or bytes that are no entry, means that nothing was spent."""
     return JobStateEntry(*_STATE.unpack(packed)) if packed and len(packed) == _STATE.size else JobStateEntry()
+
+
+def parse_log_count(packed: bytes) -> tuple[int, int, int]:
+    """Return lines and bytes of a job's log, and the lines that were dropped; zeros for what is no such count."""
+    lines, size, dropped = _LOG_COUNT.unpack(packed) if len(packed) == _LOG_COUNT.size else (0, 0, 0)
+    return lines, size, dropped
 
 
 def parse_finish(info: bytes) -> FinishInfo | None:

@@ -1,6 +1,6 @@
 """What each breach is mended by is tried beside the checker, in the tests of jobs-admin."""
 
-from tests.support.engine import Engine
+from tests.support.engine import START_MS, Engine
 from tests.support.scheduling import Scheduling
 
 from jobs_core.schedules.recurrence import AfterCompletion
@@ -35,6 +35,10 @@ async def test_what_holds_is_left_alone(engine: Engine) -> None:
         "bytes": "completed",
         "parked": "send@1",
         "totals": "mail",
+        "stream": "events",
+        "applied": "other:1",
+        "measure": f"series:{START_MS // 86_400_000}",
+        "log": "runs",
         "schedule": "",
         "watched": "waits",
     }.items():

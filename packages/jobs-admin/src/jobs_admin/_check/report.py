@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from jobs_admin._check.rules import TEXTS, Wrong
+from jobs_admin._check.told import mend_audit
 from jobs_admin._check.walk import Tour, check_beside, check_jobs, check_sums, scan
 from jobs_admin.records import Breach, CheckReport
 from jobs_core.scripts import MAX_ITEMS
@@ -74,10 +75,7 @@ async def check(calls: Calls, queue: str | None, *, repair: bool = False) -> Che
         queues = {queue: await scan(calls, calls.scripts.key(queue))}
     else:
         names = await scan(calls, f"{prefix}:")
-        beside = _Found()
-        for wrong in check_beside(names, prefix):
-            beside.add(wrong)
-        breaches += beside.breaches("")
+        breaches += (await _beside(calls, names, repair=repair)).breaches("")
         queues: dict[str, list[str]] = {}
         for name in names:
             if name.startswith("{") and "}:" in name and not name.startswith("{~}"):
@@ -99,3 +97,13 @@ async def check(calls: Calls, queue: str | None, *, repair: bool = False) -> Che
         unjudged += [f"{each}: {what}" for what in tour.unjudged]
         jobs += tour.jobs
     return CheckReport(queues=tuple(queues), jobs=jobs, breaches=tuple(breaches), unjudged=tuple(unjudged))
+
+
+async def _beside(calls: Calls, names: Sequence[str], *, repair: bool) -> _Found:
+    """Judge what lies beside the queues."""
+    prefix, beside = calls.scripts.prefix, _Found()
+    async for wrong in check_beside(calls, names, prefix):
+        beside.add(wrong)
+    if repair and beside.counts.get("audit"):
+        beside.repaired["audit"] = min(await mend_audit(calls, f"{prefix}:{{~}}:audit"), 1)
+    return beside

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobs_core.schedules.store import ACTIVE, NEVER_MS, schedule_times
-from jobs_core.wire import BIG, EXPIRES, OWN_ID, parse_state
+from jobs_core.wire import BIG, EXPIRES, LOG_BYTES, LOG_LINES, OWN_ID, parse_log_count, parse_state
 
 if TYPE_CHECKING:
     from jobs_admin._check.view import View
@@ -58,6 +58,11 @@ TEXTS: dict[str, str] = {
     "ring": "a key whose jobs would never have their turn, or one without jobs that has",
     "slots": "jobs that run are counted wrongly",
     "schedule": "a schedule without its row, state or place: it would never fire, or nobody would look",
+    "log": "a job's log that is counted wrongly, not entered, or over its caps",
+    "stream": "a stream that is ahead of what the queue knows, so nothing more is entered, or far over its cap",
+    "applied": "effects that are remembered as applied though their outbox has them no more",
+    "measure": "minutes or a histogram that would never go, or that are too large",
+    "audit": "the audit is far over its cap, or has an entry that does not say what was done",
     "watched": "a schedule that waits for the end of a job which is over",
 }
 
@@ -127,8 +132,9 @@ def leftovers(view: View) -> Iterator[Wrong]:
         for job_id in view.hashes[side]:
             if job_id not in view.records:
                 yield Wrong("leftover", job_id, side)
-    for job_id in view.hashes["logs"].keys() | view.there["log:"]:
-        if job_id not in view.records and job_id not in view.hashes["result"]:
+    for job_id in view.hashes["logs"].keys() | view.there["log:"].keys():
+        gone = job_id not in view.records and job_id not in view.hashes["result"]
+        if gone and job_id not in view.hashes["trash.logs"]:
             yield Wrong("leftover", job_id, "logs")
     for job_id in view.hashes["waiters"]:
         if job_id not in view.records or view.ended(job_id):
@@ -146,6 +152,24 @@ def cancels(view: View) -> Iterator[Wrong]:
         marked = parse_state(view.hashes["state"].get(job_id)).cancel
         if bool(marked) != (job_id in view.hashes["cancels"]):
             yield Wrong("cancel", job_id, "marked" if marked else "not marked")
+
+
+@of_jobs
+def logs(view: View) -> Iterator[Wrong]:
+    """Hold that the log of a job is counted as it is, and within its caps (I13)."""
+    counted, there = view.hashes["logs"], view.there["log:"]
+    for job_id in counted.keys() | there.keys():
+        if job_id not in view.records and job_id not in view.hashes["result"]:
+            continue  # It is left over, or on its way out.
+        if job_id not in counted:
+            if job_id not in view.hashes["trash.logs"]:
+                yield Wrong("log", job_id, "not entered")
+            continue
+        lines, size, _ = parse_log_count(counted[job_id])
+        if lines != there.get(job_id, 0):
+            yield Wrong("log", job_id, f"{lines} lines counted, {there.get(job_id, 0)} there")
+        elif lines > LOG_LINES or size > LOG_BYTES:
+            yield Wrong("log", job_id, f"{lines} lines, {size} bytes")
 
 
 @of_jobs

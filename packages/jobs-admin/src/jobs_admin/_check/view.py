@@ -23,11 +23,11 @@ class View:
     """All that a queue holds of `ids` at one instant. Whatever does not concern them is not in it.
 
     `hashes` has the values of hashes by id where the table of keys asks for them, else b"". `records` are the
-    parsed headers, `sizes` the bytes of each job, `there` the ids that have a key of a family of strings
-    (`big:`). `owners` is whole, `meta` has the fields of `META`. `unique` says of jobs that have one until when
-    their unique key is held (`s` start, `d` done, `t` ttl), and the key. Of unique keys that were asked for `holders`
-    and `behind` name the jobs, `until` (ms) when they are let go of at the latest. `keyed` has the places of jobs
-    below their keys.
+    parsed headers, `sizes` the bytes of each job, `there` the ids that have a key of a family of strings (`big:`) or
+    streams (`log:`, with how many entries). `owners` is whole, `meta` has the fields of `META`. `unique` says of jobs
+    that have one until when their unique key is held (`s` start, `d` done, `t` ttl), and the key. Of unique keys that
+    were asked for `holders` and `behind` name the jobs, `until` (ms) when they are let go of at the latest. `keyed` has
+    the places of jobs below their keys.
     """
 
     ids: Sequence[str]
@@ -35,7 +35,7 @@ class View:
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     hashes: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     zsets: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    there: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    there: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     owners: dict[str, float] = field(default_factory=dict[str, float])
     meta: dict[str, bytes] = field(default_factory=dict[str, bytes])
     unique: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
@@ -75,7 +75,7 @@ async def look(
     families = [key.name for key in KEYS.values() if key.of == "id" and key.kind in {"string", "stream"}]
     sets = [*names("zset"), *strays]
     view = View(ids, zsets={key: {} for key in sets}, hashes={key: {} for key in plain})
-    view.there = {family: set() for family in families}
+    view.there = {family: {} for family in families}
     groups: list[Encodable] = ["hash", "meta", len(META), *META, "all", "owners", 0]
     if ids:
         n = len(ids)
@@ -85,7 +85,7 @@ async def look(
         for key in plain:
             groups += ["hash" if KEYS[key].values else "has", key, n, *ids]
         for family in families:
-            groups += ["there", family[:-1], n, *ids]
+            groups += ["there" if KEYS[family].kind == "string" else "lines", family[:-1], n, *ids]
     if keys:
         n = len(keys)
         groups += ["hash", "uniq", n, *keys, "hash", "uniq.next", n, *keys, "zset", "uniq.due", n, *keys]
@@ -109,7 +109,7 @@ def _take_in(view: View, replies: Iterator[Reply], keys: Sequence[str]) -> None:
             view.hashes[key] = _fields(ids, next(replies))
         for family in families:
             found = cast("list[int]", next(replies))
-            view.there[family] = {job_id for job_id, there in zip(ids, found, strict=True) if there}
+            view.there[family] = {job_id: n for job_id, n in zip(ids, found, strict=True) if n}
     if keys:
         _read_keys(view, keys, replies)
 

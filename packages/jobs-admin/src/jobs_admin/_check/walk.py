@@ -19,6 +19,7 @@ from jobs_admin._check.rules import (
     judge_slots,
     unique_keys,
 )
+from jobs_admin._check.told import check_audit, check_told
 from jobs_admin._check.view import View, look
 from jobs_core.scripts import MAX_ITEMS
 
@@ -84,6 +85,8 @@ async def check_jobs(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
             yield each
     async for each in _ring(tour, found):
         yield each
+    async for each in check_told(tour, sorted(sound)):
+        yield each
 
 
 async def check_sums(tour: Tour) -> AsyncIterator[Wrong]:
@@ -94,8 +97,11 @@ async def check_sums(tour: Tour) -> AsyncIterator[Wrong]:
                 yield each
 
 
-def check_beside(found: Sequence[str], prefix: str) -> Iterator[Wrong]:
+async def check_beside(calls: Calls, found: Sequence[str], prefix: str) -> AsyncIterator[Wrong]:
     """Judge the keys under a prefix that belong to no queue."""
+    if "{~}:audit" in found:
+        for each in await check_audit(calls, f"{prefix}:{{~}}:audit"):
+            yield each
     for name in found:
         if name.startswith("{~}:"):
             if name.removeprefix("{~}:") not in SYSTEM_KEYS:

@@ -4,7 +4,7 @@
 -- REST: what the breach is about: ids of jobs, or owners, sessions, names of keys or homes (at most 128)
 -- RETURNS: one character of each: 1 mended, 0 it holds by now, - it is broken and no script can mend it
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score to_ready leave forget weight has unique_of succeed schedule schedule_write schedule_head schedule_watch
+-- INCLUDE: open save unsound record history ready_at score to_ready leave forget weight has unique_of succeed told_menders schedule schedule_write schedule_head schedule_watch
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -132,6 +132,9 @@ local menders = {
     local n = 0
     for _, key in ipairs(rec and {} or { "state", "history", "progress", "checkpoint" }) do
       n = n + redis.call("HDEL", P .. key, id)
+    end
+    if not rec and redis.call("HEXISTS", P .. "result", id) == 0 and redis.call("HEXISTS", P .. "trash.logs", id) == 0 then
+      n = n + redis.call("HDEL", P .. "logs", id) + redis.call("UNLINK", P .. "log:" .. id)
     end
     return n > 0
   end,
@@ -310,8 +313,11 @@ local menders = {
     return missing ~= 0
   end,
 }
+for name, mender in pairs(told_menders(q)) do
+  menders[name] = mender
+end
 local of_keys = {}
-for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals schedule", "%S+") do
+for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied", "%S+") do
   of_keys[name] = true
 end
 local mend, verdicts, mended = menders[code], {}, 0

@@ -1,7 +1,7 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else, `running` how many jobs run, then those that are counted by key (-1 first: more than 1000)
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else, `running` how many jobs run, then those that are counted by key (-1 first: more than 1000)
 -- INCLUDE: record weight key_of flow
 -- FLAGS: no-writes
 local function whole(key, most)
@@ -42,6 +42,30 @@ local readers = {
       found[i] = redis.call("EXISTS", key .. ":" .. id)
     end
     return found
+  end,
+  lines = function(key, members)
+    local found = {}
+    for i = 1, #members do
+      local id = members[i]
+      found[i] = redis.call("XLEN", key .. ":" .. id)
+    end
+    return found
+  end,
+  extent = function(key, members)
+    local found = {}
+    for i = 1, #members do
+      local name = members[i]
+      found[i] = redis.call("STRLEN", key .. ":" .. name)
+    end
+    return found
+  end,
+  ends = function(key)
+    local first = redis.call("XRANGE", key, "-", "+", "COUNT", 1)[1]
+    return first and { first[1], redis.call("XREVRANGE", key, "+", "-", "COUNT", 1)[1][1] } or {}
+  end,
+  lowest = function(key)
+    local found = redis.call("ZRANGE", key, 0, 0, "WITHSCORES")
+    return { found[2] }
   end,
   all = function(key)
     local card = redis.call("ZCARD", key)

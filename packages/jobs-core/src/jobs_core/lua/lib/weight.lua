@@ -6,7 +6,7 @@ local function weight(P, ids)
     local size = redis.call("HSTRLEN", P .. "rec", id) + redis.call("STRLEN", P .. "big:" .. id) + redis.call("HSTRLEN", P .. "result", id)
     if sides then
       local log = redis.call("HGET", P .. "logs", id)
-      size = size + redis.call("HSTRLEN", P .. "history", id) + (log and select(2, struct.unpack(">I4I4", log)) or 0)
+      size = size + redis.call("HSTRLEN", P .. "history", id) + (log and #log == 12 and select(2, struct.unpack(">I4I4", log)) or 0)
     end
     sizes[i] = size
   end
