@@ -40,6 +40,8 @@ VALUES = {
     "value": "x",
     "variable": "JOBS_METRICS",
     "waiting": 10000,
+    "within": 5.0,
+    "worker": "web-412",
 }
 
 

@@ -315,3 +315,11 @@ def assert_shows_no_secret(settings: Struct) -> None:
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
     assert SECRET not in repr(settings.__rich_repr__())
+
+
+def test_initial_processes_are_pairs() -> None:
+    read = WorkerSettings.from_env({"WORKER_INITIAL_PROCESSES": "email=4, images = 2,"})
+    assert read.initial_processes == {"email": 4, "images": 2}
+    for wrong in ("email", "email=", "email=0", "email=many", "=4", "no good=4"):
+        with pytest.raises(SettingsError, match="WORKER_INITIAL_PROCESSES"):
+            WorkerSettings.from_env({"WORKER_INITIAL_PROCESSES": wrong})

@@ -16,6 +16,7 @@ from jobs_core.errors import (
     PayloadTooLarge,
     UnknownJob,
     UnknownQueue,
+    WorkerNotFound,
 )
 
 __all__ = ["DONE", "FAILED", "MISSING", "UNREACHABLE", "USAGE", "WrongLine", "report"]
@@ -45,7 +46,7 @@ _CODES: tuple[tuple[tuple[type[JobsError], ...], int], ...] = (
         (ConfigurationError, OptionError, PayloadError, PayloadTooLarge, UnknownQueue, UnknownJob, WrongLine),
         USAGE,
     ),
-    ((JobNotFound,), MISSING),
+    ((JobNotFound, WorkerNotFound), MISSING),
     ((ConnectionFailed, OutcomeUnknown), UNREACHABLE),
 )
 

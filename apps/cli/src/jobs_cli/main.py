@@ -51,6 +51,12 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "drain": ("changes:drain", "Remove all waiting jobs of a queue."),
         "clean": ("changes:clean", "Remove ended jobs of a queue."),
         "obliterate": ("changes:obliterate", "Remove everything of a queue."),
+        "workers quiet": ("workers:quiet", "Let a worker claim no more."),
+        "workers resume": ("workers:resume", "Let it claim again."),
+        "workers stop": ("workers:stop", "End a worker once it has finished what runs."),
+        "workers scale": ("workers:scale", "Say how many children of each worker serve a queue."),
+        "workers concurrency": ("workers:concurrency", "Say how many jobs of a queue a worker runs at once."),
+        "workers stacks": ("workers:stacks", "Show what the threads of a worker are doing."),
     },
 }
 COMMANDS = {name: target for group in _GROUPS.values() for name, (target, _) in group.items()}
@@ -138,7 +144,7 @@ def _overview(only: set[str] | None = None) -> str:
     lines = ["Usage: jobs COMMAND [ARGS]", "", "Background jobs on Redis or Valkey.", ""]
     for group, commands in _GROUPS.items():
         shown = [
-            f"  {name:14}{summary}" for name, (_, summary) in commands.items() if only is None or name in only
+            f"  {name:20}{summary}" for name, (_, summary) in commands.items() if only is None or name in only
         ]
         if shown:
             lines += [f"{group}:", *shown, ""]

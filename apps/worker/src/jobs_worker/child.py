@@ -118,17 +118,29 @@ class Child:
         async for message in messages:
             if isinstance(message, control.Beaten):
                 self._beaten = time.monotonic()
-            elif isinstance(message, control.Gone):
-                if self._runtime is not None:
-                    self._runtime.lanes[message.queue].owner_gone(message.owner)
-            elif isinstance(message, control.Stalled):
-                if self._runtime is not None:
-                    self._runtime.lanes[message.queue].stalled(message.job_ids)
             elif isinstance(message, control.Stop):
                 self.stop()
+            elif self._runtime is not None:
+                self._pass_on(self._runtime, message)
         self._alone = True
         # The supervisor is gone: finish within the grace and go, nobody would watch over what is started now.
         self.stop()
+
+    def _pass_on(self, runtime: Runtime, message: control.ToChild) -> None:
+        """Tell the lanes what the supervisor said of their queues."""
+        match message:
+            case control.Gone():
+                runtime.lanes[message.queue].owner_gone(message.owner)
+            case control.Stalled():
+                runtime.lanes[message.queue].stalled(message.job_ids)
+            case control.Serve():
+                # Who stops claims nothing any more.
+                if not self._stop.is_set():
+                    runtime.serve_all_but(message.quiet)
+            case control.Slots():
+                runtime.set_slots(message.queue, message.slots)
+            case _:
+                pass
 
     def _owner(self, queue: str, owner: str, alive: bool) -> None:  # noqa: FBT001 - (queue, owner, alive), as everywhere
         if alive:

@@ -52,6 +52,19 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Supervisor to child: claim no more, finish, exit."""
 
 
+class Serve(msgspec.Struct, frozen=True, tag="serve"):
+    """Supervisor to child: claim from all queues but these."""
+
+    quiet: list[str]
+
+
+class Slots(msgspec.Struct, frozen=True, tag="slots"):
+    """Supervisor to child: run at most so many jobs of a queue at once."""
+
+    queue: str
+    slots: int
+
+
 class QueueFacts(msgspec.Struct, frozen=True):
     """What the supervisor has to know of a queue. Durations in ms."""
 
@@ -95,7 +108,7 @@ EXIT_GRACE_EXCEEDED = 143
 # Of one message; `Ready` grows with the queues.
 LIMIT = 1 << 22
 
-ToChild = ChildConfig | Beaten | Gone | Stalled | Stop
+ToChild = ChildConfig | Beaten | Gone | Stalled | Stop | Serve | Slots
 ToSupervisor = Ready | Owner | Stats
 _encode = msgspec.json.Encoder().encode
 _to_child = msgspec.json.Decoder(ToChild)

@@ -31,7 +31,7 @@ from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
 from jobs_worker.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from jobs_core.queue import JobLogs
     from jobs_core.scripts import Scripts
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jobs_worker.routes import QueueRoutes
 
 HEAVY_SLOTS = 3
+_MOST_THREADS = 512
 _TICK = 0.25
 _BUSY_GLANCE = 0.7
 _RELEASE_WITHIN = 5.0
@@ -92,9 +93,8 @@ class Runtime:
         self._processes = ProcessPool(log_level=log_level, log_format=log_format, codecs=codecs)
         self._started = time.monotonic()
         slots = {name: concurrency or each.queue.concurrency for name, each in routes.items()}
-        self._threads = ThreadPoolExecutor(
-            max_workers=max(1, min(sum(slots.values()), 512)), thread_name_prefix="jobs"
-        )
+        # Threads are made as they are needed: slots bound them, and may be given while the worker runs.
+        self._threads = ThreadPoolExecutor(max_workers=_MOST_THREADS, thread_name_prefix="jobs")
         heavy = [name for name, each in routes.items() if each.queue.weight == "heavy"]
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
         relay = Relay(scripts)
@@ -150,6 +150,20 @@ class Runtime:
         self._closing = False
         for lane in self.lanes.values():
             lane.resume()
+
+    def serve_all_but(self, quiet: Collection[str]) -> None:
+        """Claim from all queues but these; what runs goes on."""
+        for name, lane in self.lanes.items():
+            if name in quiet:
+                lane.quiet()
+            else:
+                lane.resume()
+
+    def set_slots(self, queue: str, slots: int) -> None:
+        """Run at most so many jobs of a queue at once from now on; those that run already go on."""
+        lane = self.lanes[queue]
+        lane.slots = slots
+        lane.kick(hungry=True)
 
     async def drain(self, timeout: float | None) -> bool:
         """Claim no more and wait for what runs. Returns whether all ended within `timeout` seconds."""

@@ -11,6 +11,9 @@ import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from jobs_core import commands
 from jobs_core.boot import audit_server
 from jobs_core.connection import Client, parse_address
 from jobs_core.connection.client import OutcomeLost
@@ -21,7 +24,8 @@ from jobs_worker import control, health, logs, loops
 from jobs_worker.control import EXIT_CONFIGURATION, EXIT_GRACE_EXCEEDED, EXIT_OK, ChildConfig
 from jobs_worker.declared import switched_off
 from jobs_worker.leases import LeaseKeeper
-from jobs_worker.scaling import MachineLoad, decide
+from jobs_worker.scaling import MachineLoad
+from jobs_worker.staffing import Staffing
 from jobs_worker.supervised import SupervisedChild
 
 if TYPE_CHECKING:
@@ -51,9 +55,10 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._killing = asyncio.Event()
         self._exit_code = EXIT_OK
-        self._processes = (
-            settings.processes if isinstance(settings.processes, int) else settings.min_processes
-        )
+        self._staffing = Staffing(settings)
+        self._kept = 0
+        self._slots: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._keepers: set[asyncio.Task[None]] = set()
         self._beaten = 0.0
@@ -78,7 +83,7 @@ class Supervisor:
                 "starting",
                 worker=self._id,
                 worker_type=",".join(settings.weights),
-                processes=self._processes,
+                processes=self._staffing.total,
                 server=self._client.address.display,
                 http=self._http,
             )
@@ -89,10 +94,10 @@ class Supervisor:
                 loops.spawn("watch", self._watch),
                 loops.spawn("announce", self._announce),
             ]
-            if settings.processes == "auto":
+            if self._staffing.auto:
                 beats.append(loops.spawn("scale", self._scale))
-            for _ in range(self._processes):
-                self._add_child()
+            self._listen()
+            self._arrange()
             while self._keepers:
                 await asyncio.wait(self._keepers, return_when=asyncio.FIRST_COMPLETED)
                 for done in [each for each in self._keepers if each.done()]:
@@ -100,9 +105,9 @@ class Supervisor:
                     done.result()
             await self._farewell()
         finally:
-            for task in beats:
+            for task in (*beats, *self._tasks):
                 task.cancel()
-            await asyncio.gather(*beats, return_exceptions=True)
+            await asyncio.gather(*beats, *self._tasks, return_exceptions=True)
             server.close()
             await self._client.close()
         _log.info("stopped", worker=self._id, code=self._exit_code)
@@ -139,48 +144,130 @@ class Supervisor:
             return True
         return False
 
+    def _listen(self) -> None:
+        """Hear what people tell this worker, and all of them."""
+        prefix = self._settings.prefix
+        self._client.subscribe(commands.worker_channel(prefix, self._id), self._heard)
+        self._client.subscribe(commands.every_worker(prefix), lambda _: self._news.set())
+
+    def _heard(self, body: bytes) -> None:
+        try:
+            command = commands.decode_command(body)
+        except msgspec.MsgspecError as error:
+            _log.warning("command_refused", error=str(error))
+            return
+        task = asyncio.create_task(self._obey(command), name="command")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _obey(self, command: commands.WorkerCommand) -> None:
+        """Do what somebody told this worker, and answer."""
+        _log.info("command", verb=command.verb, queue=command.queue, number=command.number)
+        refused, stacks = "", list[commands.ChildStack]()
+        match command.verb:
+            case "quiet" | "resume":
+                self._staffing.quieted = command.verb == "quiet"
+                self._arrange()
+            case "stop":
+                if not self._stopping.is_set():
+                    _log.info("stopping", reason="told to", grace=self._settings.shutdown_grace)
+                    self._stop()
+            case "concurrency":
+                refused = self._set_slots(command.queue, command.number)
+            case "stacks":
+                for child in list(self._children.values()):
+                    stacks.append(commands.ChildStack(pid=child.pid, stack=await child.stack()))
+            case "scale":
+                pass
+        self._news.set()
+        answer = commands.WorkerAnswer(state=self._state, refused=refused, stacks=tuple(stacks))
+        try:
+            await commands.answer_worker(self._client, command.reply, answer)
+        except (JobsError, OutcomeLost) as error:
+            _log.warning("answer_failed", verb=command.verb, error=str(error))
+
+    def _set_slots(self, queue: str, number: int) -> str:
+        """Let every child run so many jobs of a queue at once; return why not, where that cannot be."""
+        if queue not in self._staffing.queues:
+            return f"this worker does not serve queue {queue!r}; it serves {', '.join(self._staffing.queues)}"
+        self._slots[queue] = number
+        for child in self._children.values():
+            child.tell(control.Slots(queue, number))
+        return ""
+
+    @property
+    def _state(self) -> str:
+        if self._stopping.is_set():
+            return "stopping"
+        return "quiet" if self._staffing.quieted else "running"
+
+    def _arrange(self) -> None:
+        """Have as many children as the queues want, and let each claim from those that want so many."""
+        if self._stopping.is_set():
+            return
+        while self._kept < self._staffing.total:
+            self._add_child()
+        while self._kept > self._staffing.total and self._retire_child():
+            pass
+        for rank, child in enumerate(self._ranked()):
+            child.tell(control.Serve(self._staffing.quiet(rank)))
+
+    def _ranked(self) -> list[SupervisedChild]:
+        """Return the children that stay, the oldest first."""
+        staying = [child for child in self._children.values() if not child.retiring]
+        return sorted(staying, key=lambda child: child.started)
+
     def _add_child(self) -> None:
+        self._kept += 1
         self._keepers.add(asyncio.create_task(self._keep_child(), name="child"))
 
     async def _scale(self) -> None:
-        """Add a child while much waits and the machine has room, retire one while little does; one step each interval."""
-        settings = self._settings
+        """Let each queue have one child more while much of it waits and the machine has room, one less while little does."""
         load = MachineLoad()
         while True:
-            await asyncio.sleep(settings.scale_interval)
-            queues = {name for child in self._children.values() for name in child.queues}
-            if self._stopping.is_set() or not queues:
+            await asyncio.sleep(self._settings.scale_interval)
+            if self._stopping.is_set() or not self._staffing.queues:
                 continue
             try:
-                seen = await self._scripts.glance(sorted(queues))
+                seen = await self._scripts.glance(self._staffing.queues)
             except JobsError as error:
                 _log.warning("scale_failed", error=str(error))
                 continue
-            waiting = sum(glance.waiting for glance in seen.values() if not glance.paused)
             cpu, memory = load.cpu(), load.memory()
-            step = decide(settings, processes=self._processes, waiting=waiting, cpu=cpu, memory=memory)
-            if step == 0:
-                continue
-            self._processes += step
-            _log.info(
-                "scaled",
-                processes=self._processes,
-                waiting=waiting,
-                cpu=round(cpu, 2),
-                memory=round(memory, 2),
-            )
-            if step > 0:
-                self._add_child()
-            else:
-                self._retire_child()
+            for queue, glance in seen.items():
+                waiting = 0 if glance.paused else glance.waiting
+                if self._staffing.step(queue, waiting=waiting, cpu=cpu, memory=memory):
+                    _log.info(
+                        "scaled",
+                        queue=queue,
+                        number=self._staffing.number(queue),
+                        processes=self._staffing.total,
+                        waiting=waiting,
+                        cpu=round(cpu, 2),
+                        memory=round(memory, 2),
+                    )
+            self._arrange()
 
-    def _retire_child(self) -> None:
-        """Let the youngest child finish what it runs and go."""
-        ready = [child for child in self._children.values() if not child.retiring]
-        if ready:
-            youngest = max(ready, key=lambda child: child.started)
-            youngest.retiring = True
-            youngest.tell(control.Stop())
+    async def _read_scales(self) -> None:
+        """Take over the numbers that somebody set, or let go of."""
+        manual = await commands.read_scales(self._client, self._settings.prefix)
+        served = {queue: number for queue, number in manual.items() if queue in self._staffing.queues}
+        if served != self._staffing.manual:
+            self._staffing.manual = served
+            _log.info("scaled", processes=self._staffing.total, manual=served)
+        # Also where nothing changed: a child that was about to come when another was to go is one too many.
+        self._arrange()
+
+    def _retire_child(self) -> bool:
+        """Let the youngest child finish what it runs and go; tell whether there is one."""
+        staying = self._ranked()
+        if not staying:
+            return False
+        self._kept -= 1
+        youngest = staying[-1]
+        youngest.retiring = True
+        youngest.tell(control.Stop())
+        return True
 
     async def _keep_child(self) -> None:
         """Spawn one child, and the next whenever it died, until the worker stops."""
@@ -197,6 +284,8 @@ class Supervisor:
             ending = asyncio.create_task(child.listen(self._on_owner, self._on_ready))
             code = await self._until_end(child, ending)
             del self._children[child.pid]
+            # Until another is there the younger ones stand in for it.
+            self._arrange()
             # Its process group goes with it, so from here on nothing of its jobs runs, and they may be given back.
             child.close()
             await self._unless_stopping(self._give_back(child))
@@ -259,10 +348,14 @@ class Supervisor:
 
     def _on_ready(self, child: SupervisedChild) -> None:
         self._leases.watch(child.queues)
+        self._staffing.serve(child.queues)
+        for queue, number in self._slots.items():
+            child.tell(control.Slots(queue, number))
+        self._arrange()
         self._news.set()
         slots = {name: facts.slots for name, facts in child.queues.items()}
         each = sum(slots.values())
-        _log.info("ready", pid=child.pid, queues=slots, slots=each, slots_of_worker=each * self._processes)
+        _log.info("ready", pid=child.pid, queues=slots, slots=each, slots_of_worker=each * self._kept)
         for name, facts in child.queues.items():
             for job, variables in facts.missing.items():
                 _log.warning(
@@ -328,6 +421,8 @@ class Supervisor:
             self._news.clear()
             try:
                 await announce_worker(self._client, self._settings.prefix, self._entry())
+                if self._staffing.queues:
+                    await self._read_scales()
             except (JobsError, OutcomeLost) as error:
                 _log.warning("announce_failed", error=str(error))
             try:
@@ -357,13 +452,22 @@ class Supervisor:
             worker_type=",".join(self._settings.weights),
             queues=tuple(sorted(queues)),
             jobs=tuple(sorted(f"{name}/{job}" for name, facts in queues.items() for job in facts.jobs)),
-            slots=sum(facts.slots for child in children for facts in child.queues.values()),
+            slots=self._open_slots(),
             running=sum(child.stats.active for child in children if child.stats),
             processes=len(self._children),
-            state="stopping" if self._stopping.is_set() else "running",
+            state=self._state,
             http=self._http,
             started_ms=self._started_ms,
             seen_ms=int(time.time() * 1000),
+        )
+
+    def _open_slots(self) -> int:
+        """Count the slots of the queues that each child claims from."""
+        return sum(
+            self._slots.get(name, facts.slots)
+            for rank, child in enumerate(self._ranked())
+            for name, facts in child.queues.items()
+            if name not in self._staffing.quiet(rank)
         )
 
     async def _serve_health(self) -> tuple[asyncio.Server, int]:
@@ -393,10 +497,14 @@ class Supervisor:
         return health.Answer(200 if ready else 503, {"status": "ready" if ready else "not ready"})
 
     def _status(self) -> health.Answer:
+        ranks = {child.pid: rank for rank, child in enumerate(self._ranked())}
         children = [
             {
                 "pid": child.pid,
                 "ready": child.ready,
+                "quiet": self._staffing.quiet(ranks[child.pid])
+                if child.pid in ranks
+                else sorted(child.queues),
                 "silent_s": round(child.page.silence(), 2),
                 "queues": sorted(child.queues),
                 "stats": child.stats,
@@ -409,6 +517,7 @@ class Supervisor:
                 "id": self._id,
                 "worker_type": list(self._settings.weights),
                 "stopping": self._stopping.is_set(),
+                "state": self._state,
                 "connected": self._client.is_connected,
                 "server": self._client.address.display,
                 "last_beat_s": round(time.monotonic() - self._beaten, 1) if self._beaten else None,

@@ -30,8 +30,10 @@ from jobs_admin.records import (
     Page,
     PauseRecord,
     QueueRecord,
+    ScaleRecord,
     Severity,
     WorkerRecord,
+    WorkerStack,
 )
 
 __all__ = [
@@ -64,9 +66,11 @@ __all__ = [
     "Query",
     "QueueBusy",
     "QueueRecord",
+    "ScaleRecord",
     "ScheduleAdmin",
     "Severity",
     "Unanswered",
     "WorkerRecord",
+    "WorkerStack",
     "parse_query",
 ]

@@ -22,6 +22,7 @@ from jobs_admin import (
     _replay,
     _verdicts,
     _where,
+    _workers,
 )
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
@@ -51,7 +52,9 @@ from jobs_admin.records import (
     Page,
     PauseRecord,
     QueueRecord,
+    ScaleRecord,
     WorkerRecord,
+    WorkerStack,
 )
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from jobs_core.commands import CommandVerb
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType
     from jobs_core.scripts import Located, Tally
@@ -277,6 +281,61 @@ class Admin:
         """List the workers that were heard of in the last 10 min, sorted by id."""
         entries = await self._calls.read(list_workers(self._client, self._prefix))
         return [worker_record(entry) for entry in entries]
+
+    async def quiet_worker(self, worker_id: str) -> str:
+        """Let a worker claim no more; what runs goes on. Returns its state. Raises WorkerNotFound or WorkerSilent."""
+        return await self._command(worker_id, "quiet")
+
+    async def resume_worker(self, worker_id: str) -> str:
+        """Let a worker that was quieted claim again. Returns its state. Raises WorkerNotFound or WorkerSilent."""
+        return await self._command(worker_id, "resume")
+
+    async def stop_worker(self, worker_id: str) -> str:
+        """End a worker as SIGTERM does: it finishes what runs, within its grace. Returns its state.
+
+        Raises WorkerNotFound or WorkerSilent.
+        """
+        return await self._command(worker_id, "stop")
+
+    async def set_concurrency(self, worker_id: str, queue: str, number: int) -> str:
+        """Let each child of a worker run so many jobs of a queue at once, until the worker ends. Returns its state.
+
+        Raises WorkerNotFound, WorkerSilent, or OptionError for a queue that it does not serve.
+        """
+        _workers.check_slots(queue, number)
+        return await self._command(worker_id, "concurrency", queue=queue, number=number)
+
+    async def stacks(self, worker_id: str) -> tuple[WorkerStack, ...]:
+        """Return what all threads of a worker's children are doing, also of one that C code holds.
+
+        Raises WorkerNotFound or WorkerSilent.
+        """
+        return _workers.stacks_of(await _workers.command(self._calls, self._prefix, worker_id, "stacks"))
+
+    async def scale(self, queue: str, number: int | None) -> bool:
+        """Let so many children of each worker serve a queue, 0 or more, until it is released by None.
+
+        Returns whether anything changed. It goes before what `WORKER_PROCESSES` says, `auto` too. Raises UnknownQueue or
+        OptionError.
+        """
+        if number is not None:
+            await self._known(queue)
+        changed = await _workers.scale(self._calls, self._prefix, queue, number)
+        if changed:
+            await self._log("scale", queue, "", 1, "auto" if number is None else f"to {number}")
+        return changed
+
+    async def scales(self) -> list[ScaleRecord]:
+        """List the numbers of children that somebody set and nobody released, by queue."""
+        return await _workers.scales(self._calls, self._prefix)
+
+    async def _command(self, worker_id: str, verb: CommandVerb, *, queue: str = "", number: int = 0) -> str:
+        answer = await _workers.command(
+            self._calls, self._prefix, worker_id, verb, queue=queue, number=number
+        )
+        detail = f"to {number}" if number else ""
+        await self._log(f"worker {verb}", queue, f"worker:{worker_id}", 1, detail)
+        return answer.state
 
     def acting(self, *, actor: str | None = None, reason: str = "") -> Self:
         """Return this admin, on the same connection, in the name of somebody else, or for a reason: the audit tells."""

@@ -30,8 +30,10 @@ __all__ = [
     "Page",
     "PauseRecord",
     "QueueRecord",
+    "ScaleRecord",
     "Severity",
     "WorkerRecord",
+    "WorkerStack",
 ]
 
 Severity = Literal["error", "warning", "info", "ok"]
@@ -246,6 +248,20 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     http: str
     started_at: datetime
     seen_at: datetime
+
+
+class WorkerStack(msgspec.Struct, frozen=True, kw_only=True):
+    """What all threads of a worker's child were doing, as text."""
+
+    pid: int
+    stack: str
+
+
+class ScaleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How many children of each worker serve a queue, because somebody said so; it holds until it is released."""
+
+    queue: str
+    number: int
 
 
 class Outcome(msgspec.Struct, frozen=True):

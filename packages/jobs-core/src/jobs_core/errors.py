@@ -21,6 +21,8 @@
     - DuplicateJob: a job with the same unique key is there, and on_conflict is error
     - JobNotFound: no job has the id
     - ScheduleNotFound: no schedule has the id
+    - WorkerNotFound: no worker of the id listens
+    - WorkerSilent: a worker did not answer a command
     - ScheduleEnded: the schedule fires no more
     - WrongState: the job is not in a state that allows the call
     - ResultError: a job has no result to give
@@ -76,6 +78,8 @@ __all__ = [
     "SettingsError",
     "UnknownJob",
     "UnknownQueue",
+    "WorkerNotFound",
+    "WorkerSilent",
     "WrongState",
 ]
 
@@ -397,6 +401,31 @@ class JobNotFound(JobsError):
         super().__init__(
             f"Queue {queue!r} has no job {job_id!r}. It never existed or was removed; "
             f"keep finished jobs with remove_on_complete=False or result_ttl."
+        )
+
+
+class WorkerNotFound(JobsError):
+    """No worker of this id listens."""
+
+    code = "worker_not_found"
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        super().__init__(
+            f"No worker {worker!r} listens: it ended, or has another id; `jobs workers list` shows those that run."
+        )
+
+
+class WorkerSilent(JobsError):
+    """A worker heard a command and did not answer in time; it may have done it all the same."""
+
+    code = "worker_silent"
+
+    def __init__(self, worker: str, within: float) -> None:
+        self.worker = worker
+        self.within = within
+        super().__init__(
+            f"Worker {worker!r} did not answer within {within:g} s. It may do what it was told all the same; look again."
         )
 
 

@@ -139,6 +139,7 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
     queues: tuple[str, ...] | None = None
     concurrency: int | None = None
     processes: int | Literal["auto"] = 1
+    initial_processes: Mapping[str, int] = {}
     min_processes: int = 1
     max_processes: int = 16
     scale_up: int = 100
@@ -166,6 +167,7 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
             "processes": "auto"
             if processes == "auto"
             else read.whole("WORKER_PROCESSES", 1, least=1, most=_MAX_PROCESSES, also=" or auto"),
+            "initial_processes": _initial_processes(read),
             "min_processes": fewest,
             "max_processes": read.whole(
                 "WORKER_MAX_PROCESSES", max(16, fewest or 0), least=fewest or 1, most=_MAX_PROCESSES
@@ -412,6 +414,21 @@ def _queues(read: _Reader) -> tuple[str, ...] | None:
                 "WORKER_QUEUES", queue, f"names of queues, separated by commas; {error.reason}"
             ) from None
     return tuple(dict.fromkeys(queues)) or None
+
+
+def _initial_processes(read: _Reader) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    allowed = f"name=number pairs, separated by commas, each number from 1 to {_MAX_PROCESSES}"
+    for entry in read.names("WORKER_INITIAL_PROCESSES"):
+        name, _, number = (part.strip() for part in entry.partition("="))
+        try:
+            check_queue_name(name)
+        except OptionError as error:
+            raise SettingsError("WORKER_INITIAL_PROCESSES", entry, f"{allowed}; {error.reason}") from None
+        if not (number.isascii() and number.isdigit() and 1 <= int(number) <= _MAX_PROCESSES):
+            raise SettingsError("WORKER_INITIAL_PROCESSES", entry, allowed)
+        numbers[name] = int(number)
+    return numbers
 
 
 def _report_sources(read: _Reader) -> dict[str, str]:

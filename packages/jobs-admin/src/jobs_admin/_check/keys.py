@@ -82,7 +82,7 @@ KEYS: dict[str, Key] = {
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.
-SYSTEM_KEYS = {"queues": "hash", "workers": "hash", "audit": "stream"}
+SYSTEM_KEYS = {"queues": "hash", "workers": "hash", "audit": "stream", "scale": "hash"}
 
 
 def kind_of(name: str) -> Key | None:

@@ -1,0 +1,143 @@
+"""Every zone of the time zone database, every change of its clocks from 2020 to 2040, thirty expressions: none missed, none twice.
+
+Zones whose clocks show the same all that time are looked at once. What fires is compared with what an oracle works out
+without any of the code under test: from minutes of real time around each change, and from dates on the wall over the whole
+time. The quick sample is in packages/jobs-core/tests/schedules/test_recurrence.py.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from tests.support.wall_clocks import EXPRESSIONS, Expression, changes, expected, minutes
+
+from jobs_core.schedules.recurrence import CronTimes, fires
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200)]
+
+DAY = 86_400
+FIRST, LAST = 2020, 2040
+BEGIN = int(datetime(FIRST, 1, 1, tzinfo=UTC).timestamp())
+END = int(datetime(LAST + 1, 1, 1, tzinfo=UTC).timestamp())
+FIXED = [each for each in EXPRESSIONS if not each.repeats]
+WILD = [each for each in EXPRESSIONS if each.repeats]
+
+
+class Figures(NamedTuple):
+    """What was compared."""
+
+    fires: int
+    missed: int
+    doubled: int
+
+
+@cache
+def groups() -> dict[tuple[object, ...], list[str]]:
+    """Return the zones by what their clocks show: the first offset, and each change with the offset after it."""
+    found: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    for name in sorted(available_timezones()):
+        zone = ZoneInfo(name)
+        turns = changes(zone, FIRST - 1, LAST + 1)
+        # A change that is no whole hour off is told apart by the minute at which it comes.
+        shown = tuple((at, *(_offset(zone, at + minute * 60) for minute in range(61))) for at in turns)
+        found[_offset(zone, BEGIN - 366 * DAY), shown].append(name)
+    return dict(found)
+
+
+def _offset(zone: ZoneInfo, at: int) -> timedelta | None:
+    return datetime.fromtimestamp(at, UTC).astimezone(zone).utcoffset()
+
+
+def compare(expression: Expression, zone: str, begin: int, end: int, oracle: Iterable[int]) -> Figures:
+    """Compare what fires from `begin` on and before `end` with what should."""
+    found = [at // 1000 for at in fires(CronTimes(expression.text, zone), begin * 1000 - 1, end * 1000 - 1)]
+    wanted, had = Counter(oracle), Counter(found)
+    assert found == sorted(found)
+    return Figures(len(found), (wanted - had).total(), (had - wanted).total())
+
+
+def told(what: str, started: float, zones: int, figures: list[Figures]) -> None:
+    """Print the figures, and judge them."""
+    compared, missed, doubled = (sum(each) for each in zip(*figures, strict=True))
+    seconds = time.monotonic() - started
+    sys.stdout.write(
+        f"\n{what}: {len(available_timezones())} zones ({zones} different), {len(figures)} comparisons, "
+        f"{compared} fires, {missed} missed, {doubled} doubled, {seconds:.0f} s\n"
+    )
+    assert (missed, doubled) == (0, 0)
+
+
+def test_thirty_expressions_around_every_change() -> None:
+    started, figures = time.monotonic(), list[Figures]()
+    for names in groups().values():
+        zone = ZoneInfo(names[0])
+        for at in changes(zone, FIRST, LAST):
+            begin = at // DAY * DAY - DAY
+            of = list(minutes(zone, begin, begin + 3 * DAY))
+            figures += [
+                compare(each, names[0], begin, begin + 3 * DAY, expected(each, of)) for each in EXPRESSIONS
+            ]
+    told("around every change", started, len(groups()), figures)
+
+
+@cache
+def walls(expression: Expression) -> list[datetime]:
+    """Return the minutes on the wall that an expression means, in any zone."""
+    at, end = datetime(FIRST - 1, 12, 31), datetime(LAST + 1, 1, 2)  # noqa: DTZ001 - a wall has no zone
+    found: list[datetime] = []
+    while at < end:
+        if expression.matches(at):
+            found.append(at)
+        at += timedelta(minutes=1)
+    return found
+
+
+def instants(expression: Expression, zone: ZoneInfo) -> Iterator[int]:
+    """Yield when the clocks of a zone show these minutes for the first time, or first skip them."""
+    before = None
+    for wall in walls(expression):
+        aware = wall.replace(tzinfo=zone)
+        at = int(aware.timestamp())
+        if datetime.fromtimestamp(at, zone).replace(tzinfo=None) != wall:
+            at = _end_of_gap(zone, int(aware.replace(fold=1).timestamp()), at)
+        # Several minutes of one gap come right after it, once.
+        if at != before and BEGIN <= at < END:
+            yield at
+        before = at
+
+
+def _end_of_gap(zone: ZoneInfo, low: int, high: int) -> int:
+    """Return the first second of a stretch that has the offset of its end."""
+    offset = _offset(zone, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _offset(zone, middle) == offset else (middle, high)
+    return high
+
+
+def test_fixed_hours_over_twenty_one_years() -> None:
+    started, figures = time.monotonic(), list[Figures]()
+    for names in groups().values():
+        zone = ZoneInfo(names[0])
+        figures += [compare(each, names[0], BEGIN, END, instants(each, zone)) for each in FIXED]
+    told("fixed hours, 21 years", started, len(groups()), figures)
+
+
+@pytest.mark.parametrize("name", ["Australia/Lord_Howe", "Africa/Casablanca"])
+def test_any_hour_over_two_years(name: str) -> None:
+    started = time.monotonic()
+    begin, end = (
+        int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()),
+        int(datetime(2028, 1, 1, tzinfo=UTC).timestamp()),
+    )
+    of = list(minutes(ZoneInfo(name), begin, end))
+    figures = [compare(each, name, begin, end, expected(each, of)) for each in WILD]
+    told(f"any hour, 2026 and 2027, {name}", started, 1, figures)
