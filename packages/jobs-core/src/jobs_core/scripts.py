@@ -597,33 +597,12 @@ class Scripts:
         """Read schedules that are due, the longest first, as `schedule_rows`."""
         return cast("list[Reply]", await self._run("schedule_due", queue, (limit,)))
 
-    async def schedule_tick(
-        self,
-        queue: str,
-        *,
-        schedule_id: str,
-        version: int,
-        expected_ms: int,
-        next_ms: int,
-        act_ms: int,
-        last_ms: int,
-        last_job: str,
-        limit: int,
-        late: int,
-        skipped: int,
-        missed: int,
-        overlapped: int,
-        stops: int,
-        note: str,
-        jobs: Sequence[Encodable],
-    ) -> int:
-        """Send the fires of a schedule that are due, if nobody else has. Returns how many, -1 where somebody has.
+    async def schedule_tick(self, queue: str, *, schedules: Sequence[Encodable]) -> list[int]:
+        """Send the fires of schedules that are due, given flat as the script takes them.
 
-        `stops`: the run before is cancelled; `note`: why a fire is put off.
+        Returns of each how many, -1 where somebody else has ticked it.
         """
-        counts = (late, skipped, missed, overlapped)
-        args = (schedule_id, version, expected_ms, next_ms, act_ms, last_ms, last_job, limit, *counts)
-        return cast("int", await self._run("schedule_tick", queue, (*args, stops, note, *jobs)))
+        return cast("list[int]", await self._run("schedule_tick", queue, tuple(schedules)))
 
     async def schedule_trigger(
         self,

@@ -42,25 +42,9 @@ async def test_an_older_version_ticks_no_more(engine: Engine, scheduling: Schedu
     await engine.advance(60)
     _, due = await scheduling.schedules.due(engine.queue, limit=1)
     await scheduling.put(seen=await scheduling.find(), recurrence=Every(60 * MINUTE, MINUTE))
-    call = engine.scripts.schedule_tick
-    verdict = await call(
-        engine.queue,
-        schedule_id="minutely",
-        version=due[0].version,
-        expected_ms=due[0].next_ms,
-        next_ms=1,
-        act_ms=1,
-        last_ms=0,
-        last_job="",
-        limit=0,
-        late=0,
-        skipped=0,
-        missed=0,
-        overlapped=0,
-        stops=0,
-        note="",
-        jobs=(),
-    )
+    seen = due[0].version, due[0].next_ms
+    tick = ("minutely", *seen, 1, 1, 0, "", 0, 0, 0, 0, 0, 0, "", 0, 0)
+    (verdict,) = await engine.scripts.schedule_tick(engine.queue, schedules=tick)
     assert (verdict, await engine.ids("waiting")) == (-1, [])
 
 

@@ -1,48 +1,80 @@
---- Sends the fires of a schedule that are due and moves it on: one compare-and-set on the fire that the caller saw as the next.
--- The ids of the jobs follow from schedule and fire, and one that is known is not sent again. `note` says why a fire is put off.
+--- Sends the fires of schedules that are due and moves them on: of each one compare-and-set on the fire that the caller saw as the next.
+-- The ids of the jobs follow from schedule and fire, and one that is known is not sent again.
 -- PREFIX: P
--- ARGV: schedule_id:str version:int expected_ms:int next_ms:int act_ms:int last_ms:int last_job:str limit:int late:int skipped:int missed:int overlapped:int stops:int note:str
--- REST: groups of jobs as `enqueue` takes them; none where no fire is sent
--- RETURNS: how many were sent, or -1 where somebody else has ticked it
+-- REST: of each schedule (at most 128): id, version, the fire that is next (ms), the one after it (0: none), when that is sent, the last fire that is sent, id of its job ("": none is), limit (0: none), how many are late, skipped, missed, overlapped, 1 if the run before is to be cancelled, why it is put off ("": it is not), how many jobs, how many arguments, then these: groups of jobs as `enqueue` takes them
+-- RETURNS: of each schedule how many were sent, or -1 where somebody else has ticked it
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save unsound schedule schedule_write schedule_head admit schedule_send
+-- INCLUDE: open save unsound schedule schedule_write schedule_head admit enter stop verdicts schedule_sent
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
   return bad
 end
-local s = schedule(redis.call("HGET", P .. "sched.state", schedule_id))
-if not s or s.version ~= version or s.next ~= expected_ms or s.status ~= 1 then
-  return -1
+local ticks, groups, previous, seen, out, at = {}, {}, {}, {}, {}, 1
+while ARGV[at] do
+  local id, s = ARGV[at], schedule(redis.call("HGET", P .. "sched.state", ARGV[at]))
+  local n = tonumber(ARGV[at + 15])
+  if s and s.status == 1 and s.version == tonumber(ARGV[at + 1]) and s.next == tonumber(ARGV[at + 2]) and not seen[id] then
+    seen[id] = true
+    ticks[#ticks + 1] = { id, s, at, #out + 1 }
+    for i = at + 16, at + 15 + n do
+      groups[#groups + 1] = ARGV[i]
+    end
+    if ARGV[at + 12] == "1" and ARGV[at + 6] ~= "" and s.job ~= "" then
+      previous[#previous + 1] = s.job
+    end
+  end
+  out[#out + 1] = -1
+  at = at + 16 + n
 end
-local jobs = admit(q, ARGV, 15, #ARGV)
+local jobs = admit(q, groups, 1, #groups)
 if jobs.err then
   return jobs
 end
-local created, kept, told = 0, 0, {}
-if last_job ~= "" then
-  created, kept, told = schedule_send(q, schedule_id, s, jobs, last_job, stops == 1)
-  s.last = last_ms
+local told = {}
+if previous[1] then
+  local _, messages = stop(q, previous)
+  told = messages
 end
-s.next, s.late, s.skipped, s.missed = next_ms, s.late + late, s.skipped + skipped, s.missed + missed
-s.fired, s.overlapped = s.fired + created, s.overlapped + overlapped + kept
-if limit > 0 and s.fired >= limit then
-  s.next, s.status = 0, 3
-  redis.call("HDEL", P .. "sched.watch", s.job)
-elseif s.delay > 0 and last_job ~= "" and s.next == 0 and redis.call("HEXISTS", P .. "sched.watch", s.job) == 0 then
-  -- Its run is over already.
-  s.next = q.ms + s.delay
-  act_ms = s.next
+enter(q, jobs)
+local signs, others = verdicts(jobs.verdict)
+local first = 1
+for i = 1, #ticks do
+  local id, s, from, nth = unpack(ticks[i])
+  local function number(field)
+    return tonumber(ARGV[from + field])
+  end
+  local act_ms, last, note, count = number(4), ARGV[from + 6], ARGV[from + 13], number(14)
+  local created, kept = schedule_sent(q, id, s, string.sub(signs, first, first + count - 1), others, last)
+  first = first + count
+  if last ~= "" then
+    s.last = number(5)
+  end
+  s.next, s.late, s.skipped, s.missed = number(3), s.late + number(8), s.skipped + number(9), s.missed + number(10)
+  s.fired, s.overlapped = s.fired + created, s.overlapped + number(11) + kept
+  local limit = number(7)
+  if limit > 0 and s.fired >= limit then
+    s.next, s.status = 0, 3
+    redis.call("HDEL", P .. "sched.watch", s.job)
+  elseif s.delay > 0 and last ~= "" and s.next == 0 and redis.call("HEXISTS", P .. "sched.watch", s.job) == 0 then
+    -- Its run is over already.
+    s.next = q.ms + s.delay
+    act_ms = s.next
+  end
+  if note ~= "" then
+    redis.call("HSET", P .. "sched.notes", id, string.format("%.0f\n\n%s", q.ms, note))
+  elseif last ~= "" then
+    redis.call("HDEL", P .. "sched.notes", id)
+  end
+  schedule_write(q, id, s, act_ms)
+  out[nth] = created
 end
-if note ~= "" then
-  redis.call("HSET", P .. "sched.notes", schedule_id, string.format("%.0f\n\n%s", q.ms, note))
-elseif last_job ~= "" then
-  redis.call("HDEL", P .. "sched.notes", schedule_id)
-end
-schedule_write(q, schedule_id, s, act_ms)
 schedule_head(q, true)
 save(q)
+for name, created in pairs(jobs.added) do
+  redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
+end
 for i = 1, #told do
   redis.pcall("SPUBLISH", told[i][1], told[i][2])
 end
-return created
+return out

@@ -4,7 +4,7 @@
 -- REST: groups of jobs as `enqueue` takes them
 -- RETURNS: one character a job as of `enqueue`, with a newline and the id that stands for it where it has none of its own; nothing where the schedule was changed meanwhile
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save unsound schedule schedule_write admit schedule_send
+-- INCLUDE: open save unsound schedule schedule_write admit enter stop verdicts schedule_sent
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
@@ -18,10 +18,20 @@ local jobs = admit(q, ARGV, 5, #ARGV)
 if jobs.err then
   return jobs
 end
-local _, _, told = schedule_send(q, schedule_id, s, jobs, last_job, stops == 1)
+local told = {}
+if stops == 1 and s.job ~= "" then
+  local _, messages = stop(q, { s.job })
+  told = messages
+end
+enter(q, jobs)
+local signs, others = verdicts(jobs.verdict)
+schedule_sent(q, schedule_id, s, signs, others, last_job)
 local at = redis.call("ZSCORE", P .. "sched", schedule_id)
 schedule_write(q, schedule_id, s, tonumber(at or 0))
 save(q)
+for name, created in pairs(jobs.added) do
+  redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
+end
 for i = 1, #told do
   redis.pcall("SPUBLISH", told[i][1], told[i][2])
 end
