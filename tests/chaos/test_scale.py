@@ -1,7 +1,8 @@
 """Very many jobs: no script holds the server up, and a claim costs what it costs in an empty queue.
 
 JOBS_SCALE multiplies the sizes (1: a million waiting jobs). The figures are printed; of time, only what the server
-itself measured is judged.
+itself measured is judged. Where it may, the server goes before everything else that runs on the machine: its slow log
+tells how long a script took by the clock, so of a busy machine it would tell how long the server was not let run.
 """
 
 from __future__ import annotations
@@ -9,14 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, cast
 
 import pytest
-from tests.support.engine import Engine, draft, group
+from tests.support.engine import CLOCK, Engine, draft, group
 from tests.support.invariants import broken
 
+from jobs_admin import _bulk
+from jobs_admin._calls import Calls
 from jobs_core.connection import Client, parse_address
+from jobs_core.dead_letters import replay_arguments
+from jobs_core.loader import load, script_names
+from jobs_core.scripts import Claimed
 from jobs_core.server import EmbeddedServer
 from jobs_core.wire import pack_drafts
 
@@ -27,12 +34,25 @@ MILLION = round(1_000_000 * SCALE)
 HUNDRED_THOUSAND = round(100_000 * SCALE)
 SLOWEST_MS = 10.0
 PAYLOAD = b"x" * 200
+SCRIPTS = {load(name, clock).sha: name for name in script_names() for clock in (None, CLOCK)}
 
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedServer]:
-    with EmbeddedServer() as server:
+    with EmbeddedServer() as server, undisturbed(server.pid):
         yield server
+
+
+@contextmanager
+def undisturbed(pid: int) -> Generator[None]:
+    """Let a process (0: this one) go before all ordinary ones, if the machine allows."""
+    with suppress(AttributeError, PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        yield
+    finally:
+        with suppress(AttributeError, OSError):
+            os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture
@@ -76,14 +96,26 @@ async def fill(engine: Engine, count: int, start: int = 0, *, delay_ms: int = 0,
     await asyncio.gather(*(lane(number) for number in range(16)))
 
 
-async def slowest_ms(engine: Engine) -> float:
-    """Return how long the slowest script took since the last look, in ms; 1 at least."""
+class Slow(NamedTuple):
+    """How long the slowest script took in ms, 1 at least, and which it was."""
+
+    ms: float
+    script: str
+
+    def __str__(self) -> str:
+        return f"{self.ms:.1f} ms ({self.script})" if self.script else "under 1 ms"
+
+
+async def slowest(engine: Engine) -> Slow:
+    """Return the slowest script since the last look."""
     entries = cast("list[list[object]]", await engine.client.call("SLOWLOG", "GET", -1))
     await engine.client.call("SLOWLOG", "RESET")
-    scripts = [
-        cast("int", entry[2]) for entry in entries if cast("list[bytes]", entry[3])[0].startswith(b"EVAL")
-    ]
-    return max(scripts, default=1000) / 1000
+    found = Slow(1.0, "")
+    for entry in entries:
+        command, took = cast("list[bytes]", entry[3]), cast("int", entry[2]) / 1000
+        if command[0].startswith(b"EVAL") and took > found.ms:
+            found = Slow(took, SCRIPTS.get(command[1].decode(), command[1].decode()))
+    return found
 
 
 async def cost_us(engine: Engine, rounds: int = 200, want: int = 10) -> float:
@@ -116,14 +148,12 @@ async def base_cost_us(engine: Engine, rounds: int = 200, want: int = 10) -> flo
 async def test_a_million_waiting_jobs(engine: Engine, tell: Scale) -> None:
     base = await base_cost_us(engine)
     began = time.monotonic()
-    await slowest_ms(engine)
+    await slowest(engine)
     await fill(engine, MILLION)
-    tell(
-        f"{MILLION} waiting: enqueued in {time.monotonic() - began:.1f} s, slowest {await slowest_ms(engine):.1f} ms"
-    )
+    tell(f"{MILLION} waiting: enqueued in {time.monotonic() - began:.1f} s, slowest {await slowest(engine)}")
     cost = await cost_us(engine)
-    claiming = await slowest_ms(engine)
-    tell(f"  a claim of 10 costs {cost:.0f} µs, in an empty queue {base:.0f} µs; slowest {claiming:.1f} ms")
+    claiming = await slowest(engine)
+    tell(f"  a claim of 10 costs {cost:.0f} µs, in an empty queue {base:.0f} µs; slowest {claiming}")
     # The next one claimed is the critical one, behind all of them.
     await engine.add("critical", priority=1)
     assert await engine.take(1) == ["critical"]
@@ -135,28 +165,29 @@ async def test_a_million_waiting_jobs(engine: Engine, tell: Scale) -> None:
         engine.scripts.drain(engine.queue, home="waiting", limit=500),
     ):
         await call
-    looking = await slowest_ms(engine)
+    looking = await slowest(engine)
     began = time.monotonic()
     assert await broken(engine) == []
-    tell(f"  tally, page, remove, drain: slowest {looking:.1f} ms")
-    tell(f"  checked in {time.monotonic() - began:.1f} s, slowest {await slowest_ms(engine):.1f} ms")
-    assert max(claiming, looking) < SLOWEST_MS
+    tell(f"  tally, page, remove, drain: slowest {looking}")
+    checking = await slowest(engine)
+    tell(f"  checked in {time.monotonic() - began:.1f} s, slowest {checking}")
+    assert max(claiming, looking, checking).ms < SLOWEST_MS
     assert cost < 1.5 * base
 
 
 async def test_many_delayed_jobs_due_at_once(engine: Engine, tell: Scale) -> None:
     await fill(engine, HUNDRED_THOUSAND, delay_ms=60_000)
-    await slowest_ms(engine)
+    await slowest(engine)
     await engine.advance(61)
     calls = taken = 0
     while jobs := (await engine.claim(100)).jobs:
         calls += 1
         taken += len(jobs)
         await engine.settle(group("complete", *jobs))
-    slowest = await slowest_ms(engine)
-    tell(f"{HUNDRED_THOUSAND} due at once: {calls} claims, slowest script {slowest:.1f} ms")
+    slow = await slowest(engine)
+    tell(f"{HUNDRED_THOUSAND} due at once: {calls} claims, slowest {slow}")
     assert taken == HUNDRED_THOUSAND
-    assert slowest < SLOWEST_MS
+    assert slow.ms < SLOWEST_MS
 
 
 async def test_many_keys(engine: Engine, tell: Scale) -> None:
@@ -167,21 +198,25 @@ async def test_many_keys(engine: Engine, tell: Scale) -> None:
         for i in range(at, at + 10):
             await engine.add(f"few-{i}", key=f"key-{i % 10}", envelope=PAYLOAD)
     base = await cost_us(engine)
-    await slowest_ms(engine)
+    await slowest(engine)
 
     async def lane(number: int) -> None:
-        for i in range(number, HUNDRED_THOUSAND, 64):
-            await engine.add(f"many-{i}", key=f"key-{i}", envelope=PAYLOAD, session=f"keys-{number}")
+        # As a producer sends what many callers enqueue at the same time.
+        for seq, at in enumerate(range(number * 128, HUNDRED_THOUSAND, 16 * 128), 1):
+            ids = range(at, min(at + 128, HUNDRED_THOUSAND))
+            drafts = [draft(f"many-{i}", key=f"key-{i}", envelope=PAYLOAD) for i in ids]
+            jobs = pack_drafts(drafts)
+            await engine.scripts.enqueue(engine.queue, session=f"keys-{number}", seq=seq, jobs=jobs)
 
-    await asyncio.gather(*(lane(number) for number in range(64)))
-    filling = await slowest_ms(engine)
+    await asyncio.gather(*(lane(number) for number in range(16)))
+    filling = await slowest(engine)
     cost = await cost_us(engine)
-    claiming = await slowest_ms(engine)
+    claiming = await slowest(engine)
     tell(
         f"{HUNDRED_THOUSAND} keys: a claim of 10 costs {cost:.0f} µs, with 10 keys {base:.0f} µs; "
-        f"slowest {max(filling, claiming):.1f} ms"
+        f"slowest {max(filling, claiming)}"
     )
-    assert max(filling, claiming) < SLOWEST_MS
+    assert max(filling, claiming).ms < SLOWEST_MS
     assert cost < 1.5 * base
 
 
@@ -190,19 +225,164 @@ async def test_payloads_up_to_a_mebibyte(engine: Engine, tell: Scale) -> None:
     for size in sizes:
         for i in range(24):
             await engine.add(f"p{size}-{i}", envelope=b"x" * size)
-    filling = await slowest_ms(engine)
+    filling = await slowest(engine)
     taken = 0
     while jobs := (await engine.claim(64)).jobs:
         taken += len(jobs)
         await engine.settle(group("complete", *jobs, arg=2, info=b"y" * 1000, keep_count=-1))
-    claiming = await slowest_ms(engine)
+    claiming = await slowest(engine)
     await engine.scripts.clean(engine.queue, home="completed", age_ms=0, limit=500)
+    cleaning = await slowest(engine)
     tell(
-        f"payloads of 1 KiB to 1 MiB: slowest enqueue {filling:.1f} ms, claim or settlement {claiming:.1f} ms, "
-        f"clean of all {await slowest_ms(engine):.1f} ms"
+        f"payloads of 1 KiB to 1 MiB: slowest enqueue {filling}, claim or settlement {claiming}, clean of all {cleaning}"
     )
     assert taken == 24 * len(sizes)
-    assert max(filling, claiming) < SLOWEST_MS
+    assert max(filling, claiming, cleaning).ms < SLOWEST_MS
+
+
+class Crowd:
+    """Many jobs of one size in a queue, and what is done to them."""
+
+    def __init__(self, engine: Engine, size: int, *, keyed: bool) -> None:
+        self.engine = engine
+        self.scripts = engine.scripts
+        self.queue = engine.queue
+        self.ids = [f"m{i:03}" for i in range(100 if size > 100_000 else 300)]
+        self._size = size
+        self._a_call = max(1, min(128, 500_000 // size))
+        self._key = "k" if keyed else ""
+
+    async def start(self) -> None:
+        keyed = {"keyed": 1} if self._key else {}
+        await self.engine.declare(letters=1, max_stalled=0, **keyed)
+        while (await self.engine.claim(0, free=0)).again:
+            pass
+
+    async def waits(self, *, delay_ms: int = 0, options: str = "") -> None:
+        for at in range(0, len(self.ids), self._a_call):
+            ids = self.ids[at : at + self._a_call]
+            body = b"x" * self._size
+            await self.engine.add(*ids, envelope=body, key=self._key, delay_ms=delay_ms, options=options)
+
+    async def runs(self) -> list[Claimed]:
+        await self.waits()
+        jobs: list[Claimed] = []
+        while found := (await self.engine.claim(64)).jobs:
+            jobs += found
+        return jobs
+
+    async def ends(self, verb: str) -> None:
+        """Settle as a worker does: what a call moves is bounded by it."""
+        jobs = await self.runs()
+        for at in range(0, len(jobs), self._a_call):
+            await self.engine.settle(group(verb, *jobs[at : at + self._a_call], keep_count=-1))
+
+    async def until_none(self, call: Callable[[], Awaitable[object]]) -> None:
+        """Call as often as there are jobs: each call does one at least."""
+        for _ in self.ids:
+            await call()
+
+    # What can be done
+
+    async def remove(self) -> None:
+        await self.waits()
+        await self.scripts.remove(self.queue, ids=self.ids)
+
+    async def cancel(self) -> None:
+        await self.waits()
+        await self.scripts.cancel(self.queue, ids=self.ids)
+
+    async def priority(self) -> None:
+        await self.waits()
+        await self.scripts.priority(self.queue, priority=2, ids=self.ids)
+
+    async def reschedule(self) -> None:
+        await self.waits()
+        await self.scripts.reschedule(self.queue, delay_ms=1000, ids=self.ids)
+
+    async def promote(self) -> None:
+        await self.waits(delay_ms=1000)
+        await self.scripts.promote(self.queue, ids=self.ids)
+
+    async def come_due(self) -> None:
+        await self.waits(delay_ms=1000)
+        await self.engine.advance(2)
+        await self.until_none(lambda: self.engine.claim(0, free=0))
+
+    async def expire(self) -> None:
+        await self.waits(options="expires=1000")
+        await self.engine.advance(2)
+        await self.until_none(lambda: self.engine.claim(1))
+
+    async def drain(self) -> None:
+        await self.waits()
+        await self.until_none(lambda: self.scripts.drain(self.queue, home="waiting", limit=500))
+
+    async def release(self, *, charged: bool = False) -> None:
+        await self.runs()
+        while (await self.scripts.release(self.queue, owner="w1", charge_all=charged)).left:
+            pass
+
+    async def crash(self) -> None:
+        await self.release(charged=True)
+
+    async def reroute(self) -> None:
+        await self.ends("unroutable")
+        await self.until_none(lambda: self.scripts.reroute(self.queue, offset=0, names=["*"]))
+
+    async def retry(self) -> None:
+        await self.ends("fail")
+        await self.scripts.retry(self.queue, ids=self.ids)
+
+    async def replay(self) -> None:
+        await self.ends("fail")
+        flat = [part for job_id in self.ids for part in replay_arguments(job_id, priority=2)]
+        await self.scripts.replay(self.queue, jobs=flat)
+
+    async def clean(self) -> None:
+        await self.ends("complete")
+        await self.until_none(lambda: self.scripts.clean(self.queue, home="completed", age_ms=0, limit=500))
+
+    async def obliterate(self) -> None:
+        await self.waits()
+        await self.scripts.obliterate(self.queue, force=True)
+        await self.until_none(lambda: self.scripts.trim(self.queue))
+
+
+DEEDS = [
+    Crowd.remove,
+    Crowd.cancel,
+    Crowd.priority,
+    Crowd.reschedule,
+    Crowd.promote,
+    Crowd.come_due,
+    Crowd.expire,
+    Crowd.drain,
+    Crowd.release,
+    Crowd.crash,
+    Crowd.reroute,
+    Crowd.retry,
+    Crowd.replay,
+    Crowd.clean,
+    Crowd.obliterate,
+]
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["", "keyed"])
+@pytest.mark.parametrize("size", [200, 60 * 1024, 1024 * 1024])
+async def test_what_is_done_to_many_jobs(engine: Engine, tell: Scale, size: int, *, keyed: bool) -> None:
+    found: list[tuple[Slow, str]] = []
+    for deed in DEEDS:
+        crowd = Crowd(engine, size, keyed=keyed)
+        await engine.client.call("FLUSHALL")
+        await engine.start()
+        await crowd.start()
+        await deed(crowd)
+        found.append((await slowest(engine), deed.__name__))
+    found.sort(reverse=True)
+    told = ", ".join(f"{deed} {slow}" for slow, deed in found[:4])
+    tell(f"many jobs of {size} B{' by key' if keyed else ''}: {told}")
+    assert found[0][0].ms < SLOWEST_MS
 
 
 async def test_a_low_job_waits_no_longer_than_the_offsets_allow(engine: Engine, tell: Scale) -> None:
@@ -257,39 +437,49 @@ async def test_cleaning_does_not_slow_the_pick_up(
         while jobs := (await engine.claim(128)).jobs:
             await engine.settle(group("complete", *jobs, info=b"", keep_count=-1))
         done += count
-    await slowest_ms(engine)
+    await slowest(engine)
     other = Client(parse_address(server.url))
     await other.connect(timeout=10)
     live = Engine(other, engine.scripts.prefix)
+    await engine.advance(3600)
     live.us = engine.us
 
     async def p99(until: asyncio.Event | None = None) -> float:
         times: list[float] = []
-        while len(times) < 2000 and not (until and until.is_set()):
+        while not until.is_set() if until else len(times) < 2000:
             began = time.perf_counter()
-            await live.add(f"live{time.perf_counter_ns()}")
+            await live.add(f"live{time.perf_counter_ns()}", session="live")
             claim = await live.claim(1, owner="live")
             times.append(time.perf_counter() - began)
             await live.settle(group("complete", *claim.jobs), owner="live")
         return sorted(times)[round(len(times) * 0.99) - 1] * 1000
 
-    before = await p99()
     over = asyncio.Event()
 
     async def clean() -> int:
-        removed = 0
-        while n := await engine.scripts.clean(engine.queue, home="completed", age_ms=0, limit=500):
-            removed += n
+        removed = await _bulk.clean(
+            Calls(engine.scripts, 60),
+            engine.queue,
+            ["completed"],
+            age_ms=60_000,
+            limit=None,
+            dry_run=False,
+            progress=None,
+        )
         over.set()
         return removed
 
-    removed, during = await asyncio.gather(clean(), p99(over))
-    slowest = await slowest_ms(engine)
+    with undisturbed(0):
+        before = await p99()
+        began = time.monotonic()
+        removed, during = await asyncio.gather(clean(), p99(over))
+    took = time.monotonic() - began
+    slow = await slowest(engine)
     await other.close()
     tell(
-        f"clean of {removed} under load: p99 of enqueue and claim {during:.2f} ms, before {before:.2f} ms; "
-        f"slowest script {slowest:.1f} ms"
+        f"clean of {removed} under load in {took:.1f} s: p99 of enqueue and claim {during:.2f} ms, before {before:.2f} ms; "
+        f"slowest {slow}"
     )
     assert removed == MILLION
-    assert slowest < SLOWEST_MS
+    assert slow.ms < SLOWEST_MS
     assert during < 2 * before

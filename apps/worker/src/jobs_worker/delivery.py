@@ -181,9 +181,11 @@ class Settlement:
         size = len(self.info)
         if self.effects:
             size += sum(len(effect.content) for effect in self.effects)
-        if self.delivery.header.flags & BIG and self.key[0] != "fail":
-            return size
-        return size + len(self.delivery.envelope.payload)
+        payload = len(self.delivery.envelope.payload)
+        # One that lies apart is not read, but freed; that takes a fraction of the time.
+        return size + (
+            payload // 64 if self.delivery.header.flags & BIG and self.key[0] != "fail" else payload
+        )
 
     def items(self) -> tuple[Encodable, ...]:
         """Return what the script takes of it."""

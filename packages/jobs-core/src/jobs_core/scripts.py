@@ -19,7 +19,7 @@ from jobs_core.loader import load
 from jobs_core.wire import JobStateEntry, parse_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from jobs_core.codecs import Codecs
     from jobs_core.connection.client import Client
@@ -663,8 +663,8 @@ class Scripts:
         Returns for each "1", "0" (not known), "replayed" (this life of it was before) or the state it is in.
         """
         verdicts: list[str] = []
-        for part in _replay_calls(jobs):
-            verdicts += _texts(await self._run("replay", queue, part))
+        while rest := jobs[len(verdicts) * _REPLAY_PARTS :]:
+            verdicts += _texts(await self._run("replay", queue, _replay_call(rest)))
         return verdicts
 
     async def remove(self, queue: str, *, ids: Sequence[str]) -> list[str]:
@@ -781,17 +781,14 @@ class Scripts:
         return cast("bytes", await self._run("mend", queue, (code, *about)))
 
 
-def _replay_calls(jobs: Sequence[Encodable]) -> Iterator[Sequence[Encodable]]:
-    """Split what is to be replayed into calls: each moves a job as ten other commands would, and may bring all of it."""
-    start = size = 0
-    for at in range(0, len(jobs), _REPLAY_PARTS):
-        parts = jobs[at : at + _REPLAY_PARTS]
-        own = sum(len(part) for part in parts if isinstance(part, bytes | str))
-        if at > start and (at - start >= _REPLAY_JOBS * _REPLAY_PARTS or size + own > MAX_BYTES):
-            yield jobs[start:at]
-            start, size = at, 0
-        size += own
-    yield jobs[start:]
+def _replay_call(jobs: Sequence[Encodable]) -> Sequence[Encodable]:
+    """Return the first of what is to be replayed: a job moves as ten other commands would, and may bring all of it."""
+    size = 0
+    for at in range(0, min(len(jobs), _REPLAY_JOBS * _REPLAY_PARTS), _REPLAY_PARTS):
+        size += sum(len(part) for part in jobs[at : at + _REPLAY_PARTS] if isinstance(part, bytes | str))
+        if at and size > MAX_BYTES:
+            return jobs[:at]
+    return jobs[: _REPLAY_JOBS * _REPLAY_PARTS]
 
 
 def _texts(reply: Reply) -> list[str]:

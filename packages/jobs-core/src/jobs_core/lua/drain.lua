@@ -3,7 +3,7 @@
 -- ARGV: home:str limit:int
 -- RETURNS: jobs removed, jobs left in that home
 -- ERRORS: SCHEMA, BAD_HOME, WRONGTYPE
--- INCLUDE: open save unsound forget notify leave let_go tell within
+-- INCLUDE: open save unsound forget notify leave let_go tell weight within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -16,6 +16,7 @@ end
 -- Below their keys jobs are taken away one by one.
 local most = q.flow and q.flow.index % 3 ~= 0 and 250 or 500
 local ids = limit > 0 and within(P, redis.call("ZRANGE", P .. home, 0, math.min(limit, most) - 1)) or {}
+ids = within(P, ids, weight(P, ids))
 if ids[1] then
   tell(q, "removed", ids, {}, {}, true)
   notify(q, ids, "removed")

@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 removed, 0 not known, or "active"; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound homes drop drop_logs let_go take_out within
+-- INCLUDE: open save unsound homes drop drop_logs let_go take_out weight within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -14,6 +14,7 @@ if not ARGV[1] then
   return {}
 end
 local asked = within(P, { unpack(ARGV) })
+asked = within(P, asked, weight(P, asked))
 local states = homes(P, asked)
 local verdicts, groups, seen, live = {}, {}, {}, {}
 local waits = { waiting = true, delayed = true, unroutable = true, blocked = true }

@@ -2,7 +2,7 @@
 -- With another priority, or another record (an edited payload), where one is given. Their dead letters are cleared.
 -- PREFIX: P
 -- REST: of each (at most 128): id, ms of its end (0: whichever), priority (0: as it was), 1 to take the given record, version with flags and priority (4 bytes), name@version, record from byte 21 on ("": never make it anew), history
--- RETURNS: for each: 1 replayed, 0 not known, "replayed" (before), or the state it is in instead
+-- RETURNS: for each: 1 replayed, 0 not known, "replayed" (before), or the state it is in instead; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
 -- INCLUDE: open save unsound record homes revive retake post parts admit enter tell
 local q = open(P)
@@ -19,12 +19,16 @@ for at = 1, #ARGV, 8 do
     end
   end
 end
-local verdicts, cleared, seen = {}, {}, {}
+local verdicts, cleared, seen, bytes = {}, {}, {}, 0
 for at = 1, #ARGV, 8 do
+  if bytes >= 524288 then
+    break
+  end
   local id, life, priority = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local edited, lead, name, body, past = ARGV[at + 3] == "1", ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
   local state = homes(P, { id })[1]
   local rec, ended = redis.call("HGET", P .. "rec", id), tonumber(redis.call("ZSCORE", P .. "failed", id))
+  bytes = bytes + (rec and #rec or 0)
   local mark = table.concat({ "\1", id, " ", string.format("%.0f", life > 0 and life or ended or 0) })
   local verdict = state == "" and "0" or state
   if seen[id] or redis.call("ZSCORE", P .. "tomb", mark) then

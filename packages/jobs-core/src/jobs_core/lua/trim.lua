@@ -1,6 +1,6 @@
---- Removes what has outlived its time, at most 500 of each kind a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners, minutes of 90 days ago.
+--- Removes what has outlived its time, at most 500 of each kind (of jobs 32 MiB) a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners, minutes of 90 days ago.
 -- PREFIX: P
--- RETURNS: entries removed
+-- RETURNS: entries whose time is over, of which all or as many as a call may were removed (500: call again)
 -- ERRORS: SCHEMA, WRONGTYPE
 -- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash hold
 -- FLAGS: allow-oom
