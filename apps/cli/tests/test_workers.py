@@ -51,3 +51,13 @@ def test_a_number_of_children_is_set_listed_and_released(jobs: Jobs) -> None:
     assert jobs("workers", "scale", "mail", "many").code == 2
     assert jobs("workers", "scale", "mail").code == 2
     assert jobs("workers", "scale", "mial", "1").code == 2
+
+
+def test_the_scale_signal_is_told(jobs: Jobs) -> None:
+    jobs.add("mail", "a", "b")
+    ran = jobs("scaler", "light")
+    assert ran.out.splitlines()[-1].startswith("light: 1 workers wanted, 0 run; oldest waiting ")
+    ran = jobs("scaler", "light", "--within", "10m", "--json")
+    assert isinstance(ran.json, dict)
+    assert (ran.json["replicas"], ran.json["waiting"]) == (1, 2)
+    assert jobs("scaler", "fat").code == 2

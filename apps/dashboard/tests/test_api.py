@@ -138,3 +138,12 @@ async def test_the_page_may_run_and_load_nothing(client: httpx2.AsyncClient) -> 
     assert "unsafe" not in policy
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["cache-control"] == "no-store"
+
+
+async def test_the_scale_signal_of_a_weight_class(client: httpx2.AsyncClient, mail: Seeder) -> None:
+    await mail.add("1", "2")
+    signal = await get(client, "/api/scaler/light?within=30s")
+    assert (signal["profile"], signal["waiting"], signal["replicas"]) == ("light", 2, 1)
+    assert (await get(client, "/api/scaler/heavy"))["replicas"] == 0
+    await get(client, "/api/scaler/fat", 422)
+    await get(client, "/api/scaler/light?within=soon", 422)

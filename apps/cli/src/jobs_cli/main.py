@@ -31,6 +31,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "history": ("jobs:history", "List the last jobs of a queue that ended, kept or not."),
         "show": ("jobs:show", "Show a job with its attempts."),
         "workers list": ("workers:list_workers", "List the workers and what they serve."),
+        "scaler": ("workers:scaler", "Say how many workers of a weight class there should be."),
         "events": ("events:events", "Follow what happens, as it happens."),
         "top": ("top:top", "Show the queues as they are now, over and over."),
         "audit": ("audit:audit", "List who changed what."),

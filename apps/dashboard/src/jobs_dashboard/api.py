@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
+from jobs_core.durations import parse_duration
 from jobs_core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def routes() -> list[Route]:
         Route("/api/queues", _queues),
         Route("/api/metrics", _all_metrics),
         Route("/api/workers", _workers),
+        Route("/api/scaler/{profile}", _scaler),
         Route("/api/queues/{queue}", _queue),
         Route("/api/queues/{queue}/metrics", _metrics),
         Route("/api/queues/{queue}/series", _series),
@@ -82,6 +84,13 @@ async def _all_metrics(request: Request) -> Response:
 
 async def _workers(request: Request) -> Response:
     return json_response(await admin_of(request).workers())
+
+
+async def _scaler(request: Request) -> Response:
+    query = request.query_params
+    _only(query.keys(), {"within"})
+    within = parse_duration(query.get("within") or "60", name="within")
+    return json_response(await admin_of(request).scaler(request.path_params["profile"], within=within))
 
 
 async def _jobs(request: Request) -> Response:

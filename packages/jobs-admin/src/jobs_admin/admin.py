@@ -20,6 +20,7 @@ from jobs_admin import (
     _limits,
     _pauses,
     _replay,
+    _scaler,
     _verdicts,
     _where,
     _workers,
@@ -53,6 +54,7 @@ from jobs_admin.records import (
     PauseRecord,
     QueueRecord,
     ScaleRecord,
+    ScalerRecord,
     WorkerRecord,
     WorkerStack,
 )
@@ -328,6 +330,20 @@ class Admin:
     async def scales(self) -> list[ScaleRecord]:
         """List the numbers of children that somebody set and nobody released, by queue."""
         return await _workers.scales(self._calls, self._prefix)
+
+    async def scaler(self, profile: str, *, within: Duration = 60) -> ScalerRecord:
+        """Say how many workers of a weight class there should be, for an autoscaler: enough to do within that time what there is.
+
+        Raises OptionError.
+        """
+        seconds = to_ms(within, name="within") / 1000
+        if not seconds:
+            raise OptionError("within", within, "it must be longer than 0")
+        entries = await _scaler.queues_of(self._calls, self._prefix, profile)
+        limits = {entry.queue: await _limits.read_limits(self._calls, entry.queue) for entry in entries}
+        return await _scaler.read_scaler(
+            self._calls, self._prefix, profile, limits, entries, within_s=seconds
+        )
 
     async def _command(self, worker_id: str, verb: CommandVerb, *, queue: str = "", number: int = 0) -> str:
         answer = await _workers.command(

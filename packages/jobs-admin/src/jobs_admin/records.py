@@ -31,6 +31,8 @@ __all__ = [
     "PauseRecord",
     "QueueRecord",
     "ScaleRecord",
+    "ScalerQueue",
+    "ScalerRecord",
     "Severity",
     "WorkerRecord",
     "WorkerStack",
@@ -248,6 +250,35 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     http: str
     started_at: datetime
     seen_at: datetime
+
+
+class ScalerQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """What one queue adds to a scale signal: jobs that another worker could take, and the slots that they want."""
+
+    queue: str
+    waiting: int
+    due_soon: int
+    running: int
+    oldest_waiting_ms: int | None
+    slots_wanted: int
+    slots_per_worker: int
+
+
+class ScalerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The scale signal of a weight class: `replicas` is how many workers there should be, the rest is what it is made of.
+
+    `waiting` and `due_soon` leave out what a pause or a limit holds back; `workers` and `slots` are those that run now.
+    """
+
+    profile: str
+    replicas: int
+    waiting: int
+    due_soon: int
+    running: int
+    oldest_waiting_ms: int | None
+    workers: int
+    slots: int
+    queues: tuple[ScalerQueue, ...] = ()
 
 
 class WorkerStack(msgspec.Struct, frozen=True, kw_only=True):

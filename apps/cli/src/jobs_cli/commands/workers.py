@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from jobs_cli.arguments import Actor, Json, Queue, Reason
+from jobs_cli.arguments import Actor, Json, Queue, Reason, option
 from jobs_cli.failures import DONE, USAGE
 from jobs_cli.output import milliseconds, print_json, print_table
 from jobs_cli.session import with_admin
@@ -47,6 +47,32 @@ def list_workers(*, json: Json = False) -> None:
             ]
             for worker in workers
         ],
+    )
+
+
+def scaler(
+    profile: Annotated[str, Parameter(help="Weight class: light, medium or heavy.")],
+    /,
+    *,
+    within: Annotated[str, option("Time in which what there is should be done (60s).")] = "60s",
+    json: Json = False,
+) -> None:
+    """Say how many workers of a weight class there should be, for an autoscaler outside."""
+    from jobs_core.durations import parse_duration
+
+    seconds = parse_duration(within, name="--within")
+    record = with_admin(lambda admin: admin.scaler(profile, within=seconds))
+    if json:
+        print_json(record)
+        return
+    names = ["queue", "waiting", "due_soon", "running", "slots_wanted", "slots_per_worker"]
+    print_table(
+        [name.replace("_", " ") for name in names],
+        [[getattr(each, name) for name in names] for each in record.queues],
+    )
+    oldest = milliseconds(record.oldest_waiting_ms)
+    print(
+        f"{record.profile}: {record.replicas} workers wanted, {record.workers} run; oldest waiting {oldest}"
     )
 
 
