@@ -25,7 +25,7 @@ from jobs_core import (
 from jobs_core.codecs import SHARDS
 from jobs_core.options import Keep
 from jobs_producer import Producer
-from jobs_worker import JobContext, processor, sweep
+from jobs_worker import Fail, JobContext, processor, sweep
 from jobs_worker.processors import marks_of
 from jobs_worker.routes import build_routes
 from jobs_worker.sweep import Sweep, keeps_apart
@@ -199,6 +199,52 @@ async def test_files_go_when_their_jobs_are_forgotten(
         await worker.scripts.remove("vault", ids=["kept", "told"])
         assert sum([await everything.run_once() for _ in range(SHARDS)]) == 3
         assert files() == ["payload of late"]
+
+
+@pytest.mark.parametrize("job_id", ["short", "j" * 128])
+async def test_the_payload_of_a_job_that_a_dead_letter_names_stays(
+    redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job_id: str
+) -> None:
+    monkeypatch.setattr(sweep, "_SPARED", -1)
+    apart = Queue("apart", codec=Codec(offload=1)).job("send", str, result=str)
+    failing = True
+
+    @processor(apart)
+    async def send(payload: str, ctx: JobContext) -> str:
+        if failing:
+            raise Fail("no")
+        return payload
+
+    def files() -> int:
+        return sum(path.is_file() for path in (tmp_path / "offload").rglob("*"))
+
+    async with running(redis_url, prefix, send) as worker, Admin(redis_url, prefix=prefix) as admin:
+        handle = await worker.producer.enqueue(
+            apart, SECRET, job_id=job_id, remove_on_fail=True, result_ttl=0
+        )
+        other = await worker.producer.enqueue(apart, SECRET, remove_on_fail=True, result_ttl=0)
+        everything = Sweep(worker.scripts, Codecs.from_env(prefix), ["apart"])
+
+        async def swept() -> int:
+            return sum([await everything.run_once() for _ in range(SHARDS)])
+
+        await handle.done(15)
+        await other.done(15)
+        # Also while the letter is on its way.
+        assert await swept() == 0
+        page = await admin.jobs("dead-letter")
+        while len(page.jobs) < 2:
+            page = await admin.jobs("dead-letter")
+        assert await swept() == 0
+        assert files() == 2
+        failing = False
+        (letter,) = [each.id for each in page.jobs if job_id in str(each.payload)]
+        await admin.replay(letter)
+        assert await worker.producer.handle(apart, job_id).done(5) in {None, State.COMPLETED}
+        assert await swept() == 1
+        await admin.remove("dead-letter", *(each.id for each in page.jobs if each.id != letter))
+        assert await swept() == 1
+        assert files() == 0
 
 
 def test_only_queues_that_keep_something_apart_are_swept() -> None:

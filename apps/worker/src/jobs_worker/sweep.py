@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from jobs_core.codecs import SHARDS, offload_folder, parse_offload_path
 from jobs_core.scripts import MAX_ITEMS
 from jobs_worker import logs
+from jobs_worker.lettered import lettered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jobs_core.codecs import Codecs
     from jobs_core.queue import Queue
@@ -55,19 +56,36 @@ class Sweep:
         # Where there are more, another time begins elsewhere.
         start = random.randrange(len(ids)) if len(ids) > _MOST else 0
         ids = (ids[start:] + ids[:start])[:_MOST]
-        dead: list[str] = []
+        dead = await self._unneeded(queue, ids, by_id)
+        again = [job_id for job_id in ids if any(what == "payload" for _, what in dead.get(job_id, ()))]
+        if again:
+            # A job that failed for good can be replayed from its dead letter. Whoever was replayed meanwhile is there again.
+            spared = await lettered(self._scripts, queue, again)
+            there = await self._unneeded(queue, [each for each in again if each not in spared], dead)
+            dead = {
+                job_id: [each for each in found if each[1] != "payload" or each in there.get(job_id, ())]
+                for job_id, found in dead.items()
+            }
+        paths = [path for found in dead.values() for path, _ in found]
+        if paths:
+            await asyncio.to_thread(self._delete, paths)
+            _log.info("swept", queue=queue, files=len(paths))
+        return len(paths)
+
+    async def _unneeded(
+        self, queue: str, ids: Sequence[str], by_id: Mapping[str, list[tuple[str, str]]]
+    ) -> dict[str, list[tuple[str, str]]]:
+        """Return the files of jobs that these need no more: all of a job that is gone, the payload of one that is only told of."""
+        dead: dict[str, list[tuple[str, str]]] = {}
         for at in range(0, len(ids), MAX_ITEMS):
             chunk = ids[at : at + MAX_ITEMS]
             for job_id, found in zip(chunk, await self._scripts.lookup(queue, ids=chunk), strict=True):
-                dead += [
-                    path
+                dead[job_id] = [
+                    (path, what)
                     for path, what in by_id[job_id]
                     if not found.state or (found.state == "finished" and what == "payload")
                 ]
-        if dead:
-            await asyncio.to_thread(self._delete, dead)
-            _log.info("swept", queue=queue, files=len(dead))
-        return len(dead)
+        return dead
 
     def _old_files(self, folder: str) -> dict[str, list[tuple[str, str]]]:
         """Return the files of a folder that are not new, by the id of their job: path and what each holds."""
