@@ -18,6 +18,8 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
         "new-queue": ("new:new_queue", "Write a feature folder that works: declaration, handler and test."),
         "new-project": ("new:new_project", "Write a project of your own with one queue."),
+        "plan": ("queues:plan", "Say what the code of here would change on the server."),
+        "bench": ("bench:bench", "Measure what this server and this machine do."),
     },
     "Enqueue": {
         "enqueue": ("enqueue:enqueue", "Add a job, or many from a file."),
@@ -30,6 +32,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("jobs:list_jobs", "List jobs of a queue."),
         "history": ("jobs:history", "List the last jobs of a queue that ended, kept or not."),
         "show": ("jobs:show", "Show a job with its attempts."),
+        "dead-letters": ("queues:dead_letters", "Count what failed for good, by kind of error."),
         "workers list": ("workers:list_workers", "List the workers and what they serve."),
         "scaler": ("workers:scaler", "Say how many workers of a weight class there should be."),
         "events": ("events:events", "Follow what happens, as it happens."),
@@ -49,6 +52,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "remove": ("changes:remove", "Remove jobs that do not run."),
         "pause": ("changes:pause", "Stop workers from taking jobs of a queue, a job name or a key."),
         "resume": ("changes:resume", "Let workers take them again."),
+        "limit": ("limits:limit", "Set limits of a queue live, or list them."),
         "drain": ("changes:drain", "Remove all waiting jobs of a queue."),
         "clean": ("changes:clean", "Remove ended jobs of a queue."),
         "obliterate": ("changes:obliterate", "Remove everything of a queue."),

@@ -6,7 +6,6 @@ rate or `max_active` holds back is none, for more workers would only wait as wel
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING, cast
 
@@ -52,10 +51,8 @@ async def read_scaler(
         glances = await calls.read(scripts.glance(names))
         tallies = await calls.read_all([scripts.tally(name) for name in names])
         until = (await calls.server_ms() + round(within_s * 1000)) * _BITS + _BITS - 1
-        due = await calls.read(
-            asyncio.gather(
-                *(calls.client.call("ZCOUNT", scripts.key(name) + "delayed", "-inf", until) for name in names)
-            )
+        due = await calls.read_all(
+            [calls.client.call("ZCOUNT", scripts.key(name) + "delayed", "-inf", until) for name in names]
         )
         processes = max(1, round(sum(each.processes for each in live) / len(live))) if live else 1
         queues = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast
 
@@ -19,6 +19,7 @@ from jobs_admin import (
     _health,
     _limits,
     _pauses,
+    _plan,
     _replay,
     _scaler,
     _verdicts,
@@ -52,6 +53,7 @@ from jobs_admin.records import (
     Outcome,
     Page,
     PauseRecord,
+    PlanRecord,
     QueueRecord,
     ScaleRecord,
     ScalerRecord,
@@ -78,7 +80,7 @@ if TYPE_CHECKING:
 
     from jobs_core.commands import CommandVerb
     from jobs_core.payloads import JsonValue
-    from jobs_core.queue import JobType
+    from jobs_core.queue import JobType, Queue
     from jobs_core.scripts import Located, Tally
 
 P = TypeVar("P")
@@ -330,6 +332,10 @@ class Admin:
     async def scales(self) -> list[ScaleRecord]:
         """List the numbers of children that somebody set and nobody released, by queue."""
         return await _workers.scales(self._calls, self._prefix)
+
+    async def plan(self, queues: Iterable[Queue]) -> list[PlanRecord]:
+        """Say what starting workers that declare these queues would change on the server; nothing is changed by asking."""
+        return await _plan.read_plan(self._calls, self._prefix, queues)
 
     async def scaler(self, profile: str, *, within: Duration = 60) -> ScalerRecord:
         """Say how many workers of a weight class there should be, for an autoscaler: enough to do within that time what there is.

@@ -29,6 +29,8 @@ __all__ = [
     "Outcome",
     "Page",
     "PauseRecord",
+    "PlanField",
+    "PlanRecord",
     "QueueRecord",
     "ScaleRecord",
     "ScalerQueue",
@@ -250,6 +252,31 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     http: str
     started_at: datetime
     seen_at: datetime
+
+
+class PlanField(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a queue's declaration says otherwise than the server has it; None: it says nothing of it."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What starting workers with some code would do to a queue.
+
+    `undeclared`: somebody used the queue, and the code does not declare it. `jobs_gone` are jobs that workers served and the
+    code does not declare any more: what is left of them would be parked as unroutable.
+    """
+
+    queue: str
+    change: Literal["new", "changed", "same", "undeclared"]
+    profile: str
+    concurrency: int
+    jobs: tuple[str, ...]
+    fields: tuple[PlanField, ...] = ()
+    jobs_added: tuple[str, ...] = ()
+    jobs_gone: tuple[str, ...] = ()
 
 
 class ScalerQueue(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""`jobs queues`, `stats`, `metrics` and `health`."""
+"""`jobs queues`, `stats`, `metrics`, `health`, `plan` and `dead-letters`."""
 
 from __future__ import annotations
 
@@ -108,6 +108,44 @@ def health(
         for record in records:
             print(f"{'ok' if record.healthy else 'unhealthy':9}  {record.message}")
     return DONE if all(record.healthy for record in records) else FAILED
+
+
+def plan(*, json: Json = False) -> None:
+    """Say what starting workers with the code of here would change on the server; it changes nothing itself."""
+    from jobs_core.discovery import load_features
+    from jobs_core.settings import CommonSettings
+
+    catalog = load_features(CommonSettings.from_env().features)
+    records = with_admin(lambda admin: admin.plan(catalog.queues.values()))
+    if json:
+        print_json(records)
+        return
+    for record in records:
+        print(
+            f"{record.change:10}  {record.queue} ({record.profile or 'no profile'}, {record.concurrency} at once)"
+        )
+        for field in record.fields:
+            print(f"            {field.field}: {cell(field.before)} -> {cell(field.after)}")
+        for name in record.jobs_added:
+            print(f"            + {name}")
+        for name in record.jobs_gone:
+            print(f"            - {name}: what is left of it would be parked as unroutable")
+    counts = {kind: sum(record.change == kind for record in records) for kind in ("new", "changed", "same")}
+    print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+
+
+def dead_letters(*, json: Json = False) -> None:
+    """Count dead letters by queue, job and kind of error, as many as there ever were."""
+    counts = with_admin(lambda admin: admin.dead_letter_counts())
+    if json:
+        print_json(counts)
+    elif counts:
+        print_table(
+            ["queue", "job", "error", "count"],
+            [[each.queue, each.name, each.group, each.count] for each in counts],
+        )
+    else:
+        print("no dead letters")
 
 
 def _print_queues(records: Sequence[QueueRecord]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from jobs_cli.arguments import DryRun, Id, Json, Limit, flag, option
+from jobs_cli.arguments import Actor, DryRun, Id, Json, Limit, Reason, flag, option
 from jobs_cli.commands.changes import each_done
 from jobs_cli.failures import DONE, USAGE
 from jobs_cli.output import print_json
@@ -40,6 +40,8 @@ def replay(
     ] = None,
     limit: Limit = None,
     dry_run: DryRun = False,
+    actor: Actor = None,
+    reason: Reason = "",
     json: Json = False,
 ) -> int:
     """Run jobs again that failed for good, by the ids of their dead letters, or all that match."""
@@ -65,7 +67,8 @@ def replay(
                     *ids, queue=where, priority=level, payload=payload, job=job_type, dry_run=dry_run
                 )
 
-            return each_done(with_admin(some), "would be replayed" if dry_run else "replayed", json=json)
+            done = with_admin(some, actor=actor, reason=reason)
+            return each_done(done, "would be replayed" if dry_run else "replayed", json=json)
         count = with_admin(
             lambda admin: admin.replay_all(
                 queue=of,
@@ -76,7 +79,9 @@ def replay(
                 rate=rate,
                 dry_run=dry_run,
                 progress=progress,
-            )
+            ),
+            actor=actor,
+            reason=reason,
         )
     if json:
         print_json({"count": count, "dry_run": dry_run})
