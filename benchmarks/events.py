@@ -16,7 +16,7 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.measures import measure_items
 from jobs_core.scripts import Group, Scripts
 from jobs_core.server import EmbeddedServer
-from jobs_core.told import SummaryRow, Told, pack_rows, pack_told
+from jobs_core.told import Batch, pack_batches
 from jobs_core.wire import Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
@@ -36,21 +36,19 @@ async def one_round(client: Client, batch: int, off: str) -> tuple[float, float]
     before = await _meter(client)
     for number in range(JOBS // batch):
         ids = [f"{queue}{number:06}{index:04}" for index in range(batch)]
-        drafts = [Draft(each, head.lead(0, 3), head.name, head.body(b"e" * 227)) for each in ids]
+        drafts = [Draft(each, head.body(b"e" * 227), head.alike(0, 3)) for each in ids]
         await scripts.enqueue(queue, session="p", seq=number, jobs=pack_drafts(drafts))
         claim = await scripts.claim(
             queue, session="c", seq=number, owner="w", register=True, want=batch, free=100
         )
         items: list[Encodable] = [part for job in claim.jobs for part in (job.id, job.fence, 0, b"")]
         groups = [Group("complete", NAME, items, run_us=batch * 900, wait_us=batch * 400)]
+        runs, waits = [900 + index for index in range(batch)], [400] * batch
         if "metrics" not in off:
-            groups.append(
-                Group("measure", NAME, measure_items([(900 + index, 400) for index in range(batch)]))
-            )
-        rows = [SummaryRow(job.id, NAME, "completed", 1, 2, 3, 400, 900, 1) for job in claim.jobs]
-        told = [Told("completed", job.id, NAME, 1) for job in claim.jobs]
-        events = b"" if "events" in off else pack_told(told)
-        groups.append(Group("tell", "", [len(rows), pack_rows("w", rows), events, ""]))
+            groups.append(Group("measure", NAME, measure_items(runs, waits)))
+        ids, fences = [job.id for job in claim.jobs], [job.fence for job in claim.jobs]
+        ended = Batch("completed", NAME, ids, [1] * batch, fences, fences, runs, waits)
+        groups.append(Group("tell", "", [batch, pack_batches("w", [ended]), int("events" not in off), ""]))
         await scripts.settle(queue, session="s", seq=number, owner="w", groups=groups)
     after = await _meter(client)
     return (after[0] - before[0]) / JOBS, (after[1] - before[1]) / JOBS

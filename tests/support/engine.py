@@ -37,9 +37,8 @@ def draft(
     """Make a new job as its producer sends it. `unique` is until when its key is held (s, d, t), then the key."""
     head = RecordHead(name)
     flags |= (UNIQUE if unique else 0) | (EXPIRES if "expires=" in options else 0) | (KEYED if key else 0)
-    lead = head.lead(flags, priority, cost)
     body = head.body(envelope, key=key.encode(), unique=unique.encode())
-    return Draft(job_id, lead, head.name, body, delay_ms, run_at_ms, options)
+    return Draft(job_id, body, head.alike(flags, priority, cost, delay_ms, run_at_ms, options))
 
 
 class Engine:

@@ -9,7 +9,9 @@ from tests.support.seeding import Seeder
 from jobs_admin import EVENT_KINDS, Admin, Event, EventListener
 from jobs_core.errors import OptionError, UnknownQueue
 from jobs_core.scripts import Group
-from jobs_core.told import Told, pack_told
+from jobs_core.told import Batch, More, pack_batches, pack_more
+
+RETRIED = pack_batches("w", [Batch("retrying", "send@1", ["a"], [1], [1], [2], [3], [4])])
 
 
 async def take(events: AsyncIterator[Event], count: int) -> list[Event]:
@@ -139,12 +141,10 @@ async def test_a_listener_that_is_too_slow_is_told(admin: Admin, mail: Seeder) -
     await mail.add("a")
     (first,) = await take(admin.events("mail", since="0"), 1)
     for number in range(60):
-        told = Group(
-            "tell", "", [0, b"", pack_told([Told("progress", "p", "send@1", 1, text="x" * 100_000)]), ""]
-        )
+        told = Group("tell", "", [0, RETRIED, 1, pack_more([More("x" * 100_000, None, left_out=False)])])
         await mail.scripts.settle("mail", session="teller", seq=number, owner="w", groups=[told])
     trimmed, next_one = await take(admin.events("mail", since=first.cursor), 2)
-    assert (trimmed.event, trimmed.queue, trimmed.id, next_one.event) == ("trimmed", "mail", "", "progress")
+    assert (trimmed.event, trimmed.queue, trimmed.id, next_one.event) == ("trimmed", "mail", "", "retrying")
 
 
 async def test_a_queue_made_anew_is_heard_with_a_gap(admin: Admin, mail: Seeder) -> None:
@@ -158,7 +158,7 @@ async def test_a_queue_made_anew_is_heard_with_a_gap(admin: Admin, mail: Seeder)
 async def test_an_entry_that_cannot_be_read_is_passed_over(admin: Admin, mail: Seeder) -> None:
     await mail.add("a")
     async with admin.listener("mail", since="0") as listener:
-        broken = Group("tell", "", [0, b"", b"\xc1", ""])
+        broken = Group("tell", "", [0, b"\xc1", 1, ""])
         await mail.scripts.settle("mail", session="teller", seq=1, owner="w", groups=[broken])
         await mail.add("b")
         assert named(await take(aiter(listener), 2)) == [("added", "a"), ("added", "b")]
@@ -166,9 +166,9 @@ async def test_an_entry_that_cannot_be_read_is_passed_over(admin: Admin, mail: S
 
 async def test_data_that_a_codec_wrote_is_left_out(admin: Admin, mail: Seeder) -> None:
     await mail.add("a")
-    told = pack_told([Told("completed", "a", "send@1", 1, data=b"\x00\xff")])
+    more = pack_more([More("", b"\x00\xff", left_out=False)])
     await mail.scripts.settle(
-        "mail", session="t", seq=1, owner="w", groups=[Group("tell", "", [0, b"", told, ""])]
+        "mail", session="t", seq=1, owner="w", groups=[Group("tell", "", [0, RETRIED, 1, more])]
     )
     _, event = await take(admin.events("mail", since="0"), 2)
     assert (event.data, event.left_out) == (None, True)

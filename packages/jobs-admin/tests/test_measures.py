@@ -8,7 +8,7 @@ from jobs_admin import Admin
 from jobs_core.errors import OptionError, UnknownQueue
 from jobs_core.measures import measure_items
 from jobs_core.scripts import Group
-from jobs_core.told import SummaryRow, pack_rows
+from jobs_core.told import Batch, pack_batches
 from jobs_core.wire import OWN_ID
 
 
@@ -20,18 +20,18 @@ async def tell(mail: Seeder, *groups: Group) -> None:
 
 
 def ended(*names: str, outcome: str = "completed") -> Group:
-    rows = [
-        SummaryRow(f"{i}", name, outcome, 1000, 2000, 3000, 500_000, 1_500_000, 1)
+    batches = [
+        Batch(outcome, name, [f"{i}"], [1], [1_000_000], [2_000_000], [1_500_000], [500_000])
         for i, name in enumerate(names)
     ]
-    return Group("tell", "", [len(rows), pack_rows("w7", rows), b"", ""])
+    return Group("tell", "", [len(names), pack_batches("w7", batches), 0, ""])
 
 
 async def test_metrics_have_percentiles_and_errors(admin: Admin, mail: Seeder) -> None:
-    durations = [(2_000, 100)] * 98 + [(6_000_000, 60_000)] * 2
+    runs, waits = [2_000] * 98 + [6_000_000] * 2, [100] * 98 + [60_000] * 2
     await tell(
         mail,
-        Group("measure", "send@1", measure_items(durations)),
+        Group("measure", "send@1", measure_items(runs, waits)),
         Group("error", "send@1", ["timeout", 2, "", "", "ValueError", 3, "", ""]),
         Group("error", "other@1", ["timeout", 9, "", ""]),
     )

@@ -2,10 +2,18 @@
 
 import msgspec
 
-from jobs_core.told import SummaryRow, Told, pack_rows, pack_told, parse_events, parse_rows
+from jobs_core.told import Batch, More, SummaryRow, Told, pack_batches, pack_more, parse_events, parse_rows
 
-ROW = SummaryRow("a", "send@1", "completed", 1, 2, 3, 4, 5, 1)
-DONE = Told("completed", "a", "send@1", 1, data=b"{}")
+ROW = SummaryRow("a", "send@1", "completed", 1, 2, 3, 4, 1005, 1)
+# Of two jobs that ended and one that did not.
+BATCHES = pack_batches(
+    "w",
+    [
+        Batch("completed", "send@1", ["a"], [1], [1000], [2000], [1005], [4]),
+        Batch("failed", "send@1", ["b"], [2], [1000], [2000], [5], [4], ["0f"]),
+        Batch("retrying", "other@1", ["c"], [3], [1000], [2000], [5], [4], ["ff"]),
+    ],
+)
 
 
 def test_an_entry_says_where_it_begins() -> None:
@@ -17,15 +25,23 @@ def test_an_entry_says_where_it_begins() -> None:
     ]
 
 
+def test_batches_are_rows_of_what_ended_and_events_of_all() -> None:
+    failed = SummaryRow("b", "send@1", "failed", 1, 2, 2, 4, 5, 2, "0f")
+    assert parse_rows([b"batches", BATCHES]) == [(ROW, "w"), (failed, "w")]
+    more = pack_more([More("", b"{}", left_out=False), More("why", None, left_out=False), None])
+    _, happened = parse_events(b"9-0", [b"ms", b"7", b"batches", BATCHES, b"more", more])
+    assert [each.told for each in happened] == [
+        Told("completed", "a", "send@1", 1, data=b"{}"),
+        Told("failed", "b", "send@1", 2, "why"),
+        Told("retrying", "c", "other@1", 3),
+    ]
+
+
 def test_what_was_refused_did_not_happen() -> None:
-    told = pack_told([DONE, Told("failed", "b", "send@1", 2, "why"), None])
-    _, happened = parse_events(b"9-0", [b"ms", b"7", b"told", told, b"verdict", b"011"])
-    assert [each.told.id for each in happened] == ["b"]
-    packed = pack_rows("w", [ROW, None])
-    assert parse_rows([b"told", packed]) == [(ROW, "w")]
-    assert parse_rows([b"told", packed, b"verdict", b"01"]) == []
+    _, happened = parse_events(b"9-0", [b"ms", b"7", b"batches", BATCHES, b"verdict", b"011"])
+    assert [each.told.id for each in happened] == ["b", "c"]
     # One that was to stop ended as cancelled, which the script tells.
-    assert parse_rows([b"told", packed, b"verdict", b"c1"]) == []
+    assert [row.id for row, _ in parse_rows([b"batches", BATCHES, b"verdict", b"1c1"])] == ["a"]
 
 
 def test_a_script_tells_of_one_attempt_and_why() -> None:
@@ -41,7 +57,16 @@ def test_a_pause_is_of_the_queue() -> None:
 
 def test_a_row_is_bounded() -> None:
     most = 2**53
-    row = SummaryRow(
-        "\U0001f40d" * 32, "n" * 255, "cancelled", most, most, most, most, most, most, "\U0001f40d" * 120
+    number = [most]
+    row = Batch(
+        "cancelled",
+        "n" * 255,
+        ["\U0001f40d" * 32],
+        number,
+        number,
+        number,
+        number,
+        number,
+        ["\U0001f40d" * 120],
     )
-    assert len(pack_rows("w", [row])) < 1024
+    assert len(pack_batches("w", [row])) < 1024

@@ -32,7 +32,7 @@ ENVELOPE = Envelope(b"policy", b"{}", {"user": 7}, ("a",), {"traceparent": "00-1
 def test_a_record_is_a_header_and_an_envelope(flags: int) -> None:
     head = RecordHead("send-email@12")
     for _ in range(2):
-        record = head.lead(flags, 2) + bytes(16) + head.body(encode_envelope(ENVELOPE))
+        record = head.alike(flags, 2)[0] + bytes(16) + head.body(encode_envelope(ENVELOPE))
         header = parse_header(record)
         assert (header.flags, header.priority, header.name) == (flags, 2, "send-email@12")
         assert (header.stamp_us, header.due_ms) == (0, 0)
@@ -41,7 +41,7 @@ def test_a_record_is_a_header_and_an_envelope(flags: int) -> None:
 
 def test_the_bytes_of_a_record_stay_what_they_are() -> None:
     head = RecordHead("a@1")
-    assert head.lead(OWN_ID, 5) == b"\x01\x01\x00\x05"
+    assert head.alike(OWN_ID, 5)[0] == b"\x01\x01\x00\x05"
     assert head.body(b"envelope") == (b"\x03\x00\x00\x00" + bytes(8) + b"\x00\x00\x00\x08" + b"a@1envelope")
 
 

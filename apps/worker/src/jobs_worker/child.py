@@ -206,7 +206,7 @@ def _watch_loop(page: Page, loop: asyncio.AbstractEventLoop) -> None:
             name = task.get_name() if task is not None else ""
             queue, separator, job_id = name.partition("\0")
             if separator:
-                page.running(queue, job_id)
+                page.running(f"{queue}\0".encode(), job_id)
 
 
 async def _main(page: Page, sock: socket.socket) -> int:

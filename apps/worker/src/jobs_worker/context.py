@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, Unpack, cast
 
 import msgspec
 
@@ -16,6 +16,7 @@ from jobs_core.payloads import JsonValue, decode_any
 from jobs_core.wire import LogLine, Progress
 from jobs_worker import logs
 from jobs_worker.effects import Collector
+from jobs_worker.facts import JobFacts
 from jobs_worker.job_logs import OFF
 from jobs_worker.reports import Checkpoint, Report
 
@@ -64,76 +65,116 @@ class Shared:
         await self._stack.aclose()
 
 
-class JobContext:
-    """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes."""
+class Host(Protocol):
+    """What runs a handler: it knows the facts, and is told what the handler reports."""
 
-    __slots__ = (
-        "_checkpoint",
-        "_codecs",
-        "_collector",
-        "_log",
-        "_report",
-        "_shared",
-        "attempt",
-        "attempts",
-        "cancelled",
-        "created_at_ms",
-        "deadline_ms",
-        "fence",
-        "job_id",
-        "limit",
-        "log_level",
-        "metadata",
-        "name",
-        "progress_log",
-        "queue",
-        "scheduled_ms",
-        "tags",
-    )
+    def facts(self) -> JobFacts:
+        """Return what is known of the delivery."""
+        ...
 
-    def __init__(
-        self,
-        *,
-        job_id: str,
-        queue: str,
-        name: str,
-        attempt: int,
-        attempts: int,
-        fence: int,
-        metadata: Mapping[str, MetaValue],
-        tags: tuple[str, ...],
-        created_at_ms: float,
-        report: Callable[[JobContext, Report], None],
-        shared: Shared | None,
-        deadline_ms: int = 0,
-        limit: TimeLimit | None = None,
-        codecs: Codecs | None = None,
-        scheduled_ms: float = 0,
-        checkpoint: bytes | None = None,
-        log_level: int = OFF,
-    ) -> None:
-        """Made by the worker."""
-        self.job_id = job_id
-        self.queue = queue
-        self.name = name
-        self.attempt = attempt
-        self.attempts = attempts
-        self.fence = fence
-        self.metadata = metadata
-        self.tags = tags
-        self.created_at_ms = created_at_ms
-        self.cancelled = False
-        self.deadline_ms = deadline_ms
-        self.limit = limit
-        self.progress_log: list[Progress] = []
-        self._report = report
-        self._shared = shared
-        self._log: structlog.stdlib.BoundLogger | None = None
-        self._collector: Collector | None = None
-        self._codecs = codecs
-        self.scheduled_ms = scheduled_ms or created_at_ms
-        self.log_level = log_level
-        self._checkpoint = checkpoint
+    def tell(self, told: Report) -> None:
+        """Take a report, from any thread."""
+        ...
+
+
+class _Alone:
+    """Runs a handler in a test."""
+
+    def __init__(self, facts: JobFacts) -> None:
+        self._facts = facts
+        self.progress: list[Progress] = []
+
+    def facts(self) -> JobFacts:
+        return self._facts
+
+    def tell(self, told: Report) -> None:
+        if isinstance(told, Progress):
+            self.progress.append(told)
+
+
+class JobContext(msgspec.Struct, eq=False, weakref=True):
+    """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes.
+
+    Made by the worker, for each job, so what few handlers ask for is asked of `_host` when they do.
+    """
+
+    _host: Host
+    _shared: Shared | None
+    _codecs: Codecs | None = None
+    limit: TimeLimit | None = None
+    _checkpoint: bytes | None = None
+    log_level: int = OFF
+    cancelled: bool = False
+    progress_log: list[Progress] = []
+    _facts: JobFacts | None = None
+    _log: structlog.stdlib.BoundLogger | None = None
+    _collector: Collector | None = None
+
+    def __repr__(self) -> str:
+        """Tell which job it is."""
+        return f"JobContext({self.job_id!r}, attempt={self.attempt})"
+
+    @property
+    def _known(self) -> JobFacts:
+        facts = self._facts
+        if facts is None:
+            facts = self._facts = self._host.facts()
+        return facts
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self._known.job_id
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self._known.queue
+
+    @property
+    def name(self) -> str:
+        """The name of the job, without its version."""
+        return self._known.name
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._known.attempt
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts the job has."""
+        return self._known.attempts
+
+    @property
+    def fence(self) -> int:
+        """A number that grows with every delivery of any job of the queue."""
+        return self._known.fence
+
+    @property
+    def metadata(self) -> Mapping[str, MetaValue]:
+        """What whoever enqueued the job said of it."""
+        return self._known.metadata
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The job's tags."""
+        return self._known.tags
+
+    @property
+    def created_at_ms(self) -> float:
+        """When the server took the job, in ms."""
+        return self._known.created_at_ms
+
+    @property
+    def scheduled_ms(self) -> float:
+        """When the job was to run at first, in ms; see `scheduled_for`."""
+        return self._known.scheduled_ms or self._known.created_at_ms
+
+    @property
+    def deadline_ms(self) -> int:
+        """When the job must be done, in ms; 0: it has all the time."""
+        return self._known.deadline_ms
 
     @classmethod
     def for_test(
@@ -150,25 +191,10 @@ class JobContext:
 
         `checkpoint` is what an earlier attempt left.
         """
-
-        def report(ctx: JobContext, told: Report) -> None:
-            if isinstance(told, Progress):
-                ctx.progress_log.append(told)
-
-        ctx = cls(
-            job_id=job_id,
-            queue=queue,
-            name=name,
-            attempt=attempt,
-            attempts=attempts,
-            fence=1,
-            metadata={},
-            tags=(),
-            created_at_ms=time.time() * 1000,
-            report=report,
-            shared=Shared(),
-            checkpoint=None if checkpoint is None else _encode_msgpack(checkpoint),
-        )
+        facts = JobFacts(job_id, queue, name, attempt, attempts, 1, {}, (), time.time() * 1000, 0)
+        host = _Alone(facts)
+        packed = None if checkpoint is None else _encode_msgpack(checkpoint)
+        ctx = cls(host, Shared(), _checkpoint=packed, progress_log=host.progress)
         ctx._collector = Collector(queue, job_id, 0, {}, keep=True)
         return ctx
 
@@ -236,7 +262,7 @@ class JobContext:
             percent = min(max(float(percent), 0.0), 100.0)
         if message is not None:
             message = message[:1000].encode("utf-8", "backslashreplace").decode()
-        self._report(self, Progress(percent, current, total, message))
+        self._host.tell(Progress(percent, current, total, message))
 
     def checkpoint(self, value: object) -> None:
         """Leave something for the next attempt, at most 64 KiB as msgpack; the newest counts. Never blocks.
@@ -251,7 +277,7 @@ class JobContext:
         if len(data) > CHECKPOINT_CAP:
             raise PayloadTooLarge(self.queue, self.name, len(data), CHECKPOINT_CAP, what="checkpoint")
         self._checkpoint = data
-        self._report(self, Checkpoint(data))
+        self._host.tell(Checkpoint(data))
 
     @property
     def last_checkpoint(self) -> JsonValue:
@@ -272,7 +298,7 @@ class JobContext:
 
     def keep_line(self, line: LogLine) -> None:
         """Keep a line that was logged while the handler ran; for the worker."""
-        self._report(self, line)
+        self._host.tell(line)
 
     def enqueue(self, job: JobType[P, R], payload: P, **options: Unpack[JobOptions]) -> str:
         """Enqueue a job as an effect of this one's success, and return its id.

@@ -13,7 +13,7 @@ from jobs_core.backoff import Custom, Fixed
 from jobs_core.errors import CodecError, ConfigurationError, PayloadError, PayloadTooLarge
 from jobs_core.options import QUEUES, Policy, Retention, decode_policy, encode_policy
 from jobs_core.payloads import decode_any
-from jobs_core.records import failure_text
+from jobs_core.records import failure_text, job_name
 from jobs_core.upcasts import upcasted
 from jobs_core.wire import (
     BIG,
@@ -25,23 +25,24 @@ from jobs_core.wire import (
     pack_history_entry,
     parse_state,
 )
+from jobs_worker.facts import JobFacts
 from jobs_worker.judging import BadPayload, Judgement, judge
 from jobs_worker.outcomes import Discard, Outcome, RateLimited, Retry, Snooze
 from jobs_worker.process_pool import ProcessDied
 from jobs_worker.time_limits import JobTimeout, TimeLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jobs_core.backoff import Curve
     from jobs_core.codecs import Codecs, Place
-    from jobs_core.connection.protocol import Encodable
     from jobs_core.queue import JobType, Queue, Upcast
     from jobs_core.scripts import Claimed
     from jobs_core.wire import Header, JobStateEntry
     from jobs_worker.backoffs import NamedBackoff
     from jobs_worker.context import JobContext
     from jobs_worker.effects import Effect
+    from jobs_worker.reports import Report
     from jobs_worker.routes import Route
 
 MESSAGE_CAP = 2000
@@ -56,48 +57,73 @@ _NO_ENTRY = parse_state(None)
 _BLANK = Envelope(encode_policy(Policy(1, Fixed(0), 0, Retention(), Retention(), 0)), b"null")
 
 
-class Delivery:
-    """A claimed job until it is settled. `owner` is the lane's incarnation that claimed it."""
+class Delivery(msgspec.Struct, eq=False):
+    """A claimed job until it is settled. `owner` is the lane's incarnation that claimed it.
 
-    __slots__ = (
-        "abandoned",
-        "begun",
-        "cancelling",
-        "checkpoint",
-        "ctx",
-        "decoded",
-        "entry",
-        "envelope",
-        "fence",
-        "first_ms",
-        "header",
-        "id",
-        "owner",
-        "policy",
-        "route",
-    )
+    `first_ms` is when the first attempt began, for jobs whose retries have a time budget; `decoded` the payload as its handler
+    takes it, where that was decoded here. `report` takes what its handler tells.
+    """
 
-    def __init__(
-        self, claimed: Claimed, header: Header, envelope: Envelope, route: Route | None, owner: str
-    ) -> None:
-        """Take what a claim gave."""
-        self.id = claimed.id
-        self.fence = claimed.fence
-        self.header = header
-        self.entry: JobStateEntry = parse_state(claimed.state) if claimed.state else _NO_ENTRY
-        self.envelope = envelope
-        self.policy: Policy = decode_policy(envelope.policy)
-        self.route = route
-        self.owner = owner
-        self.begun = False
-        self.checkpoint: bytes | None = None
-        self.abandoned = False
-        self.cancelling = False
-        self.ctx: JobContext | None = None
-        # The payload as its handler takes it, where that was decoded here.
-        self.decoded: object = None
-        # When the first attempt began, for jobs whose retries have a time budget.
-        self.first_ms = self.fence // 1000
+    id: str
+    fence: int
+    header: Header
+    entry: JobStateEntry
+    envelope: Envelope
+    policy: Policy
+    route: Route | None
+    owner: str
+    first_ms: int
+    begun: bool = False
+    abandoned: bool = False
+    cancelling: bool = False
+    checkpoint: bytes | None = None
+    ctx: JobContext | None = None
+    decoded: object = None
+    report: Callable[[Delivery, Report], None] | None = None
+
+    @classmethod
+    def of(
+        cls, claimed: Claimed, header: Header, envelope: Envelope, route: Route | None, owner: str
+    ) -> Delivery:
+        """Make one of what a claim gave."""
+        fence, state = claimed.fence, claimed.state
+        return cls(
+            claimed.id,
+            fence,
+            header,
+            parse_state(state) if state else _NO_ENTRY,
+            envelope,
+            decode_policy(envelope.policy),
+            route,
+            owner,
+            fence // 1000,
+        )
+
+    def __repr__(self) -> str:
+        """Tell which job it is, and nothing of what it carries."""
+        return f"Delivery({self.id!r}, fence={self.fence})"
+
+    def facts(self) -> JobFacts:
+        """Return what a handler may know of it."""
+        header, envelope = self.header, self.envelope
+        return JobFacts(
+            self.id,
+            cast("Route", self.route).queue.name,
+            job_name(header.name),
+            self.attempt,
+            self.policy.attempts,
+            self.fence,
+            envelope.metadata or {},
+            envelope.tags or (),
+            header.stamp_us / 1000,
+            header.due_ms,
+            self.policy.deadline_ms,
+        )
+
+    def tell(self, told: Report) -> None:
+        """Hand on what the handler reports."""
+        if self.report is not None:
+            self.report(self, told)
 
     def let_go(self) -> None:
         """Forget the handler's context, unless it has enqueued jobs: the two hold each other, and would wait for the collector."""
@@ -136,39 +162,31 @@ class Delivery:
     @property
     def wait_us(self) -> int:
         """How long the job was ready before it was claimed."""
-        due_ms = self.entry.ready_ms or self.header.due_ms
-        return max(self.fence - (due_ms * 1000 or self.header.stamp_us), 0)
+        waited = self.fence - ((self.entry.ready_ms or self.header.due_ms) * 1000 or self.header.stamp_us)
+        return max(0, waited)
 
 
-class Settlement:
-    """What the server is told of a delivery; settlements alike in `key` travel as one group."""
+class Settlement(msgspec.Struct, eq=False):
+    """What the server is told of a delivery; settlements alike in `key` travel as one group.
 
-    __slots__ = ("arg", "delivery", "effects", "error", "info", "key", "result", "run_us", "value", "wait_us")
+    `key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms. `value` is what the handler
+    returned, `result` how it is kept, where it is.
+    """
 
-    def __init__(  # noqa: PLR0917 - one for each job, so by position
-        self,
-        delivery: Delivery,
-        key: tuple[str, str, Retention, int],
-        arg: int,
-        info: bytes,
-        run_us: int,
-        wait_us: int,
-        error: ErrorInfo | None = None,
-    ) -> None:
-        """`key` is (verb, name@version, retention, result ttl in ms), `arg` flags or a delay in ms.
+    delivery: Delivery
+    key: tuple[str, str, Retention, int]
+    arg: int
+    info: bytes
+    run_us: int
+    wait_us: int
+    error: ErrorInfo | None = None
+    result: bytes | None = None
+    value: object = None
+    effects: tuple[Effect, ...] = ()
 
-        `value` is set to what the handler returned, `result` to how it is kept, where it is.
-        """
-        self.error = error
-        self.result: bytes | None = None
-        self.value: object = None
-        self.delivery = delivery
-        self.effects: tuple[Effect, ...] = ()
-        self.key = key
-        self.arg = arg
-        self.info = info
-        self.run_us = run_us
-        self.wait_us = wait_us
+    def __repr__(self) -> str:
+        """Tell how which delivery ended."""
+        return f"Settlement({self.key[0]!r}, {self.delivery!r})"
 
     @property
     def verb(self) -> str:
@@ -187,9 +205,11 @@ class Settlement:
             payload // 64 if self.delivery.header.flags & BIG and self.key[0] != "fail" else payload
         )
 
-    def items(self) -> tuple[Encodable, ...]:
-        """Return what the script takes of it."""
-        return (self.delivery.id, self.delivery.fence, self.arg, self.info)
+    @property
+    def tells(self) -> bool:
+        """Whether there may be more to tell of those with this key than when they ran: a result, or an error."""
+        verb, _, keep, ttl = self.key
+        return verb in {"fail", "retry", "cancel"} or (verb == "complete" and bool(ttl or keep.count))
 
 
 def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> Settlement:
@@ -204,11 +224,12 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
             written, codec = encode_result(route.queue, route.job, result)
         info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
         told = written if codec is None else None
-    settlement = Settlement(delivery, key, delivery.header.flags, info, run_us, delivery.wait_us)
-    settlement.value, settlement.result = result, told
-    if delivery.ctx is not None and delivery.ctx.collector is not None:
-        settlement.effects = delivery.ctx.collector.effects()
-    return settlement
+    header, ctx = delivery.header, delivery.ctx
+    collector = None if ctx is None else ctx.collector
+    effects = () if collector is None else collector.effects()
+    return Settlement(
+        delivery, key, header.flags, info, run_us, delivery.wait_us, None, told, result, effects
+    )
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -412,7 +433,7 @@ def refused(settlement: Settlement, worker: str) -> Settlement:
 
 def unopened(claimed: Claimed, header: Header, owner: str) -> Delivery:
     """Make a delivery of a job that is settled without a look into its envelope."""
-    return Delivery(claimed, header, _BLANK, None, owner)
+    return Delivery.of(claimed, header, _BLANK, None, owner)
 
 
 def unreadable(delivery: Delivery, error: Exception, worker: str) -> Settlement:

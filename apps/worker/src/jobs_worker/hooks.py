@@ -17,6 +17,7 @@ from jobs_worker import logs
 
 if TYPE_CHECKING:
     from jobs_worker.delivery import Delivery
+    from jobs_worker.routes import Route
 
 HookName: TypeAlias = Literal[
     "active",
@@ -112,6 +113,10 @@ class HookCalls:
         self._own = tuple(hooks)
         self._running: set[asyncio.Future[None]] = set()
         self._dropped = 0
+
+    def any_for(self, routes: Iterable[Route]) -> bool:
+        """Tell whether anybody hears of jobs that are run by these routes."""
+        return bool(self._own) or any(route.hooks is not None for route in routes)
 
     def job(self, name: HookName, queue: str, delivery: Delivery, data: object = None) -> None:
         """Tell of a job: its processor's hooks first, then the worker's."""

@@ -95,6 +95,8 @@ class Lane:
         self._relay = relay
         self._teller = teller
         self._hooks = hooks
+        # Where nobody listens, no job is told of one by one.
+        self._hooked = hooks.any_for(routes.routes)
         self._paused = False
         self._relaying = False
         self._ticker = ticker
@@ -509,7 +511,8 @@ class Lane:
         if self._ends.debug:
             name, attempt = delivery.header.name, delivery.attempt
             _log.debug("active", queue=self.queue, job_id=delivery.id, job=name, attempt=attempt)
-        self._hooks.job("active", self.queue, delivery)
+        if self._hooked:
+            self._hooks.job("active", self.queue, delivery)
         self._running[delivery] = self._loop.create_task(
             self._runner.run(delivery, self._end), name=f"{self.queue}\0{delivery.id}"
         )
@@ -568,11 +571,12 @@ class Lane:
             self._asides.spawn(self._relay.relay(self.queue, ids=posted))
         for delivery in lost:
             self._ends.lost(delivery)
-        for settlement in settlements:
-            if stopped and settlement.delivery in stopped:
-                self._ends.stopped(settlement)
-            elif not lost or settlement.delivery not in lost:
-                self._ends.settled(settlement)
+        if self._hooked or stopped:
+            for settlement in settlements:
+                if settlement.delivery in stopped:
+                    self._ends.stopped(settlement)
+                elif settlement.delivery not in lost:
+                    self._ends.settled(settlement)
         self._check_drained()
 
     def _declare_targets(self, settlement: Settlement) -> None:

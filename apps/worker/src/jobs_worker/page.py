@@ -11,7 +11,8 @@ import time
 _SIZE = 4096
 _TICK = struct.Struct("<Q")
 _JOB_AT = 64
-_JOB_LENGTH = 255
+# A length of one byte, and as much of the text as that can tell.
+_JOB = struct.Struct("256p")
 
 
 class Page:
@@ -38,16 +39,14 @@ class Page:
         (at,) = _TICK.unpack_from(self._map, 0)
         return max(time.monotonic_ns() - at, 0) / 1e9 if at else 0.0
 
-    def running(self, queue: str, job_id: str) -> None:
-        """Note which job runs now, so that a silent child can be charged to it."""
-        note = f"{queue}\0{job_id}".encode()[:_JOB_LENGTH]
-        self._map[_JOB_AT : _JOB_AT + len(note) + 1] = bytes((len(note),)) + note
+    def running(self, queue: bytes, job_id: str) -> None:
+        """Note which job runs now (`queue` ends with a zero byte), so that a silent child can be charged to it."""
+        _JOB.pack_into(self._map, _JOB_AT, queue + job_id.encode())
 
     def culprit(self) -> tuple[str, str] | None:
         """Return (queue, job id) of the job last noted."""
-        length = self._map[_JOB_AT]
-        note = self._map[_JOB_AT + 1 : _JOB_AT + 1 + length].decode(errors="replace")
-        queue, separator, job_id = note.partition("\0")
+        (note,) = _JOB.unpack_from(self._map, _JOB_AT)
+        queue, separator, job_id = note.decode(errors="replace").partition("\0")
         return (queue, job_id) if separator else None
 
     def close(self) -> None:

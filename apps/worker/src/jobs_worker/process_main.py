@@ -42,6 +42,8 @@ from jobs_worker.time_limits import TimeLimit, in_time
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
+    from jobs_worker.facts import JobFacts
+
 _PROGRESS_EVERY = 0.1
 _decode_order = msgspec.msgpack.Decoder(JobOrder).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,7 +67,7 @@ class _Channel:
         with self._lock:
             self._sock.sendall(len(packed).to_bytes(4, "big") + packed)
 
-    def report(self, _: JobContext, told: Report) -> None:
+    def tell(self, told: Report) -> None:
         if isinstance(told, Progress):
             self._progress(told)
         elif isinstance(told, Checkpoint):
@@ -92,6 +94,17 @@ class _Channel:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+class _Host:
+    """Runs the handler of one order."""
+
+    def __init__(self, order: JobOrder, channel: _Channel) -> None:
+        self._order = order
+        self.tell = channel.tell
+
+    def facts(self) -> JobFacts:
+        return self._order.facts
 
 
 def main() -> None:
@@ -133,31 +146,13 @@ def _run(
             steps = chain(spec.job.queue.upcasts, order.sent_name, (order.wire_name,))
         data, form = order.payload, "json"
         if order.codec is not None:
-            place = Place(order.queue, order.sent_name, order.job_id)
+            place = Place(order.facts.queue, order.sent_name, order.facts.job_id)
             data, form = open_payload(codecs, place, data, order.codec)
         payload = decode_payload(spec.job, data, form, steps)
         limit = None
         if order.timeout_s or order.deadline_in_s is not None:
             limit = TimeLimit(order.timeout_s, order.deadline_in_s, channel.extended)
-        ctx = JobContext(
-            job_id=order.job_id,
-            queue=order.queue,
-            name=order.job_name,
-            attempt=order.attempt,
-            attempts=order.attempts,
-            fence=order.fence,
-            metadata=order.metadata,
-            tags=order.tags,
-            created_at_ms=order.created_at_ms,
-            report=channel.report,
-            shared=None,
-            deadline_ms=order.deadline_ms,
-            limit=limit,
-            codecs=codecs,
-            scheduled_ms=order.scheduled_ms,
-            checkpoint=order.checkpoint,
-            log_level=order.log_level,
-        )
+        ctx = JobContext(_Host(order, channel), None, codecs, limit, order.checkpoint, order.log_level)
         current.set(ctx)
         if spec.is_async:
             running = cast("Coroutine[object, object, object]", spec.handler(payload, ctx))
@@ -171,7 +166,7 @@ def _run(
         if codec.does_nothing or not order.keeps_result:
             data, text = encode_result(spec.queue, spec.job, result)
         else:
-            place = Place(order.queue, order.sent_name, order.job_id, "result")
+            place = Place(order.facts.queue, order.sent_name, order.facts.job_id, "result")
             written = seal_result(codecs, (spec.queue, spec.job), place, result)
             data, text = written.data, written.codec
         effects = ctx.collector.effects() if ctx.collector is not None else ()
@@ -222,7 +217,7 @@ def _told(error: BaseException, order: JobOrder, spec: ProcessorSpec | None, pay
         scope = error.scope if isinstance(error, RateLimited) else ""
         return JobReply(_kind(error), b"", info.type, info.message, info.stack, after, scope=scope)
     rules = spec.rules if spec is not None else Rules()
-    judged = judge(error, decode_policy(order.policy), rules, _named(order), order.attempt, payload)
+    judged = judge(error, decode_policy(order.policy), rules, _named(order), order.facts.attempt, payload)
     kind = "fail" if judged.final else "error"
     after = -1 if judged.after_ms is None else judged.after_ms
     return JobReply(kind, b"", info.type, info.message, info.stack, after, note=judged.note)
@@ -244,7 +239,7 @@ def _kind(error: Discard | Snooze | RateLimited) -> str:
 
 
 def _handler(order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec]) -> ProcessorSpec:
-    key = (order.queue, order.wire_name)
+    key = (order.facts.queue, order.wire_name)
     if key not in handlers:
         for spec in specs_of(import_module(order.module)):
             handlers[spec.queue.name, spec.job.wire_name if spec.job is not None else "*"] = spec

@@ -15,6 +15,7 @@ import msgspec
 from jobs_core.wire import decode_log_line, decode_progress
 from jobs_worker import logs
 from jobs_worker.effects import Effect
+from jobs_worker.facts import JobFacts
 from jobs_worker.reports import Checkpoint, Report
 from jobs_worker.time_limits import GRACE, JobTimeout, TimeLimit
 
@@ -36,26 +37,16 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     """
 
     module: str
-    queue: str
     wire_name: str
     sent_name: str
-    job_name: str
-    job_id: str
+    facts: JobFacts
     payload: bytes
     codec: str | None
-    attempt: int
-    attempts: int
-    fence: int
-    created_at_ms: float
-    metadata: dict[str, str | int | float | bool | None]
-    tags: tuple[str, ...]
     timeout_s: float
     deadline_in_s: float | None
-    deadline_ms: int
     policy: bytes
     backoff: str
     keeps_result: bool = True
-    scheduled_ms: float = 0
     checkpoint: bytes | None = None
     log_level: int = 100
 

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from jobs_core.codecs import Codecs, Place
-from jobs_core.records import job_name
 from jobs_core.wire import ErrorInfo
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import ThreadPoolExecutor
 
-    from jobs_core.options import MetaValue
     from jobs_core.scripts import Scripts
     from jobs_worker.context import Shared
     from jobs_worker.page import Page
@@ -48,8 +46,6 @@ if TYPE_CHECKING:
     from jobs_worker.time_limits import TimeLimit
 
     AsyncHandler = Callable[[object, JobContext], Coroutine[object, object, object]]
-
-_no_metadata: dict[str, MetaValue] = {}
 
 
 class Runner:
@@ -71,6 +67,7 @@ class Runner:
     ) -> None:
         """Bind to what all lanes of a child share."""
         self._queue = queue
+        self._noted = f"{queue}\0".encode()
         self._worker = worker
         self._report = report
         self._shared = shared
@@ -89,7 +86,7 @@ class Runner:
         envelope = delivery.envelope
         route: Route = delivery.route  # pyright: ignore[reportAssignmentType] - what has no route is not run
         if self._page is not None:
-            self._page.running(self._queue, delivery.id)
+            self._page.running(self._noted, delivery.id)
         settlement: Settlement | None = None
         started = perf_counter()
         try:
@@ -146,7 +143,7 @@ class Runner:
     async def _in_thread(self, delivery: Delivery, payload: object, limit: TimeLimit | None) -> object:
         """Run in a thread. What runs past its timeout is told by `ctx.cancelled`, but cannot be stopped: its slot stays taken."""
         loop = asyncio.get_running_loop()
-        ctx = self._context(delivery, limit, loop)
+        ctx = self._context(delivery, limit, in_thread=True)
         timer = None
 
         def look() -> None:
@@ -187,30 +184,19 @@ class Runner:
         return result
 
     async def _in_process(self, delivery: Delivery, started: float) -> Settlement:
-        route, header, envelope = cast("Route", delivery.route), delivery.header, delivery.envelope
-        named = delivery.named_backoff
+        route, envelope, named = cast("Route", delivery.route), delivery.envelope, delivery.named_backoff
         order = JobOrder(
             module=route.module,
-            queue=self._queue,
             wire_name=route.wire_name,
-            sent_name=header.name,
-            job_name=job_name(header.name),
-            job_id=delivery.id,
+            sent_name=delivery.header.name,
+            facts=delivery.facts(),
             payload=envelope.payload,
             codec=envelope.codec,
-            attempt=delivery.attempt,
-            attempts=delivery.policy.attempts,
-            fence=delivery.fence,
-            created_at_ms=header.stamp_us / 1000,
-            metadata=envelope.metadata or _no_metadata,
-            tags=envelope.tags or (),
             timeout_s=delivery.policy.timeout_ms / 1000,
             deadline_in_s=delivery.deadline_in_s,
-            deadline_ms=delivery.policy.deadline_ms,
             policy=envelope.policy,
-            keeps_result=keeps_result(delivery),
             backoff=f"{named.module}:{named.name}" if named is not None else "",
-            scheduled_ms=header.due_ms,
+            keeps_result=keeps_result(delivery),
             checkpoint=delivery.checkpoint,
             log_level=self._log_level,
         )
@@ -237,39 +223,25 @@ class Runner:
         )
         return failed_or_retried(delivery, error, run_us, self._worker, judged)
 
-    def _context(
-        self,
-        delivery: Delivery,
-        limit: TimeLimit | None,
-        thread_loop: asyncio.AbstractEventLoop | None = None,
-    ) -> JobContext:
-        header, envelope = delivery.header, delivery.envelope
-
-        def report(_: JobContext, told: Report) -> None:
-            if thread_loop is None and get_ident() == self._thread:
-                self._report(delivery, told)
-            else:
-                # Also what a handler on the loop does in threads of its own.
-                self._loop.call_soon_threadsafe(self._report, delivery, told)
-
-        delivery.ctx = JobContext(
-            job_id=delivery.id,
-            queue=self._queue,
-            name=job_name(header.name),
-            attempt=delivery.attempt,
-            attempts=delivery.policy.attempts,
-            fence=delivery.fence,
-            metadata=envelope.metadata or _no_metadata,
-            tags=envelope.tags or (),
-            created_at_ms=header.stamp_us / 1000,
-            report=report,
-            shared=None if thread_loop is not None else self._shared,
-            deadline_ms=delivery.policy.deadline_ms,
-            limit=limit,
-            codecs=self._codecs,
-            scheduled_ms=header.due_ms,
-            checkpoint=delivery.checkpoint,
-            log_level=self._log_level,
+    def _context(self, delivery: Delivery, limit: TimeLimit | None, *, in_thread: bool = False) -> JobContext:
+        delivery.report = self._tell if in_thread else self._tell_here
+        ctx = delivery.ctx = JobContext(
+            delivery,
+            None if in_thread else self._shared,
+            self._codecs,
+            limit,
+            delivery.checkpoint,
+            self._log_level,
         )
-        current.set(delivery.ctx)
-        return delivery.ctx
+        current.set(ctx)
+        return ctx
+
+    def _tell(self, delivery: Delivery, told: Report) -> None:
+        self._loop.call_soon_threadsafe(self._report, delivery, told)
+
+    def _tell_here(self, delivery: Delivery, told: Report) -> None:
+        if get_ident() == self._thread:
+            self._report(delivery, told)
+        else:
+            # What a handler on the loop does in threads of its own.
+            self._tell(delivery, told)

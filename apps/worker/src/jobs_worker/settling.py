@@ -44,8 +44,8 @@ async def settle(
 
     Raises ServerError where the server cannot carry that out, as it stands: then some of them may be settled.
     """
-    made, ordered = _grouped(settlements)
-    groups = [*_effects(settlements), *made, *teller.groups(ordered)]
+    alike = _alike(settlements)
+    groups = [*_effects(settlements), *map(_group, alike), *teller.groups(alike)]
     session.advance()
     owner = settlements[0].delivery.owner
     while True:
@@ -60,8 +60,9 @@ async def settle(
             await asyncio.sleep(_ERROR_PAUSE)
         else:
             break
-    if settled.verdict.count(b"1") == len(ordered):
+    if settled.verdict.count(b"1") == len(settlements):
         return Settled([], [], settled.posted)
+    ordered = (each for members in alike for each in members)
     verdicts = [*zip(ordered, settled.verdict, strict=True)]
     lost = [each.delivery for each, verdict in verdicts if verdict == ord("0")]
     stopped = [each.delivery for each, verdict in verdicts if verdict == ord("c")]
@@ -78,23 +79,24 @@ def _effects(settlements: list[Settlement]) -> list[Effects]:
     return [Effects(kind, target, items) for (kind, target), items in groups.items()]
 
 
-def _grouped(settlements: list[Settlement]) -> tuple[list[Group], list[Settlement]]:
-    """Return the groups, and the settlements in the order of them."""
-    groups: dict[object, tuple[Settlement, list[Encodable], list[int]]] = {}
-    ordered: list[Settlement] = []
-    last: object = None
-    found: tuple[Settlement, list[Encodable], list[int]] = (settlements[0], [], [0, 0])
-    for settlement in settlements:
-        key = settlement.key
-        if key is not last:
-            last = key
-            found = groups.setdefault(key, (settlement, [], [0, 0]))
-        found[1].extend(settlement.items())
-        found[2][0] += settlement.run_us
-        found[2][1] += settlement.wait_us
-    made: list[Group] = []
-    for first, items, (run_us, wait_us) in groups.values():
-        verb, name, keep, ttl = first.key
-        made.append(Group(verb, name, items, keep.count, keep.age_ms, keep.bytes, ttl, run_us, wait_us))
-        ordered += [each for each in settlements if each.key == first.key] if len(groups) > 1 else settlements
-    return made, ordered
+def _alike(settlements: list[Settlement]) -> list[list[Settlement]]:
+    """Return settlements in the order in which they are sent: those with one key together."""
+    first = settlements[0].key
+    if all(each.key is first for each in settlements):
+        return [settlements]
+    groups: dict[object, list[Settlement]] = {}
+    for each in settlements:
+        groups.setdefault(each.key, []).append(each)
+    return [*groups.values()]
+
+
+def _group(members: list[Settlement]) -> Group:
+    verb, name, keep, ttl = members[0].key
+    items: list[Encodable] = []
+    run_us = wait_us = 0
+    for each in members:
+        delivery = each.delivery
+        items += (delivery.id, delivery.fence, each.arg, each.info)
+        run_us += each.run_us
+        wait_us += each.wait_us
+    return Group(verb, name, items, keep.count, keep.age_ms, keep.bytes, ttl, run_us, wait_us)

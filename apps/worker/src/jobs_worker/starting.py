@@ -47,13 +47,13 @@ def open_delivery(  # noqa: PLR0917 - once for each job, so by position
         _log.warning("unroutable", queue=queue, job_id=claimed.id, job=header.name, needs=needs)
         return unroutable(unopened(claimed, header, owner))
     try:
-        delivery = Delivery(claimed, header, decode_envelope(packed), route, owner)
+        delivery = Delivery.of(claimed, header, decode_envelope(packed), route, owner)
     except (msgspec.MsgspecError, ValueError, struct.error) as error:
         return unreadable(unopened(claimed, header, owner), error, worker)
     if delivery.entry.cancel:
         # It was cancelled while the claim that took it was on its way.
         return cancelled(delivery, 0, worker)
-    if delivery.deadline_in_s is not None and delivery.deadline_in_s <= 0:
+    if delivery.policy.deadline_ms and delivery.policy.deadline_ms * 1000 <= delivery.fence:
         return overdue(delivery, worker)
     return delivery
 

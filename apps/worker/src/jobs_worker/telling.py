@@ -11,11 +11,11 @@ from jobs_core.fingerprints import fingerprint
 from jobs_core.measures import measure_items
 from jobs_core.records import failure_text
 from jobs_core.scripts import Group
-from jobs_core.told import DATA_CAP, SummaryRow, Told, pack_rows, pack_told
+from jobs_core.told import DATA_CAP, OUTCOMES, Batch, More, Told, pack_batches, pack_more, pack_told
 from jobs_core.wire import encode_json_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from jobs_core.connection.protocol import Encodable
     from jobs_core.wire import ErrorInfo, Progress
@@ -31,8 +31,7 @@ KINDS = {
     "snooze": "snoozed",
     "limit": "limited",
 }
-_OUTCOMES = {"complete": "completed", "fail": "failed", "cancel": "cancelled"}
-_ATTEMPTS = frozenset({"complete", "fail", "retry"})
+_ATTEMPTS = frozenset({"completed", "failed", "retrying"})
 _TEXT_CAP = 1000
 _TYPE_CAP = 64
 
@@ -46,52 +45,22 @@ class Teller:
         self._metrics = "metrics" not in off
         self._events = "events" not in off
 
-    def groups(self, settlements: list[Settlement]) -> list[Group]:
-        """Return what travels behind settlements, which are given in the order in which they are sent."""
+    def groups(self, alike: Sequence[list[Settlement]]) -> list[Group]:
+        """Return what travels behind settlements, which are given as they are sent: those with one key together."""
+        batches = [_batch(members) for members in alike]
         made: list[Group] = []
         if self._metrics:
-            made += _measured(settlements)
-        errors = [each for each in settlements if each.error is not None]
-        if errors:
-            made += _counted(errors)
-        rows: list[SummaryRow | None] = []
-        events: list[Told | None] = []
-        ended = 0
-        for each in settlements:
-            # This loop runs for every job: its two calls a job are those that nothing can be left out of.
-            verb, delivery, error = each.key[0], each.delivery, each.error
-            header, attempt = delivery.header, delivery.entry.attempts + 1
-            row = None
-            outcome = _OUTCOMES.get(verb)
-            if outcome is not None:
-                ended += 1
-                started_ms = delivery.fence // 1000
-                row = SummaryRow(
-                    delivery.id,
-                    header.name,
-                    outcome,
-                    header.stamp_us // 1000,
-                    started_ms,
-                    started_ms + each.run_us // 1000,
-                    each.wait_us,
-                    each.run_us,
-                    attempt,
-                    "" if error is None else fingerprint(error),
-                )
-            rows.append(row)
-            if self._events:
-                kind = KINDS.get(verb)
-                if kind is None:
-                    events.append(None)
-                elif error is None and not each.info:
-                    events.append(Told(kind, delivery.id, header.name, attempt))
-                else:
-                    events.append(_event(kind, each))
-        if ended or events:
-            packed = pack_told(events) if self._events else b""
-            made.append(
-                Group("tell", "", [ended, pack_rows(self._worker, rows) if ended else b"", packed, ""])
-            )
+            made += _measured(batches)
+        failed = [each for members in alike for each in members if each.error is not None]
+        if failed:
+            made += _counted(failed)
+        ended = sum(len(each.ids) for each in batches if each.kind in OUTCOMES)
+        if ended or self._events:
+            more = b""
+            if self._events and any(each[0].tells for each in alike):
+                more = pack_more([_more(each) for members in alike for each in members])
+            packed = pack_batches(self._worker, batches)
+            made.append(Group("tell", "", [ended, packed, int(self._events), more]))
         return made
 
     def progress(self, reported: Iterable[tuple[Delivery, Progress]]) -> bytes:
@@ -118,12 +87,32 @@ def error_type(error: ErrorInfo) -> str:
     return error.type[:_TYPE_CAP] or "Fail"
 
 
-def _measured(settlements: list[Settlement]) -> list[Group]:
-    durations: dict[str, list[tuple[int, int]]] = {}
-    for each in settlements:
-        if each.key[0] in _ATTEMPTS:
-            durations.setdefault(each.key[1], []).append((each.run_us, each.wait_us))
-    return [Group("measure", name, measure_items(found)) for name, found in durations.items()]
+def _batch(members: list[Settlement]) -> Batch:
+    verb, name = members[0].key[:2]
+    deliveries = [each.delivery for each in members]
+    errors = None
+    if verb != "complete" and any(each.error is not None for each in members):
+        errors = ["" if each.error is None else fingerprint(each.error) for each in members]
+    return Batch(
+        KINDS[verb],
+        name,
+        [each.id for each in deliveries],
+        [each.entry.attempts + 1 for each in deliveries],
+        [each.header.stamp_us for each in deliveries],
+        [each.fence for each in deliveries],
+        [each.run_us for each in members],
+        [each.wait_us for each in members],
+        errors,
+    )
+
+
+def _measured(batches: Sequence[Batch]) -> list[Group]:
+    durations: dict[str, tuple[list[int], list[int]]] = {}
+    for each in batches:
+        if each.kind in _ATTEMPTS:
+            runs, waits = durations.get(each.name, ([], []))
+            durations[each.name] = (runs + each.runs, waits + each.waits)
+    return [Group("measure", name, measure_items(*found)) for name, found in durations.items()]
 
 
 def _counted(failed: list[Settlement]) -> list[Group]:
@@ -142,11 +131,14 @@ def _counted(failed: list[Settlement]) -> list[Group]:
     return groups
 
 
-def _event(kind: str, settlement: Settlement) -> Told:
-    delivery, data = settlement.delivery, settlement.result
+def _more(settlement: Settlement) -> More | None:
+    data, error = settlement.result, settlement.error
     # A result that is kept and not told, for its size or its codec, is to be fetched.
-    left_out = kind == "completed" and bool(settlement.info) and (data is None or len(data) > DATA_CAP)
+    left_out = (
+        settlement.verb == "complete" and bool(settlement.info) and (data is None or len(data) > DATA_CAP)
+    )
     if left_out:
         data = None
-    text = (failure_text(settlement.error) or "")[:_TEXT_CAP] if settlement.error is not None else ""
-    return Told(kind, delivery.id, delivery.header.name, delivery.attempt, text, data, left_out)
+    if error is None and data is None and not left_out:
+        return None
+    return More((failure_text(error) or "")[:_TEXT_CAP] if error is not None else "", data, left_out)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DEAD_LETTER_QUEUE = DEAD_LETTER.queue.name
 _HEAD = RecordHead(DEAD_LETTER.wire_name)
-_LEAD = _HEAD.lead(OWN_ID, 3)
+_ALIKE = _HEAD.alike(OWN_ID, 3)
 _LONGEST_ID = 128
 _LARGEST = 1_300_000
 _LARGEST_HISTORY = 65_536
@@ -98,7 +98,7 @@ def make_letter(queue: str, packed: bytes) -> tuple[Draft, DeadLetter]:
         Envelope(resolved.policy, payload, envelope.metadata, envelope.tags, envelope.trace)
     )
     own = letter_id(queue, job_id, failed_ms)
-    return Draft(own, _LEAD, _HEAD.name, _HEAD.body(packed_envelope)), letter
+    return Draft(own, _HEAD.body(packed_envelope), _ALIKE), letter
 
 
 def payload_of(letter: DeadLetter) -> bytes | None:

@@ -67,15 +67,15 @@ def make_draft(
         if resolved.rule is not None:
             flags, unique = flags | UNIQUE, resolved.rule.value(job_type.name, payload)
     head = _head(job_type.wire_name)
-    return Draft(
-        job_id,
-        head.lead(flags, resolved.priority, resolved.cost if resolved.cost > 1 else 0),
-        head.name,
-        head.body(envelope, key=key, unique=unique),
+    alike = head.alike(
+        flags,
+        resolved.priority,
+        resolved.cost if resolved.cost > 1 else 0,
         resolved.delay_ms,
         resolved.run_at_ms,
         resolved.decide,
     )
+    return Draft(job_id, head.body(envelope, key=key, unique=unique), alike)
 
 
 @lru_cache(maxsize=1024)

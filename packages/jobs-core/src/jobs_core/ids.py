@@ -20,6 +20,7 @@ def _seeded() -> Callable[[], int]:
 
 _next = _seeded()
 _latest = 0
+_prefix = ""
 
 
 def new_job_id() -> str:
@@ -27,22 +28,17 @@ def new_job_id() -> str:
 
     Ids of one process stay in order when its clock is set back: jobs of one call wait in the order of their ids.
     """
-    global _latest  # noqa: PLW0603 - see above
+    global _latest, _prefix
     now = time_ns() // 1_000_000
-    if now < _latest:
-        now = _latest
-    else:
-        _latest = now
-    # Half the time of formatting the two numbers.
-    return ((now << _COUNTER_BITS) + _next()).to_bytes(12, "big").hex()
+    if now > _latest:
+        # Many ids are made in a millisecond, so its digits are made once.
+        _latest, _prefix = now, f"{now:011x}"
+    return f"{_prefix}{_next():013x}"
 
 
 def _reseed() -> None:
     global _next  # noqa: PLW0603 - a forked child would repeat the ids of its parent
     _next = _seeded()
-
-
-_latest = 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from jobs_core.options import Priority
 
@@ -62,25 +63,66 @@ class Happened(msgspec.Struct, frozen=True, gc=False):
     told: Told
 
 
+class Batch(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Deliveries of one job name that ended alike, column by column: what each event and each row is made of.
+
+    `kind` is that of the event; stamps (when the jobs were added), fences (when they were claimed), runs and waits in us of the
+    server's clock. `errors` are fingerprints, None where nothing failed.
+    """
+
+    kind: str
+    name: str
+    ids: list[str]
+    attempts: list[int]
+    stamps: list[int]
+    fences: list[int]
+    runs: list[int]
+    waits: list[int]
+    errors: list[str] | None = None
+
+
+class More(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What only the event of a delivery tells; see `Told`."""
+
+    text: str
+    data: bytes | None
+    left_out: bool
+
+
+class _Ended(msgspec.Struct, array_like=True, frozen=True):
+    worker: str
+    batches: tuple[Batch, ...]
+
+
 class _Rows(msgspec.Struct, array_like=True, frozen=True):
     worker: str
-    rows: tuple[SummaryRow | None, ...]
+    rows: tuple[SummaryRow, ...]
 
+
+OUTCOMES: Final = frozenset({"completed", "failed", "cancelled"})
+"""Kinds of batches that end their jobs, and have a row of each."""
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_ended = msgspec.msgpack.Decoder(_Ended).decode
+_decode_more = msgspec.msgpack.Decoder(tuple[More | None, ...]).decode
 _decode_rows = msgspec.msgpack.Decoder(_Rows).decode
 _encode_json = msgspec.json.Encoder().encode
 _decode_pause = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
-_decode_told = msgspec.msgpack.Decoder(tuple[Told | None, ...]).decode
+_decode_told = msgspec.msgpack.Decoder(tuple[Told, ...]).decode
 
 
-def pack_rows(worker: str, rows: Sequence[SummaryRow | None]) -> bytes:
-    """Return rows as they are sent, one for each settlement of the call; None for one that ended no job."""
-    return _encode((worker, rows))
+def pack_batches(worker: str, batches: Sequence[Batch]) -> bytes:
+    """Return batches as they are sent, with all deliveries of the call in the order in which they are settled."""
+    return _encode((worker, batches))
 
 
-def pack_told(events: Sequence[Told | None]) -> bytes:
-    """Return events as they are sent, one for each settlement of the call; None for one that tells nothing."""
+def pack_more(more: Sequence[More | None]) -> bytes:
+    """Return what events tell besides their batches, one for each delivery of the call."""
+    return _encode(more)
+
+
+def pack_told(events: Sequence[Told]) -> bytes:
+    """Return events that are told one by one as they are sent."""
     return _encode(events)
 
 
@@ -88,11 +130,12 @@ def parse_rows(fields: Sequence[bytes]) -> list[tuple[SummaryRow, str]]:
     """Return the rows of one entry of `rows`, oldest first, each with the worker that told of it ("": a script)."""
     found: list[tuple[SummaryRow, str]] = []
     named = dict(_pairs(fields))
-    for field in ("told", "rows"):
-        if field in named:
-            packed = _decode_rows(named[field])
-            rows = _happened(packed.rows, named.get("verdict") if field == "told" else None)
-            found += [(row, packed.worker) for row in rows]
+    if "batches" in named:
+        ended = _decode_ended(named["batches"])
+        found += [(row, ended.worker) for row in _happened(_rows(ended), named.get("verdict"))]
+    if "rows" in named:
+        packed = _decode_rows(named["rows"])
+        found += [(row, packed.worker) for row in packed.rows]
     return found
 
 
@@ -101,22 +144,61 @@ def parse_events(entry: bytes, fields: Sequence[bytes]) -> tuple[str, list[Happe
     cursor = entry.decode().partition("-")[0]
     at_ms = int(fields[1])
     happened: list[Happened] = []
-    size = _ENTRY_BYTES
     pairs = [*_pairs(fields[2:])]
-    for number, (kind, text) in enumerate(pairs):
-        size += len(kind) + len(text)
-        if kind == "verdict":
+    size = _ENTRY_BYTES + sum(len(kind) + len(text) for kind, text in pairs)
+    # A call settles once, so these stand beside one entry of batches at most.
+    beside = dict(pairs)
+    for kind, text in pairs:
+        if kind in {"verdict", "more"}:
             continue
-        if kind == "told":
-            behind = pairs[number + 1 : number + 2]
-            verdict = behind[0][1] if behind and behind[0][0] == "verdict" else None
-            found = _happened(_decode_told(text), verdict)
+        if kind == "batches":
+            more = _decode_more(beside["more"]) if "more" in beside else None
+            found = _happened(_events(_decode_ended(text), more), beside.get("verdict"))
+        elif kind == "told":
+            found = _happened(_decode_told(text), beside.get("verdict"))
         elif kind in _OF_QUEUE:
             found = _of_queue(kind, text)
         else:
             found = _of_jobs(kind, text.decode())
         happened += [Happened(cursor, at_ms, each) for each in found]
     return str(int(cursor) - size), happened
+
+
+def _rows(ended: _Ended) -> list[SummaryRow | None]:
+    rows: list[SummaryRow | None] = []
+    for each in ended.batches:
+        if each.kind not in OUTCOMES:
+            rows += [None] * len(each.ids)
+            continue
+        columns = (each.ids, each.attempts, each.stamps, each.fences, each.runs, each.waits)
+        errors = each.errors or [""] * len(each.ids)
+        for (job_id, attempt, stamp, fence, run, wait), error in zip(
+            zip(*columns, strict=True), errors, strict=True
+        ):
+            started = fence // 1000
+            finished = started + run // 1000
+            rows.append(
+                SummaryRow(
+                    job_id, each.name, each.kind, stamp // 1000, started, finished, wait, run, attempt, error
+                )
+            )
+    return rows
+
+
+def _events(ended: _Ended, more: Sequence[More | None] | None) -> list[Told]:
+    told = [
+        Told(each.kind, job_id, each.name, attempt)
+        for each in ended.batches
+        for job_id, attempt in zip(each.ids, each.attempts, strict=True)
+    ]
+    if more is None:
+        return told
+    return [
+        each
+        if further is None
+        else replace(each, text=further.text, data=further.data, left_out=further.left_out)
+        for each, further in zip(told, more, strict=True)
+    ]
 
 
 def _of_queue(kind: str, text: bytes) -> list[Told]:
@@ -145,6 +227,7 @@ def _of_jobs(kind: str, text: str) -> list[Told]:
 
 
 def _happened(told: Sequence[T | None], verdict: bytes | None) -> list[T]:
+    """Leave out what did not happen so: one character a delivery says that, `1` for what did."""
     if verdict is None:
         return [each for each in told if each is not None]
     return [

@@ -9,7 +9,7 @@ record that no option marks is never parsed by a script.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -164,70 +164,81 @@ _decode_finish = msgspec.msgpack.Decoder(FinishInfo).decode
 _decode_attempt = msgspec.msgpack.Decoder(AttemptInfo).decode
 
 
+Alike: TypeAlias = tuple[bytes, bytes, int, int, str]
+
+
 class Draft(msgspec.Struct):
     """A new job as its producer sends it: the record without stamp and due, which are the server's.
 
-    `lead` is the header's first four bytes, `name` is name@version, `body` the record from byte 21 on. `options`
-    is what the server decides by when it takes the job, as `k=v,…`; empty for nearly all jobs.
+    `body` is the record from byte 21 on. `alike` is what it shares with others of its kind: the header's first four bytes,
+    name@version, delay_ms, run_at_ms, and what the server decides by when it takes the job, as `k=v,…`; empty for nearly all.
     """
 
     id: str
-    lead: bytes
-    name: bytes
     body: bytes
-    delay_ms: int = 0
-    run_at_ms: int = 0
-    options: str = ""
+    alike: Alike
+
+    @property
+    def lead(self) -> bytes:
+        """The header's first four bytes."""
+        return self.alike[0]
+
+    @property
+    def name(self) -> bytes:
+        """name@version."""
+        return self.alike[1]
 
 
 class RecordHead:
     """The header of a job type's records, made once: all but flags and priority is the same for each."""
 
-    __slots__ = ("_leads", "_lengths", "name")
+    __slots__ = ("_bare", "_lengths", "_plain", "name")
 
     def __init__(self, wire_name: str) -> None:
         """Prepare headers for `name@version`."""
         self.name = wire_name.encode()
         self._lengths = _FIXED.pack(0, 0, 0, 0, 0, 0, len(self.name), 0, 0, 0, 0)[20:32]
-        self._leads: dict[int, bytes] = {}
+        self._bare = struct.Struct(f">12sI{len(self.name)}s").pack
+        self._plain: dict[int, Alike] = {}
 
-    def lead(self, flags: int, priority: int, cost: int = 0) -> bytes:
-        """Return the first four bytes of a record; a cost of 0 counts as 1."""
+    def alike(  # noqa: PLR0917 - once for each job, so by position
+        self,
+        flags: int,
+        priority: int,
+        cost: int = 0,
+        delay_ms: int = 0,
+        run_at_ms: int = 0,
+        options: str = "",
+    ) -> Alike:
+        """Return what jobs share, one and the same for all that are neither delayed nor decided by options; a cost of 0 counts as 1."""
         key = cost << 16 | flags << 8 | priority
-        lead = self._leads.get(key)
-        if lead is None:
-            lead = self._leads[key] = bytes((VERSION, flags, cost, priority))
-        return lead
+        plain = self._plain.get(key)
+        if plain is None:
+            plain = self._plain[key] = (bytes((VERSION, flags, cost, priority)), self.name, 0, 0, "")
+        return (
+            (plain[0], self.name, delay_ms, run_at_ms, options) if delay_ms or run_at_ms or options else plain
+        )
 
     def body(self, envelope: bytes, *, key: bytes = b"", unique: bytes = b"") -> bytes:
         """Return a record from byte 21 on; key and unique key are for jobs whose flags say so."""
-        lengths = self._lengths
-        if key or unique:
-            lengths = _FIXED.pack(0, 0, 0, 0, 0, 0, len(self.name), len(key), len(unique), 0, 0)[20:32]
+        if not key and not unique:
+            return self._bare(self._lengths, len(envelope), self.name) + envelope
+        lengths = _FIXED.pack(0, 0, 0, 0, 0, 0, len(self.name), len(key), len(unique), 0, 0)[20:32]
         return b"".join((lengths, len(envelope).to_bytes(4, "big"), self.name, key, unique, envelope))
 
 
 def pack_drafts(drafts: Sequence[Draft]) -> list[Encodable]:
     """Return jobs as the enqueue script reads them: those that are alike, one behind the other, as a group."""
     packed: list[Encodable] = []
-    lead = name = b""
-    delay_ms = run_at_ms = -1
-    options = ""
+    alike: Alike | None = None
     count_at = 0
     for draft in drafts:
-        if (
-            draft.lead != lead
-            or draft.name != name
-            or draft.delay_ms != delay_ms
-            or draft.run_at_ms != run_at_ms
-            or draft.options != options
-        ):
-            lead, name, delay_ms, run_at_ms = draft.lead, draft.name, draft.delay_ms, draft.run_at_ms
-            options = draft.options
+        if draft.alike != alike:
+            alike = draft.alike
             if packed:
                 packed[count_at] = (len(packed) - count_at - 6) // 2
             count_at = len(packed)
-            packed += (0, lead, name, delay_ms, run_at_ms, options)
+            packed += (0, *alike)
         packed += (draft.id, draft.body)
     if packed:
         packed[count_at] = (len(packed) - count_at - 6) // 2

@@ -7,7 +7,7 @@ from tests.support.wakes import Wakes
 
 from jobs_core.keys import wake_channel
 from jobs_core.scripts import Claimed, Group, Located
-from jobs_core.told import SummaryRow, Told, pack_rows, pack_told, parse_events, parse_rows
+from jobs_core.told import Batch, pack_batches, parse_events, parse_rows
 from jobs_core.wire import (
     BIG,
     OWN_ID,
@@ -211,11 +211,9 @@ async def test_a_later_job_of_the_same_id_is_not_concerned(engine: Engine) -> No
 async def test_a_cancel_that_crosses_a_final_failure_counts(engine: Engine) -> None:
     jobs = await running(engine, "a", "b")
     await cancel(engine, "a")
-    row, event = (
-        pack_rows("w", [SummaryRow(each.id, "send@1", "failed", 1, 2, 3, 4, 5, 1, "why") for each in jobs]),
-        pack_told([Told("failed", each.id, "send@1", 1, "why") for each in jobs]),
-    )
-    groups = [group("fail", *jobs, keep_count=-1, info=failure()), Group("tell", "", [2, row, event, ""])]
+    ended = Batch("failed", "send@1", [each.id for each in jobs], [1, 1], [1, 1], [2, 2], [3, 3], [4, 4])
+    tell = Group("tell", "", [2, pack_batches("w", [ended]), 1, ""])
+    groups = [group("fail", *jobs, keep_count=-1, info=failure()), tell]
     verdict = await engine.settle(*groups)
     assert verdict == b"c1"
     found = await located(engine, "a")

@@ -177,14 +177,14 @@ async def test_too_many_jobs_are_refused(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"lead": b"\x01\x00\x00\x09"},
-        {"lead": b""},
-        {"name": b"another@1"},
+        {"alike": (b"\x01\x00\x00\x09", b"send@1", 0, 0, "")},
+        {"alike": (b"", b"send@1", 0, 0, "")},
+        {"alike": (b"\x01\x00\x00\x03", b"another@1", 0, 0, "")},
         {"body": b""},
         {"body": b"\x06\x00\xff\xff" + b"\x00" * 12 + b"send@1"},
     ],
 )
-async def test_a_record_that_cannot_be_read_leaves_nothing(engine: Engine, wrong: dict[str, bytes]) -> None:
+async def test_a_record_that_cannot_be_read_leaves_nothing(engine: Engine, wrong: dict[str, object]) -> None:
     damaged = msgspec.structs.replace(draft("c"), **wrong)
     jobs = pack_drafts([draft("a"), draft("b", delay_ms=5000), damaged])
     with pytest.raises(ServerError):

@@ -10,7 +10,7 @@ from tests.support.engine import START_MS, Engine, group
 
 from jobs_core.measures import Minute, measure_items, minute_ranges, parse_histograms, parse_minutes
 from jobs_core.scripts import Group
-from jobs_core.told import SummaryRow, Told, pack_rows, pack_told, parse_events, parse_rows
+from jobs_core.told import Batch, SummaryRow, Told, pack_batches, pack_told, parse_events, parse_rows
 
 DAY = START_MS // 86_400_000
 
@@ -36,14 +36,15 @@ async def rows(engine: Engine) -> list[SummaryRow]:
 
 
 def row(job_id: str) -> SummaryRow:
-    return SummaryRow(job_id, "send@1", "completed", 1, 2, 3, 4, 5, 1)
+    return SummaryRow(job_id, "send@1", "completed", 1, 2, 3, 4, 1005, 1)
 
 
 def telling(*ids: str) -> Group:
-    """What a worker tells of settlements, one for each id ("": one that tells nothing)."""
-    told = [Told("completed", each, "send@1", 1) if each else None for each in ids]
-    packed = pack_rows("w1", [row(each) if each else None for each in ids])
-    return Group("tell", "", [sum(map(bool, ids)), packed, pack_told(told), ""])
+    """What a worker tells of settlements, one for each id."""
+    count = len(ids)
+    fences, stamps, runs, waits = [2000] * count, [1000] * count, [1005] * count, [4] * count
+    ended = Batch("completed", "send@1", list(ids), [1] * count, stamps, fences, runs, waits)
+    return Group("tell", "", [count, pack_batches("w1", [ended]), 1, ""])
 
 
 async def test_minutes_count_what_happened_in_them(engine: Engine) -> None:
@@ -77,7 +78,7 @@ async def test_histograms_add_up(engine: Engine) -> None:
     for job_id in ("a", "b"):
         await engine.add(job_id)
         jobs = (await engine.claim()).jobs
-        items = measure_items([(2500, 500)])
+        items = measure_items([2500], [500])
         assert await engine.settle(group("complete", *jobs), Group("measure", "send@1", items)) == b"1"
     run, wait = parse_histograms(cast("bytes", await engine.call("GET", "hist:send@1")))
     assert (run.counts[3], wait.counts[0], run.total, wait.total) == (2, 2, 2, 2)
@@ -86,7 +87,7 @@ async def test_histograms_add_up(engine: Engine) -> None:
 
 async def test_a_hundred_names_have_their_own_histogram(engine: Engine) -> None:
     for number in range(102):
-        await engine.settle(Group("measure", f"n{number}@1", measure_items([(1, 1)])))
+        await engine.settle(Group("measure", f"n{number}@1", measure_items([1], [1])))
     names = await engine.ids("hist.names")
     assert len(names) == 101
     run, _ = parse_histograms(cast("bytes", await engine.call("GET", "hist:other")))
@@ -235,7 +236,7 @@ async def test_the_events_of_what_people_change(engine: Engine) -> None:
 
 async def test_events_are_cut_at_four_mebibytes(engine: Engine) -> None:
     for _ in range(60):
-        await engine.settle(Group("tell", "", [0, b"", b"x" * 100_000, ""]))
+        await engine.settle(Group("tell", "", [0, b"x" * 100_000, 1, ""]))
     entries = cast("list[tuple[bytes, list[bytes]]]", await engine.call("XRANGE", "events", "-", "+"))
     assert 4_100_000 <= sum(len(fields[3]) for _, fields in entries) <= 4_400_000
 
@@ -252,7 +253,7 @@ async def test_what_is_off_is_not_written(engine: Engine, off: str, gone: set[st
     await engine.scripts.declare(engine.queue, definition="d", off=off, fields={})
     await engine.add("a")
     jobs = (await engine.claim()).jobs
-    measured = Group("measure", "send@1", measure_items([(1, 1)]))
+    measured = Group("measure", "send@1", measure_items([1], [1]))
     await engine.settle(group("complete", *jobs, run_us=1, wait_us=1), measured, telling("a"))
     found = cast("list[bytes]", await engine.client.call("KEYS", "*"))
     kinds = {each.decode().removeprefix(engine.key).partition(":")[0].partition(".")[0] for each in found}
@@ -278,7 +279,7 @@ async def test_a_key_that_is_not_ours_holds_up_nothing(damaged: Engine, key: str
     await damaged.call(kind[0], key, *kind[1:])
     await damaged.add("a")
     jobs = (await damaged.claim()).jobs
-    measured = Group("measure", "send@1", measure_items([(1, 1)]))
+    measured = Group("measure", "send@1", measure_items([1], [1]))
     failed = Group("error", "send@1", ["ValueError", 1, "", ""])
     assert (
         await damaged.settle(group("complete", *jobs, run_us=1, wait_us=1), measured, failed, telling("a"))
@@ -290,7 +291,7 @@ async def test_a_key_that_is_not_ours_holds_up_nothing(damaged: Engine, key: str
 async def test_a_call_sent_again_tells_nothing_twice(engine: Engine) -> None:
     await engine.add("a")
     jobs = (await engine.claim()).jobs
-    measured = Group("measure", "send@1", measure_items([(1, 1)]))
+    measured = Group("measure", "send@1", measure_items([1], [1]))
     groups = (group("complete", *jobs, run_us=1, wait_us=1), measured, telling("a"))
     assert await engine.settle(*groups) == b"1"
     before = await events(engine), await rows(engine), await engine.call("GET", "hist:send@1")

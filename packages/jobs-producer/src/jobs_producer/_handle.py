@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeVar, cast
 
+import msgspec
+
 from jobs_core.codecs import Codecs, Place
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import (
@@ -83,31 +85,20 @@ async def cancel(link: Link, queue: str, job_id: str) -> CancelOutcome:
     return CancelOutcome(verdict)
 
 
-class JobHandle(Generic[R]):
-    """A typed handle on one job.
+class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
+    """A typed handle on one job, made by the producer.
 
     `outcome` says what the enqueue did: `created`, `known` (its own id was known), or that a job with the same
     unique key stands for it: `skipped`, `replaced`, `extended`, `kept`; "" where the handle was made otherwise. `id`
     is that of the job which is there now.
     """
 
-    __slots__ = ("__weakref__", "_job_type", "_link", "_policy", "id", "outcome")
-
-    def __init__(
-        self,
-        link: Link,
-        job_type: JobType[object, R],
-        job_id: str,
-        *,
-        outcome: Outcome | Literal[""] = "",
-        policy: bytes = b"",
-    ) -> None:
-        """Made by the producer; `policy` is that of the call which enqueued the job."""
-        self.id = job_id
-        self.outcome = outcome
-        self._job_type = job_type
-        self._link = link
-        self._policy = policy
+    _link: Link
+    _job_type: JobType[object, R]
+    id: str
+    outcome: Outcome | Literal[""] = ""
+    # Of the call which enqueued the job.
+    _policy: bytes = b""
 
     @property
     def created(self) -> bool:

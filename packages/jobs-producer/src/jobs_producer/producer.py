@@ -190,7 +190,7 @@ class Producer:
             await lane.add_later(item)
         outcome = await item.future
         typed = cast("JobType[object, R]", job_type)
-        return JobHandle(self._link, typed, item.id, outcome=outcome, policy=policy)
+        return JobHandle(self._link, typed, item.id, outcome, policy)
 
     def enqueue_many(
         self,
@@ -370,15 +370,18 @@ class Producer:
             flags |= KEYED if key else 0
         item = Item(
             resolved.job_id or made_id,
-            head.lead(flags, resolved.priority, resolved.cost if resolved.cost > 1 else 0),
-            head.name,
             head.body(envelope, key=key, unique=unique),
-            resolved.delay_ms,
-            resolved.run_at_ms,
-            resolved.decide,
-            waits=resolved.waits,
-            future=loop.create_future(),
-            deadline=loop.time() + self._timeout,
+            head.alike(
+                flags,
+                resolved.priority,
+                resolved.cost if resolved.cost > 1 else 0,
+                resolved.delay_ms,
+                resolved.run_at_ms,
+                resolved.decide,
+            ),
+            loop.create_future(),
+            loop.time() + self._timeout,
+            resolved.waits,
         )
         return item, resolved.policy
 

@@ -3,7 +3,7 @@
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
 -- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted), 1 if more may be had at once, 1 if this owner is to tick the schedules that are due
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started tell
+-- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started tell numbered
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -137,11 +137,7 @@ end
 save(q)
 -- The jobs move last: whatever failed before, they still wait.
 if ids[1] then
-  local pairs = {}
-  for i = 1, #ids do
-    pairs[2 * i - 1], pairs[2 * i] = fence + i - 1, ids[i]
-  end
-  redis.call("ZADD", active, unpack(pairs))
+  redis.call("ZADD", active, unpack(numbered(fence, ids)))
   leave(q, ids, taken)
   started(q, ids, taken)
 end

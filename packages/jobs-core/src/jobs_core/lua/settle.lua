@@ -44,18 +44,18 @@ local function settle()
     end
     local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
     local ids, args, infos, held, plain, place = {}, {}, {}, {}, true, {}
+    local effect, ours, slot = verb == "effect", 0, #verdicts
     for i = 1, n do
-      local j = at + 4 * (i - 1)
-      if fences[i] and tonumber(fences[i]) == tonumber(ARGV[j + 1]) and (verb == "effect" or not place[all[i]]) then
-        place[all[i]] = #verdicts + 1
-        ids[#ids + 1] = all[i]
-        args[#ids] = ARGV[j + 2]
-        held[#ids] = fences[i]
-        infos[#ids] = ARGV[j + 3]
+      local j, id, fence = at + 4 * (i - 1), all[i], fences[i]
+      slot = slot + 1
+      if fence and (fence == ARGV[j + 1] or tonumber(fence) == tonumber(ARGV[j + 1])) and (effect or not place[id]) then
+        ours = ours + 1
+        place[id] = slot
+        ids[ours], args[ours], held[ours], infos[ours] = id, ARGV[j + 2], fence, ARGV[j + 3]
         plain = plain and ARGV[j + 2] == "0"
-        verdicts[#verdicts + 1] = verb == "effect" and "" or "1"
+        verdicts[slot] = effect and "" or "1"
       else
-        verdicts[#verdicts + 1] = verb == "effect" and "" or "0"
+        verdicts[slot] = effect and "" or "0"
       end
     end
     at = at + 4 * n

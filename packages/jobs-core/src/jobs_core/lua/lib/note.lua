@@ -1,5 +1,6 @@
 --- Writes down what a worker tells besides its settlements, in a group like theirs that begins at argument `at`:
--- `measure`: operations on the histograms of a name; `error`: type, count of what failed; `tell`: rows, summary rows, events (opaque).
+-- `measure`: operations on the histograms of a name; `error`: type, count of what failed; `tell`: how many ended, their batches, whether
+-- events tell of them, and what more these tell (opaque).
 -- What is told of deliveries that were refused, or ended as cancelled instead, is left to the reader, who gets the verdict.
 -- INCLUDE: histogram count_error event
 local function note(q, at, verdict)
@@ -12,15 +13,19 @@ local function note(q, at, verdict)
     end
   else
     local refused = string.find(verdict, "[0c]") and verdict
-    if ARGV[first] ~= "0" then
-      q.entered = tonumber(ARGV[first])
-      q.entry = { "told", ARGV[first + 1] }
+    local ended, batches, events, more = unpack(ARGV, first, first + 3)
+    if ended ~= "0" then
+      q.entered = tonumber(ended)
+      q.entry = { "batches", batches }
       if refused then
         q.entry[3], q.entry[4] = "verdict", refused
       end
     end
-    if ARGV[first + 2] ~= "" then
-      event(q, "told", ARGV[first + 2])
+    if events ~= "0" then
+      event(q, "batches", batches)
+      if more ~= "" then
+        event(q, "more", more)
+      end
       if refused then
         event(q, "verdict", refused)
       end

@@ -5,7 +5,8 @@
 -- INCLUDE: position stale
 local function pick(q, want, max_bytes, limits, after, allow, picky)
   local P = q.P
-  local ids, taken, bytes, gone, left, cursor = {}, {}, 0, {}, nil, ""
+  local ids, taken, count, bytes, gone, left, cursor = {}, {}, 0, 0, {}, nil, ""
+  local byte, sub, looked = string.byte, string.sub, picky or allow
   local room = {}
   for name, n in string.gmatch(limits, "([^,=]+)=(%d+)") do
     room[name] = tonumber(n)
@@ -26,15 +27,16 @@ local function pick(q, want, max_bytes, limits, after, allow, picky)
     local recs = heads[1] and redis.call("HMGET", P .. "rec", unpack(heads)) or {}
     for i = 1, #heads do
       local rec = recs[i]
-      read = read + (rec and #rec or 0)
+      local size = rec and #rec or 0
+      read = read + size
       if not rec then
         gone[#gone + 1] = heads[i]
-      elseif #ids >= want or (#ids > 0 and bytes + #rec > max_bytes) then
+      elseif count >= want or (count > 0 and bytes + size > max_bytes) then
         full = true
         break
       else
-        local name = (picky or allow) and string.sub(rec, 37, 36 + string.byte(rec, 21))
-        local fits = (not name or (room[name] or 1) > 0) and not stale(q, heads[i], rec)
+        local name = looked and sub(rec, 37, 36 + byte(rec, 21))
+        local fits = (not name or (room[name] or 1) > 0) and (byte(rec, 2) < 4 or not stale(q, heads[i], rec))
         if fits and allow then
           fits = allow(rec, name)
         end
@@ -42,10 +44,10 @@ local function pick(q, want, max_bytes, limits, after, allow, picky)
           stop = true
           break
         elseif fits then
-          ids[#ids + 1] = heads[i]
-          taken[#taken + 1] = rec
-          bytes = bytes + #rec
-          if room[name] then
+          count = count + 1
+          ids[count], taken[count] = heads[i], rec
+          bytes = bytes + size
+          if name and room[name] then
             room[name] = room[name] - 1
           end
         end
