@@ -170,3 +170,22 @@ async def test_it_brings_a_server_of_its_own() -> None:
     async with Kit(send) as kit:
         kits.append(kit)
         assert await (await kit.producer.enqueue(SEND, "a")).result(5) == "a"
+
+
+async def test_schedules_fire_at_their_times(redis_url: str) -> None:
+    queue = Queue("reports")
+    daily = queue.job("daily", payload=str)
+    queue.cron("0 9 * * *", daily, "sales", timezone="Europe/Paris")
+    ran: list[tuple[datetime, datetime]] = []
+
+    @processor(daily)
+    async def make(payload: str, ctx: JobContext) -> None:
+        ran.append((ctx.scheduled_for, kit.now))
+
+    # Clocks go forward in the night to the 29th.
+    async with Kit(make, url=redis_url, now=datetime(2026, 3, 27, 12, tzinfo=UTC)) as kit:
+        await kit.advance(timedelta(days=3))
+    assert ran == [
+        (at, at)
+        for at in (datetime(2026, 3, day, hour, tzinfo=UTC) for day, hour in ((28, 8), (29, 7), (30, 7)))
+    ]

@@ -264,7 +264,7 @@ def test_a_wrong_schedule_is_refused_where_it_stands() -> None:
     with pytest.raises(OptionError, match="5 fields"):
         queue.cron("0 25 * * *", job, 1)
     with pytest.raises(OptionError, match="give one of"):
-        queue.every(300, job, 1, cron="@daily")
+        queue.schedule(job, 1, every=300, cron="@daily")
     with pytest.raises(PayloadError):
         queue.every(300, job, "x")  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionError, match="sent at its time"):

@@ -56,6 +56,7 @@ def test_public_methods_are_these() -> None:
         "is_connected",
         "queue",
         "resubmit",
+        "schedule_recurring",
         "status",
     }
     assert members(SyncProducer) == members(Producer) - {"connect"} | {"run"}

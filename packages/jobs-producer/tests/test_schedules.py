@@ -125,6 +125,14 @@ async def test_an_id_left_out_is_queue_job_and_spec(producer: Producer, clock: C
     assert clock
 
 
+async def test_a_job_is_scheduled_by_its_name(producer: Producer, clock: Clock) -> None:
+    for _ in range(2):
+        made = await producer.schedule_recurring("mail", "send", {"to": "ada"}, "@daily", overlap="skip")
+    assert (made.id, made.outcome, made.record.overlap) == ("mail:send:@daily", "unchanged", "skip")
+    assert (await producer.schedule_recurring(MAIL, "send", {"to": "ada"}, "@hourly")).outcome == "created"
+    assert clock
+
+
 async def test_start_end_limit_and_instants(producer: Producer, clock: Clock) -> None:
     upsert = producer.schedules.upsert
     bounded = await upsert("a", SEND, LETTER, every=60, start=START + HOUR, end=START + 2 * HOUR)

@@ -100,7 +100,7 @@ class Lane:
         self._paused = False
         self._relaying = False
         self._ticker = ticker
-        self._ticking = False
+        self.ticking = False
         self._budget = budget
         if budget is not None:
             budget.lanes.append(self)
@@ -588,15 +588,15 @@ class Lane:
 
     def _tick(self) -> None:
         """Send what the schedules of the queue have due."""
-        if not self._ticking:
-            self._ticking = True
+        if not self.ticking:
+            self.ticking = True
             self._asides.spawn(self._tick_schedules())
 
     async def _tick_schedules(self) -> None:
         try:
             await self._ticker.run()
         finally:
-            self._ticking = False
+            self.ticking = False
 
     async def _relay_old(self) -> None:
         try:

@@ -206,13 +206,13 @@ class Kit:
         return await self._scripts.glance(self._names) if self._names else {}
 
     def _busy(self, glances: dict[str, Glance]) -> list[str]:
-        """Name the queues of which something may start now, or lies in the outbox; and those whose handlers run here."""
+        """Name the queues of which something may start now, or lies in the outbox; and those whose handlers or schedules run here."""
         waiting = [
             name
             for name, seen in glances.items()
             if seen.outbox or (not seen.paused and (seen.startable or seen.next_due_ms == 0))
         ]
-        return waiting + [name for name, lane in self._runtime.lanes.items() if lane.taken]
+        return waiting + [name for name, lane in self._runtime.lanes.items() if lane.taken or lane.ticking]
 
     async def _active(self) -> list[str]:
         """Name the queues with jobs that the server holds for running: what ended is not settled yet."""

@@ -47,7 +47,14 @@ from jobs_core.options import (
 from jobs_core.payloads import FORMATS, Format, JsonValue, Serializer
 from jobs_core.schedules.definition import ScheduleDefinition
 from jobs_core.schedules.fires import check_timing, make_definition
-from jobs_core.schedules.options import ScheduleOptions, Timing, check_schedule_id, default_id, read_options
+from jobs_core.schedules.options import (
+    CommonScheduleOptions,
+    ScheduleOptions,
+    Timing,
+    check_schedule_id,
+    default_id,
+    read_options,
+)
 from jobs_core.states import Priority, State
 from jobs_core.uniqueness import as_rule, check_fields
 
@@ -364,7 +371,7 @@ class Queue:
         payload: P,
         *,
         schedule_id: str | None = None,
-        **options: Unpack[ScheduleOptions],
+        **options: Unpack[CommonScheduleOptions],
     ) -> DeclaredSchedule:
         """Declare that a job of this queue is sent by a cron expression; see `schedule`."""
         return self._declared(schedule_id, job_type, payload, {"cron": expression, **options})
@@ -376,7 +383,7 @@ class Queue:
         payload: P,
         *,
         schedule_id: str | None = None,
-        **options: Unpack[ScheduleOptions],
+        **options: Unpack[CommonScheduleOptions],
     ) -> DeclaredSchedule:
         """Declare that a job of this queue is sent every so many seconds; see `schedule`."""
         return self._declared(schedule_id, job_type, payload, {"every": interval, **options})

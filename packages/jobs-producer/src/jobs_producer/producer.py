@@ -17,6 +17,7 @@ from jobs_core.options import DefaultJobOptions, JobOptions, check_options, reso
 from jobs_core.payloads import JsonValue
 from jobs_core.queue import JobType, Queue, QueueOptions, differences
 from jobs_core.records import JobRecord, read_records
+from jobs_core.schedules.options import CommonScheduleOptions
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
@@ -25,7 +26,7 @@ from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
 from jobs_producer._lane import Buffer, Item, Lane
-from jobs_producer._schedules import Schedules
+from jobs_producer._schedules import ScheduleHandle, Schedules
 from jobs_producer._submission import Resubmitter
 
 if TYPE_CHECKING:
@@ -248,6 +249,19 @@ class Producer:
         """Ask a language model: `complete` of queue `llm-requests`. Errors as `enqueue`."""
         job, payload = _shortcuts.llm_request(model, prompt)
         return await self.enqueue(job, payload, **options)
+
+    async def schedule_recurring(
+        self,
+        queue: Queue | str,
+        job: str,
+        payload: JsonValue,
+        cron: str,
+        **options: Unpack[CommonScheduleOptions],
+    ) -> ScheduleHandle:
+        """Write a schedule of a job by name, under the id queue:job:spec. Errors as `schedules.upsert`."""
+        declared = self._named(queue, {}).declaration if isinstance(queue, str) else queue
+        job_type = declared.dynamic_job(job)
+        return await self.schedules.upsert(None, job_type, payload, cron=cron, **options)
 
     async def resubmit(self, error: OutcomeUnknown) -> bool:
         """Send a call again whose outcome is unknown, and return whether the job was created by it.

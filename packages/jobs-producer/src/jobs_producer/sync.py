@@ -15,7 +15,7 @@ from jobs_core.errors import JobsError
 from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.settings import CommonSettings
 from jobs_producer import _shortcuts
-from jobs_producer._schedules import SyncSchedules
+from jobs_producer._schedules import ScheduleHandle, SyncSchedules
 from jobs_producer._thread import Feed, ForkableProducer, Keeper
 from jobs_producer.producer import Producer, QueueHandle
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from jobs_core.connection import ConnectionInfo
     from jobs_core.errors import OutcomeUnknown
     from jobs_core.payloads import JsonValue
-    from jobs_core.queue import JobType, QueueOptions
+    from jobs_core.queue import JobType, Queue, QueueOptions
     from jobs_core.queues.llm_requests import Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
     from jobs_core.records import JobRecord
+    from jobs_core.schedules.options import CommonScheduleOptions
     from jobs_core.states import CancelOutcome, State
     from jobs_producer._bulk import BulkItem, BulkSummary, Progress
     from jobs_producer._handle import JobHandle
@@ -142,6 +143,17 @@ class SyncProducer:
         """Ask a language model, as `Producer.enqueue_llm_request`."""
         job, payload = _shortcuts.llm_request(model, prompt)
         return self.enqueue(job, payload, **options)
+
+    def schedule_recurring(
+        self,
+        queue: Queue | str,
+        job: str,
+        payload: JsonValue,
+        cron: str,
+        **options: Unpack[CommonScheduleOptions],
+    ) -> ScheduleHandle:
+        """Write a schedule of a job by name, as `Producer.schedule_recurring`."""
+        return self.run(lambda producer: producer.schedule_recurring(queue, job, payload, cron, **options))
 
     def resubmit(self, error: OutcomeUnknown) -> bool:
         """Send a call again whose outcome is unknown, as `Producer.resubmit`."""

@@ -63,6 +63,21 @@ async def options(producer: Producer) -> None:
     await producer.enqueue(SEND, Send("a"), **misspelt)
 
 
+async def schedules(producer: Producer) -> None:
+    """Schedule with payloads and options that do not fit."""
+    upsert = producer.schedules.upsert
+    await upsert("s", SEND, Receipt(sent=True), every=60)  # pyright: ignore[reportArgumentType]
+    await upsert("s", SEND, Send("a"), every="60s")  # pyright: ignore[reportArgumentType]
+    await upsert("s", SEND, Send("a"), cron=5)  # pyright: ignore[reportArgumentType]
+    await upsert("s", SEND, Send("a"), every=60, overlap="never")  # pyright: ignore[reportArgumentType]
+    await upsert("s", SEND, Send("a"), every=60, misfire="run_all")  # pyright: ignore[reportArgumentType]
+    await upsert("s", SEND, Send("a"), every=60, options={"delay": 5})  # pyright: ignore[reportArgumentType]
+    await upsert("s", SEND, Send("a"), evry=60)  # pyright: ignore[reportCallIssue]
+    await producer.schedules.next("mail", "s", "5")  # pyright: ignore[reportArgumentType]
+    MAIL.every(60, SEND, Receipt(sent=True))  # pyright: ignore[reportArgumentType]
+    MAIL.cron("@daily", SEND, Send("a"), every=60)  # pyright: ignore[reportCallIssue]
+
+
 async def results(producer: Producer) -> None:
     """Expect another type of a result."""
     handle = await producer.enqueue(SEND, Send("ada"))

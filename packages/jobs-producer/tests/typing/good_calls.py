@@ -15,6 +15,10 @@ from jobs_core import (
     OutcomeUnknown,
     Priority,
     Queue,
+    RunAll,
+    ScheduleOptions,
+    SchedulePage,
+    ScheduleRecord,
     State,
     Throttle,
     Unique,
@@ -28,6 +32,7 @@ from jobs_producer import (
     JobHandle,
     Producer,
     QueueHandle,
+    ScheduleHandle,
     SyncJobHandle,
     SyncProducer,
     SyncQueueHandle,
@@ -82,6 +87,39 @@ async def enqueue(producer: Producer) -> None:
     await producer.enqueue(SEND, Send("ada"), priority="high", run_at=datetime(2030, 1, 1, tzinfo=UTC))
     options: JobOptions = {"priority": 2, "delay": 1.5}
     await producer.enqueue(SEND, Send("ada"), **options)
+
+
+async def schedules(producer: Producer, sync: SyncProducer) -> None:
+    """Schedule with every option."""
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    made = await producer.schedules.upsert("s", SEND, Send("ada"), cron="0 9 * * *", timezone="Europe/Paris")
+    assert_type(made, ScheduleHandle)
+    assert_type(made.record, ScheduleRecord)
+    options: ScheduleOptions = {"every": timedelta(minutes=5), "misfire": RunAll(3)}
+    await producer.schedules.upsert(None, COUNT, {"a": 1}, **options)
+    await producer.schedules.upsert(
+        "s",
+        SEND,
+        Send("ada"),
+        at=[noon],
+        start=noon,
+        end=noon,
+        limit=3,
+        jitter=2.5,
+        overlap="buffer_one",
+        misfire="skip",
+        catch_up_window=3600,
+        pause_on_failure=True,
+        options={"priority": "low", "tags": ["a"], "key": "ada"},
+    )
+    assert_type(await producer.schedules.trigger(MAIL, "s"), JobHandle[JsonValue])
+    assert_type(await producer.schedules.next("mail", "s", 3), tuple[datetime, ...])
+    assert_type(await producer.schedules.list("mail"), SchedulePage)
+    assert_type(sync.schedules.upsert("s", SEND, Send("ada"), after_completion=60), ScheduleHandle)
+    assert_type(sync.schedules.trigger("mail", "s"), SyncJobHandle[JsonValue])
+    assert_type(sync.schedules.backfill("mail", "s", noon, noon), int)
+    MAIL.cron("@daily", SEND, Send("ada"), jitter=60)
+    MAIL.every(timedelta(minutes=5), COUNT, {"a": 1}, schedule_id="count", overlap="skip")
 
 
 async def queues(producer: Producer) -> None:

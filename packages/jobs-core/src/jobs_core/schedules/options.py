@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobs_core.queue import JobType
 
 __all__ = [
+    "CommonScheduleOptions",
     "MisfirePolicy",
     "RunAll",
     "ScheduleOptions",
@@ -36,6 +37,22 @@ _ID_LENGTH = 100
 _SHORTEST_MS = 100
 _MOST_INSTANTS = 1000
 _MOST_MADE_UP = 10_000
+_OPTIONS = (
+    "cron",
+    "every",
+    "at",
+    "after_completion",
+    "timezone",
+    "start",
+    "end",
+    "limit",
+    "jitter",
+    "overlap",
+    "misfire",
+    "catch_up_window",
+    "pause_on_failure",
+    "options",
+)
 _KINDS = ("cron", "every", "at", "after_completion")
 
 
@@ -55,13 +72,9 @@ class ScheduledJobOptions(DefaultJobOptions, total=False):
     key: str
 
 
-class ScheduleOptions(TypedDict, total=False):
-    """The options of a schedule. One of `cron`, `every`, `at` and `after_completion` says when it fires."""
+class CommonScheduleOptions(TypedDict, total=False):
+    """The options of a schedule besides when it fires."""
 
-    cron: str
-    every: Duration
-    at: Sequence[datetime]
-    after_completion: Duration
     timezone: str
     start: datetime
     end: datetime
@@ -72,6 +85,15 @@ class ScheduleOptions(TypedDict, total=False):
     catch_up_window: Duration
     pause_on_failure: bool
     options: ScheduledJobOptions
+
+
+class ScheduleOptions(CommonScheduleOptions, total=False):
+    """The options of a schedule. One of `cron`, `every`, `at` and `after_completion` says when it fires."""
+
+    cron: str
+    every: Duration
+    at: Sequence[datetime]
+    after_completion: Duration
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +115,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 def read_options(given: ScheduleOptions) -> Timing:
     """Check the options of a schedule. Raises `OptionError` with the reason."""
     for option, value in cast("dict[str, object]", given).items():
-        if option not in ScheduleOptions.__annotations__:
-            near = nearest(option, ScheduleOptions.__annotations__)
+        if option not in _OPTIONS:
+            near = nearest(option, _OPTIONS)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise OptionError(option, value, f"there is no such option of a schedule{hint}")
     start, end = _instant("start", given.get("start")), _instant("end", given.get("end"))
