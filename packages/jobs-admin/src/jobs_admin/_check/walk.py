@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Tour", "check_beside", "check_jobs", "check_sums", "scan"]
 
 # A job is looked for in each of these, so with many owners fewer jobs are looked at in one step.
-_MAX_LOOKUPS = 8192
+_MAX_LOOKUPS = 2048
 _MAX_BYTES = 512 * 1024
 _MAX_WALKED = 500
 
@@ -155,7 +155,8 @@ async def _jobs(tour: Tour, found: set[str]) -> AsyncIterator[Wrong]:
     active = (name for name in found if name.startswith("active:"))
     unknown = [name for name in active if name.removeprefix("active:") not in owners]
     most = max(min(MAX_ITEMS, _MAX_LOOKUPS // (len(KEYS) + len(owners) + len(unknown))), 8)
-    tour.step = min(most, 32)
+    # How large they are shows once some were read.
+    tour.step = 8
     async for members in tour.walk("rec"):
         at = 0
         while at < len(members):
@@ -238,17 +239,17 @@ async def _totals(tour: Tour) -> list[Wrong]:
 
 async def _bytes(tour: Tour) -> list[Wrong]:
     """Hold that the bytes of what is kept are counted."""
-    groups: list[str | int] = ["hash", "meta", len(FINAL), *(f"bytes:{home}" for home in FINAL)]
+    wrong: list[Wrong] = []
     for home in FINAL:
-        groups += ["weigh", home, 0]
-    said, *weighed = cast("list[list[int | bytes | None]]", await tour.peek(*groups))
-    large = (home for home, size in zip(FINAL, weighed, strict=True) if size[1] == -1)
-    tour.unjudged += [f"bytes of {home}" for home in large]
-    return [
-        Wrong("bytes", home, f"{int(says or 0)} counted, {size[1]} there")
-        for home, says, size in zip(FINAL, said, weighed, strict=True)
-        if size[1] != -1 and int(says or 0) != size[1]
-    ]
+        (said,), (_, there) = cast(
+            "tuple[list[bytes | None], list[int]]",
+            await tour.peek("hash", "meta", 1, f"bytes:{home}", "weigh", home, 0),
+        )
+        if there == -1:
+            tour.unjudged.append(f"bytes of {home}")
+        elif int(said or 0) != there:
+            wrong.append(Wrong("bytes", home, f"{int(said or 0)} counted, {there} there"))
+    return wrong
 
 
 async def _parked(tour: Tour) -> list[Wrong]:
@@ -263,7 +264,7 @@ async def _parked(tour: Tour) -> list[Wrong]:
         cast("bytes", name).decode(): int(n) for name, n in zip(counted[::2], counted[1::2], strict=True)
     }
     if cast("int", size) > sum(there.values()) or said == there:
-        tour.unjudged += ["parked jobs by name"] * (cast("int", size) > _MAX_WALKED)
+        tour.unjudged += ["parked jobs by name"] * (cast("int", size) > _MAX_WALKED or not there)
         return []  # Too many for one look, or ghosts among them, which are told as such.
     return [
         Wrong("parked", name, f"{said.get(name, 0)} counted, {there.get(name, 0)} there")
@@ -335,10 +336,12 @@ async def _ring(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
         async for members in tour.walk(index, _MAX_WALKED):
             keys.update(members)
     rest = sorted(keys)
-    for at in range(0, len(rest), 32):
-        some = rest[at : at + 32]
+    at = 0
+    while some := rest[at : at + 32]:
+        # Of keys with many jobs it answers fewer.
         (rows,) = cast("list[list[list[bytes | int | None]]]", await tour.peek("key", "", len(some), *some))
-        for key, (turn, parked, running, waiting, lost) in zip(some, rows, strict=True):
+        at += len(rows)
+        for key, (turn, parked, running, waiting, lost) in zip(some, rows, strict=False):
             for each in judge_key(
                 key,
                 (

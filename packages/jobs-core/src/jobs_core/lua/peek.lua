@@ -1,8 +1,8 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else, `running` how many jobs run, then those that are counted by key (-1 first: more than 1000)
--- INCLUDE: record weight key_of flow
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (none: more than 500, or 512 KiB), `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
+-- INCLUDE: record weight key_of flow within
 -- FLAGS: no-writes
 local function whole(key, most)
   local card = redis.call("ZCARD", key)
@@ -103,12 +103,16 @@ local readers = {
     return found
   end,
   key = function(_, members)
-    local found = {}
+    local found, looked = {}, 0
     for i = 1, #members do
+      if looked > 2048 then
+        break
+      end
       local key, lost = members[i], 0
       local card, ids = whole(P .. "k:" .. key, 1000)
       if card > 0 and ids then
         local scores = redis.call("ZMSCORE", P .. "waiting", unpack(ids))
+        looked = looked + #ids
         for j = 1, #ids do
           lost = lost + (scores[j] and 0 or 1)
         end
@@ -120,7 +124,7 @@ local readers = {
   end,
   running = function()
     local found, total, counts, owners = {}, 0, {}, redis.call("ZRANGE", P .. "owners", 0, -1)
-    local all = 0
+    local all, bytes = 0, 0
     local since = flow(redis.call("HGET", P .. "meta", "flow") or nil).since
     for i = 1, #owners do
       local ids = redis.call("ZRANGEBYSCORE", P .. "active:" .. owners[i], since, "+inf")
@@ -129,6 +133,11 @@ local readers = {
       for j = 1, total <= 1000 and #ids or 0 do
         local rec = redis.call("HGET", P .. "rec", ids[j])
         local key = rec and key_of(rec) or ""
+        bytes = bytes + (rec and #rec or 0)
+        if bytes > 1048576 then
+          total = 1001
+          break
+        end
         if key ~= "" then
           counts[key] = (counts[key] or 0) + 1
         end
@@ -143,6 +152,7 @@ local readers = {
   names = function(key)
     local card, ids = whole(key, 500)
     local found, counts = { card }, {}
+    ids = ids and ids[1] and #within(P, ids) == #ids and ids
     for i = 1, ids and #ids or 0 do
       local rec = redis.call("HGET", P .. "rec", ids[i])
       if rec then

@@ -15,7 +15,6 @@ local function compose(q, jobs)
     if has(flags, 4) ~= (job.expires ~= nil) then
       flags = flags + (job.expires and 4 or -4)
     end
-    body = table.concat({ pack(">c4I8", body, job.expires or 0), sub(body, 13) })
     local large = job.apart
     if not large and #body > 65516 then
       local head = 16 + byte(body, 1) + byte(body, 2) + byte(body, 3) * 256 + byte(body, 4)
@@ -23,6 +22,7 @@ local function compose(q, jobs)
       jobs.bigs[#jobs.bigs + 1] = sub(body, head + 1)
       body, large = sub(body, 1, head), true
     end
+    body = table.concat({ pack(">c4I8", body, job.expires or 0), sub(body, 13) })
     if has(was, 2) and not large then
       out.small[#out.small + 1] = P .. "big:" .. id
     end
