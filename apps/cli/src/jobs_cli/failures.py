@@ -14,6 +14,7 @@ from jobs_core.errors import (
     OutcomeUnknown,
     PayloadError,
     PayloadTooLarge,
+    ScheduleNotFound,
     UnknownJob,
     UnknownQueue,
     WorkerNotFound,
@@ -46,7 +47,7 @@ _CODES: tuple[tuple[tuple[type[JobsError], ...], int], ...] = (
         (ConfigurationError, OptionError, PayloadError, PayloadTooLarge, UnknownQueue, UnknownJob, WrongLine),
         USAGE,
     ),
-    ((JobNotFound, WorkerNotFound), MISSING),
+    ((JobNotFound, ScheduleNotFound, WorkerNotFound), MISSING),
     ((ConnectionFailed, OutcomeUnknown), UNREACHABLE),
 )
 

@@ -1,0 +1,290 @@
+"""`jobs schedules`: recurring jobs, written, looked at and changed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from jobs_cli.arguments import Actor, Json, Queue, Reason, flag, option
+from jobs_cli.commands.enqueue import find_job
+from jobs_cli.failures import DONE
+from jobs_cli.output import cell, print_fields, print_json, print_table
+from jobs_cli.session import CONNECT_TIMEOUT, with_admin
+
+if TYPE_CHECKING:
+    from jobs_admin import Admin
+    from jobs_core.schedules.options import MisfirePolicy, ScheduleOptions
+    from jobs_core.schedules.records import ScheduleRecord
+
+Schedule = Annotated[
+    str, Parameter(help="Id of the schedule, as `jobs schedules list` shows it.", allow_leading_hyphen=True)
+]
+_PAGE = 100
+
+
+def list_schedules(
+    queue: Annotated[
+        str | None, Parameter(show_default=False, help="Name of the queue; all without it.")
+    ] = None,
+    /,
+    *,
+    json: Json = False,
+) -> None:
+    """List schedules, the next to fire first."""
+
+    async def look(admin: Admin) -> list[ScheduleRecord]:
+        names = [queue] if queue is not None else [each.queue for each in await admin.queues()]
+        found: list[ScheduleRecord] = []
+        for name in names:
+            total = len(found) + 1
+            mine: list[ScheduleRecord] = []
+            while len(mine) < total:
+                page = await admin.schedules.list(name, offset=len(mine), limit=_PAGE)
+                mine += page.schedules
+                total = page.total if page.schedules else len(mine)
+            found += mine
+        return sorted(found, key=lambda each: (each.next_at or _NEVER, each.queue, each.id))
+
+    records = with_admin(look)
+    if json:
+        print_json(records)
+    elif records:
+        print_table(
+            ["id", "queue", "job", "when", "next", "last", "fired", "state"],
+            [
+                [
+                    each.id,
+                    each.queue,
+                    each.name,
+                    _when(each),
+                    each.next_at,
+                    each.last_at,
+                    each.fired,
+                    each.state,
+                ]
+                for each in records
+            ],
+        )
+    else:
+        print("no schedules")
+
+
+def show(queue: Queue, schedule: Schedule, /, *, json: Json = False) -> None:
+    """Show a schedule, what became of its fires, and the next ones."""
+
+    async def look(admin: Admin) -> tuple[ScheduleRecord, tuple[datetime, ...]]:
+        record = await admin.schedules.get(queue, schedule)
+        return record, await admin.schedules.next(queue, schedule, 3)
+
+    record, upcoming = with_admin(look)
+    if json:
+        print_json(record)
+        return
+    print_fields(
+        [
+            *((name, getattr(record, name)) for name in record.__struct_fields__ if getattr(record, name)),
+            ("next", ", ".join(cell(each) for each in upcoming) or "never"),
+        ]
+    )
+
+
+def add(
+    queue: Queue,
+    job: Annotated[str, Parameter(help="Name of the job, or name@version.")],
+    /,
+    *,
+    cron: Annotated[str | None, option("When it fires, such as '30 9 * * MON-FRI' or @daily.")] = None,
+    every: Annotated[str | None, option("Or how often, such as 5m.")] = None,
+    timezone: Annotated[str | None, option("On whose wall clock cron goes (UTC).")] = None,
+    payload: Annotated[
+        str | None, option("JSON, {} without it; - reads it from standard input.", takes_hyphen=True)
+    ] = None,
+    id: Annotated[str | None, option("Id; queue:job:spec without it.")] = None,  # noqa: A002 - the flag is --id
+    limit: Annotated[int | None, option("Fires in all.")] = None,
+    start: Annotated[str | None, option("Not before an instant, such as 2027-01-31T09:00:00+01:00.")] = None,
+    end: Annotated[str | None, option("Not after an instant.")] = None,
+    jitter: Annotated[str | None, option("Spread each fire over so long.")] = None,
+    overlap: Annotated[
+        str | None,
+        option("What a fire does while the run before goes on: allow, skip, buffer_one, cancel_previous."),
+    ] = None,
+    misfire: Annotated[
+        str | None, option("What is done for missed fires: run_once, skip, or how many are made up for.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a schedule; one that is there and says the same stays as it is."""
+    from jobs_core.discovery import load_features
+    from jobs_core.durations import parse_duration
+    from jobs_core.settings import CommonSettings
+
+    given: dict[str, object] = {
+        "cron": cron,
+        "every": None if every is None else parse_duration(every, name="--every"),
+        "timezone": timezone,
+        "limit": limit,
+        "start": None if start is None else _instant("--start", start),
+        "end": None if end is None else _instant("--end", end),
+        "jitter": None if jitter is None else parse_duration(jitter, name="--jitter"),
+        "overlap": overlap,
+        "misfire": None if misfire is None else _misfire(misfire),
+    }
+    options: ScheduleOptions = {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportAssignmentType] - checked where they are read
+    settings = CommonSettings.from_env()
+    job_type = find_job(load_features(settings.features), queue, job)
+    text = "{}" if payload is None else sys.stdin.read() if payload == "-" else payload
+    value = job_type.decode(text.encode())
+
+    async def write() -> tuple[str, ScheduleRecord]:
+        from jobs_producer import Producer
+
+        async with Producer(
+            settings.redis_url,
+            prefix=settings.prefix,
+            default_job_options=settings.default_job_options,
+            enqueue_timeout=CONNECT_TIMEOUT,
+        ) as producer:
+            handle = await producer.schedules.upsert(id, job_type, value, **options)
+            return handle.outcome, handle.record
+
+    outcome, record = asyncio.run(write())
+    if json:
+        print_json({"outcome": outcome, "schedule": record})
+    else:
+        print(f"{record.queue}/{record.id} {outcome}, next {cell(record.next_at)}")
+
+
+def remove(
+    queue: Queue,
+    schedule: Schedule,
+    /,
+    *,
+    keep_job: Annotated[bool, flag("Leave the job that it sent last, where that has not started.")] = False,
+    json: Json = False,
+    actor: Actor = None,
+    reason: Reason = "",
+) -> None:
+    """Remove a schedule, and the job that it sent last if that has not started."""
+    with_job = with_admin(
+        lambda admin: admin.schedules.remove(queue, schedule, keep_job=keep_job), actor=actor, reason=reason
+    )
+    _told(queue, schedule, "removed, and its job" if with_job else "removed", json=json, job=with_job)
+
+
+def pause(
+    queue: Queue,
+    schedule: Schedule,
+    /,
+    *,
+    json: Json = False,
+    actor: Actor = None,
+    reason: Reason = "",
+) -> None:
+    """Pause a schedule; what it would have sent meanwhile is not made up for."""
+    changed = with_admin(
+        lambda admin: admin.schedules.pause(queue, schedule, reason=reason), actor=actor, reason=reason
+    )
+    _told(queue, schedule, "is paused", json=json, changed=changed)
+
+
+def resume(
+    queue: Queue, schedule: Schedule, /, *, json: Json = False, actor: Actor = None, reason: Reason = ""
+) -> None:
+    """Let a schedule go on with its next fire from now on."""
+    changed = with_admin(lambda admin: admin.schedules.resume(queue, schedule), actor=actor, reason=reason)
+    _told(queue, schedule, "is active", json=json, changed=changed)
+
+
+def trigger(
+    queue: Queue, schedule: Schedule, /, *, json: Json = False, actor: Actor = None, reason: Reason = ""
+) -> None:
+    """Enqueue the job of a schedule now; its own times stay as they are."""
+    job_id = with_admin(lambda admin: admin.schedules.trigger(queue, schedule), actor=actor, reason=reason)
+    if json:
+        print_json({"queue": queue, "id": schedule, "job": job_id})
+    else:
+        print(job_id)
+
+
+def upcoming(
+    queue: Queue,
+    schedule: Schedule,
+    /,
+    *,
+    count: Annotated[int, option("How many (5).")] = 5,
+    json: Json = False,
+) -> None:
+    """Tell the next times of a schedule, UTC."""
+    times = with_admin(lambda admin: admin.schedules.next(queue, schedule, count))
+    if json:
+        print_json(times)
+        return
+    for each in times:
+        print(cell(each))
+
+
+def backfill(
+    queue: Queue,
+    schedule: Schedule,
+    /,
+    *,
+    start: Annotated[str, option("From an instant on, such as 2026-11-01T00:00:00Z.")],
+    end: Annotated[str, option("Up to an instant.")],
+    json: Json = False,
+    actor: Actor = None,
+    reason: Reason = "",
+) -> int:
+    """Enqueue a job for every time that a schedule has in a range of the past."""
+    first, last = _instant("--start", start), _instant("--end", end)
+    count = with_admin(
+        lambda admin: admin.schedules.backfill(queue, schedule, first, last), actor=actor, reason=reason
+    )
+    if json:
+        print_json({"queue": queue, "id": schedule, "count": count})
+    else:
+        print(f"{count} enqueued")
+    return DONE
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def _when(record: ScheduleRecord) -> str:
+    if record.cron is not None:
+        return f"{record.cron} ({record.timezone})"
+    if record.every_ms is not None:
+        return f"every {record.every_ms / 1000:g} s"
+    if record.after_completion_ms is not None:
+        return f"{record.after_completion_ms / 1000:g} s after each run"
+    return f"at {len(record.at)} instants"
+
+
+def _told(queue: str, schedule: str, what: str, *, json: bool, **facts: bool) -> None:
+    if json:
+        print_json({"queue": queue, "id": schedule, **facts})
+    else:
+        print(f"{queue}/{schedule} {what}")
+
+
+def _instant(name: str, text: str) -> datetime:
+    from jobs_core.errors import OptionError
+
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise OptionError(name, text, "it must be an instant such as 2027-01-31T09:00:00+01:00") from None
+    if instant.utcoffset() is None:
+        raise OptionError(name, text, "it has no time zone: write +01:00, or Z for UTC")
+    return instant
+
+
+def _misfire(text: str) -> MisfirePolicy:
+    from jobs_core.schedules.options import RunAll
+
+    if text.isascii() and text.isdigit():
+        return RunAll(int(text))
+    return text  # pyright: ignore[reportReturnType] - checked where it is read

@@ -1,0 +1,125 @@
+"""Schedules from the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from jobs_cli.output import cell
+
+if TYPE_CHECKING:
+    from conftest import Jobs
+
+WARM = '{"urls": ["https://example.com/"]}'
+
+
+def test_a_schedule_from_its_beginning_to_its_end(jobs: Jobs) -> None:
+    assert jobs("schedules", "list").out == "no schedules\n"
+    line = ["schedules", "add", "cache-warmup", "warm", "--payload", WARM, "--id", "pages"]
+    ran = jobs(
+        *line, "--cron", "30 9 * * *", "--timezone", "Europe/Paris", "--overlap", "skip", "--misfire", "3"
+    )
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("cache-warmup/pages created, next 20")
+    again = jobs(
+        *line,
+        "--cron",
+        "30 9 * * *",
+        "--timezone",
+        "Europe/Paris",
+        "--overlap",
+        "skip",
+        "--misfire",
+        "3",
+        "--json",
+    )
+    assert isinstance(again.json, dict)
+    assert again.json["outcome"] == "unchanged"
+
+    row = jobs("schedules", "list").out.splitlines()[1]
+    assert "30 9 * * * (Europe/Paris)" in row
+    assert row.endswith("active")
+    (record,) = cast("list[dict[str, object]]", jobs("schedules", "list", "cache-warmup", "--json").json)
+    assert (record["id"], record["overlap"], record["misfire_max"]) == ("pages", "skip", 3)
+    shown = jobs("schedules", "show", "cache-warmup", "pages").out
+    assert "Europe/Paris" in shown
+    assert shown.splitlines()[-1].startswith("next ")
+    times = jobs("schedules", "next", "cache-warmup", "pages", "--count", "2").out.splitlines()
+    assert len(times) == 2
+    assert cell(datetime.fromisoformat(cast("str", record["next_at"]))) == times[0]
+
+    assert (
+        jobs("schedules", "pause", "cache-warmup", "pages", "--reason", "quiet", "--actor", "ada").code == 0
+    )
+    assert jobs("schedules", "list").out.splitlines()[1].endswith("paused")
+    assert jobs("schedules", "pause", "cache-warmup", "pages", "--json").json == {
+        "queue": "cache-warmup",
+        "id": "pages",
+        "changed": False,
+    }
+    job_id = jobs("schedules", "trigger", "cache-warmup", "pages").out.strip()
+    assert jobs("show", "cache-warmup", job_id).code == 0
+    assert jobs("schedules", "resume", "cache-warmup", "pages").out == "cache-warmup/pages is active\n"
+    now = datetime.now(UTC)
+    ran = jobs(
+        "schedules",
+        "backfill",
+        "cache-warmup",
+        "pages",
+        "--start",
+        (now - timedelta(days=3)).isoformat(),
+        "--end",
+        now.isoformat(),
+    )
+    assert ran.out == "3 enqueued\n", ran.err
+    assert jobs("schedules", "remove", "cache-warmup", "pages", "--json").code == 0
+    assert jobs("schedules", "list").out == "no schedules\n"
+    assert "quiet" in jobs("audit").out
+
+
+def test_many_schedules_are_listed_all(jobs: Jobs) -> None:
+    for number in range(3):
+        jobs(
+            "schedules",
+            "add",
+            "cache-warmup",
+            "warm",
+            "--payload",
+            WARM,
+            "--id",
+            f"s{number}",
+            "--every",
+            "5m",
+        )
+    listed = cast("list[dict[str, str]]", jobs("schedules", "list", "--json").json)
+    assert sorted(each["id"] for each in listed) == ["s0", "s1", "s2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["show", "cache-warmup", "gone"], 3, "gone"),
+        (["trigger", "cache-warmup", "gone"], 3, "gone"),
+        (["add", "cache-warmup", "warm", "--payload", WARM], 2, "give one of cron"),
+        (["add", "cache-warmup", "warm", "--payload", WARM, "--cron", "61 * * * *"], 2, "61"),
+        (
+            ["add", "cache-warmup", "warm", "--payload", WARM, "--cron", "@daily", "--timezone", "Mars"],
+            2,
+            "Mars",
+        ),
+        (["add", "cache-warmup", "warm", "--every", "5m"], 2, "urls"),
+        (["add", "cache-warmup", "wram", "--every", "5m"], 2, "warm"),
+        (
+            ["add", "cache-warmup", "warm", "--payload", WARM, "--every", "5m", "--misfire", "often"],
+            2,
+            "misfire",
+        ),
+        (["backfill", "cache-warmup", "gone", "--start", "yesterday", "--end", "now"], 2, "--start"),
+        (["backfill", "cache-warmup", "gone", "--start", "2026-01-01", "--end", "now"], 2, "no time zone"),
+    ],
+)
+def test_what_is_wrong_is_told(jobs: Jobs, arguments: list[str], code: int, told: str) -> None:
+    ran = jobs("schedules", *arguments)
+    assert (ran.code, told in ran.err) == (code, True), ran.err
