@@ -142,7 +142,7 @@ class Schedules:
             raise DuplicateJob(name, job_id)
         job_type = Queue(name).dynamic_job(job_name(definition.wire_name))
         made = cast("JobType[object, JsonValue]", job_type)
-        return JobHandle(self._link, made, job_id, outcome=told(name, verdict), policy=definition.policy)
+        return JobHandle(self._link, made, job_id, told(name, verdict), definition.policy)
 
     async def backfill(self, queue: Queue | str, schedule_id: str, start: datetime, end: datetime) -> int:
         """Enqueue a job for every time that a schedule has in a range of the past, both ends included; return how many.

@@ -161,12 +161,15 @@ async def make_fire(
     head = _head(definition.wire_name)
     return Draft(
         made,
-        head.lead(flags, definition.priority, definition.cost if definition.cost > 1 else 0),
-        head.name,
         head.body(encode_envelope(envelope), key=definition.key.encode(), unique=unique),
-        0,
-        fire_ms,
-        ",".join([*decide, "scheduled=1"]),
+        head.alike(
+            flags,
+            definition.priority,
+            definition.cost if definition.cost > 1 else 0,
+            0,
+            fire_ms,
+            ",".join([*decide, "scheduled=1"]),
+        ),
     )
 
 
