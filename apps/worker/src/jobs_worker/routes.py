@@ -30,7 +30,8 @@ RunsIn = Literal["async", "thread", "process"]
 class Route(msgspec.Struct, frozen=True):
     """One handler as a lane runs it. `job` None is the processor of a whole queue; `module` is where a process finds it again.
 
-    `upcasts` lead from the payloads of an earlier version to those that the handler takes.
+    `upcasts` lead from the payloads of an earlier version to those that the handler takes; `seals` says that a codec does something to
+    results.
     """
 
     queue: Queue
@@ -45,6 +46,7 @@ class Route(msgspec.Struct, frozen=True):
     hooks: Hooks | None = None
     rules: Rules = Rules()
     backoffs: Mapping[str, NamedBackoff] = {}
+    seals: bool = False
 
     @property
     def codec(self) -> Codec:
@@ -72,7 +74,8 @@ class QueueRoutes(msgspec.Struct, frozen=True):
 
     def find(self, wire_name: str) -> Route | None:
         """Return the route of a job name@version."""
-        return self.named.get(wire_name, self.fallback if wire_name not in self.missing else None)
+        route = self.named.get(wire_name)
+        return self.fallback if route is None and wire_name not in self.missing else route
 
 
 def build_routes(
@@ -245,4 +248,5 @@ def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
         hooks=spec.hooks,
         rules=spec.rules,
         backoffs=backoffs,
+        seals=not (spec.queue.codec if spec.job is None else spec.job.codec).does_nothing,
     )

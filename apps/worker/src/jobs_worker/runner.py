@@ -108,7 +108,7 @@ class Runner:
                     handler: AsyncHandler = route.handler  # pyright: ignore[reportAssignmentType] - the route says it is async
                     running = handler(payload, self._context(delivery, limit))
                     result = await (running if limit is None else in_time(running, limit))
-                if not route.codec.does_nothing and keeps_result(delivery):
+                if route.seals and keeps_result(delivery):
                     result = await self._seal(delivery, route, result)
                 settlement = completed(delivery, result, int((perf_counter() - started) * 1e6), self._worker)
         except BaseException as error:  # noqa: BLE001 - the boundary around other people's code

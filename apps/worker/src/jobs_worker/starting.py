@@ -40,20 +40,20 @@ def open_delivery(  # noqa: PLR0917 - once for each job, so by position
     routes: QueueRoutes, claimed: Claimed, header: Header, packed: bytes, owner: str, worker: str
 ) -> Delivery | Settlement:
     """Return the delivery to run, or how a job is settled that no handler here knows or nobody can read."""
-    queue = routes.queue.name
     route = routes.find(header.name)
     if route is None and header.name:
-        needs = routes.missing.get(header.name, [])
+        queue, needs = routes.queue.name, routes.missing.get(header.name, [])
         _log.warning("unroutable", queue=queue, job_id=claimed.id, job=header.name, needs=needs)
         return unroutable(unopened(claimed, header, owner))
     try:
         delivery = Delivery.of(claimed, header, decode_envelope(packed), route, owner)
     except (msgspec.MsgspecError, ValueError, struct.error) as error:
         return unreadable(unopened(claimed, header, owner), error, worker)
-    if delivery.entry.cancel:
+    entry, deadline_ms = delivery.entry, delivery.policy.deadline_ms
+    if entry.cancel:
         # It was cancelled while the claim that took it was on its way.
         return cancelled(delivery, 0, worker)
-    if delivery.policy.deadline_ms and delivery.policy.deadline_ms * 1000 <= delivery.fence:
+    if deadline_ms and deadline_ms * 1000 <= delivery.fence:
         return overdue(delivery, worker)
     return delivery
 
