@@ -225,3 +225,12 @@ async def test_a_paused_job_name_is_named(admin: Admin, mail: Seeder) -> None:
     assert "job send of queue mail is paused by ada: provider down" in found["job_paused"].text
     assert found["job_paused"].mend == "jobsctl resume mail --job send"
     assert len([each for each in await admin.doctor("mail") if each.code == "job_paused"]) == 2
+
+
+async def test_a_number_that_somebody_set_is_told(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
+    await admin.scale("mail", 0)
+    found = find(await admin.doctor("mail"), "scaled_to_zero")
+    assert found.mend == "jobsctl workers scale mail auto"
+    await admin.scale("mail", 3)
+    assert "3 children" in find(await admin.doctor("mail"), "scaled").text

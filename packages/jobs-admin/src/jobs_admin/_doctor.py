@@ -12,6 +12,7 @@ from jobs_admin._numbers import utc
 from jobs_admin._pauses import pauses
 from jobs_admin.records import Finding, Severity
 from jobs_core.boot import audit_server
+from jobs_core.commands import read_scales
 from jobs_core.names import nearest
 from jobs_core.records import job_name
 from jobs_core.registry import list_queues, list_workers
@@ -178,12 +179,14 @@ async def _served(
 ) -> list[Finding]:
     workers = await calls.read(list_workers(calls.client, prefix))
     owners = await calls.read(calls.scripts.owners(queue))
+    scales = await calls.read(read_scales(calls.client, prefix))
     entry = next((each for each in entries if each.queue == queue), None)
     weight = entry.profile if entry else ""
     declared = dict.fromkeys(entry.jobs if entry else (), 0)
     names = {wire_name: tally.parked.get(wire_name, 0)} if wire_name else {**declared, **tally.parked}
     return [
         *_serving.by_class(queue, weight, workers),
+        *_serving.by_number(queue, scales.get(queue)),
         *_serving.by_name(queue, names, workers),
         *_leases(queue, owners),
         *_serving.by_slots(queue, tally.sizes["waiting"], workers),

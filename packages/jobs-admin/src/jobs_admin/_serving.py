@@ -48,6 +48,16 @@ def by_class(queue: str, weight: str, workers: Sequence[WorkerEntry]) -> Iterato
             )
 
 
+def by_number(queue: str, number: int | None) -> Iterator[Finding]:
+    """Say that somebody set how many children of each worker serve the queue."""
+    if number == 0:
+        text = f"no child of any worker serves queue {queue}: somebody set their number to 0"
+        yield Finding("scaled_to_zero", "warning", text, f"jobsctl workers scale {queue} auto")
+    elif number is not None:
+        text = f"{number} children of each worker serve queue {queue}, as somebody set"
+        yield Finding("scaled", "info", text)
+
+
 def by_name(queue: str, names: Mapping[str, int], workers: Sequence[WorkerEntry]) -> Iterator[Finding]:
     """Say of jobs (name@version, and how many are parked) which no worker of the queue knows.
 
