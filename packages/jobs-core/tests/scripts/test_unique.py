@@ -368,3 +368,14 @@ async def test_a_call_that_is_full_leaves_no_trace_of_who_waits_behind(engine: E
     assert await add(engine, "b", "replace") == "f"
     await engine.settle(group("complete", *held, arg=UNIQUE))
     assert await engine.hash("uniq") == {}
+
+
+@pytest.mark.parametrize("verb", ["release", "unroutable", "retry"])
+async def test_a_newer_payload_does_not_let_a_job_expire_that_has_started(engine: Engine, verb: str) -> None:
+    await engine.add("a", unique="dkey", options="conflict=keep_last,expires=1000")
+    await engine.settle(group(verb, *(await engine.claim()).jobs, arg=500 if verb == "retry" else 0))
+    assert await engine.add("b", unique="dkey", options="conflict=keep_last") == b"r\na"
+    await engine.advance(2)
+    await engine.scripts.trim(engine.queue)
+    assert await engine.state("a") != "expired"
+    assert await engine.zset("expiring") == {}

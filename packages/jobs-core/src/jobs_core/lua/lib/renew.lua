@@ -16,7 +16,8 @@ local function renew(q, holder, list)
       priority = priority,
       stamp = stamp,
       due = (holder.state == "waiting" or holder.state == "unroutable") and math.min(due, q.ms) or due,
-      expires = has(flags, 4) and struct.unpack(">I8", rec, 25) or nil,
+      -- One that has started once expires no more, whatever its record says.
+      expires = has(flags, 4) and tonumber(redis.call("ZSCORE", q.P .. "expiring", holder.id) or nil) or nil,
       apart = has(flags, 2),
     }
     list[#list + 1] = holder.job
