@@ -33,6 +33,7 @@ from jobs_worker.queues.reports.sources import (
     check_statement,
 )
 from jobs_worker.queues.reports.xlsx_file import sheet_name, write_xlsx
+from jobs_worker.testing import Kit
 from jobs_worker.time_limits import TimeLimit
 
 FORMATS: tuple[Format, ...] = ("csv", "xlsx", "pdf")
@@ -573,3 +574,23 @@ def test_two_run_at_a_time_and_only_where_sources_are_named() -> None:
     (spec,) = marks_of(export)
     assert (spec.concurrency, spec.is_async, spec.requires) == (2, False, ("REPORT_SOURCES",))
     assert EXPORT.queue.weight == "medium"
+
+
+async def test_a_scheduled_report_is_there_each_morning(files: FileStore, redis_url: str) -> None:
+    payload = ExportReport(source="shop", query="SELECT id FROM orders ORDER BY id", format="csv")
+    async with Kit(export, url=redis_url, now=datetime(2026, 3, 27, 12, tzinfo=UTC)) as kit:
+        written = await kit.producer.schedules.upsert(
+            "orders", EXPORT, payload, cron="0 6 * * *", timezone="Europe/Berlin", options={"attempts": 2}
+        )
+        await kit.advance(timedelta(days=3))
+        record = await kit.admin.schedules.get("reports", written.id)
+        assert record.last_at is not None
+        # The clocks went forward in the night to the 29th.
+        assert (record.fired, record.last_at.hour) == (3, 4)
+        assert record.last_job is not None
+        assert (await kit.admin.job("reports", record.last_job)).state == "completed"
+    reports = list(files.list("reports"))
+    assert len(reports) == 3
+    assert all(
+        files.read_bytes(report).decode("utf-8-sig").split() == ["id", "1", "2", "3"] for report in reports
+    )
