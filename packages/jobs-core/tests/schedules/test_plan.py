@@ -12,7 +12,7 @@ from jobs_core.schedules.definition import (
     encode_definition,
 )
 from jobs_core.schedules.plan import Plan, first_fire, make_plan, upcoming
-from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every
+from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every, Recurrence
 
 HOUR = 3_600_000
 NOON = 1_790_000_000_000 // HOUR * HOUR
@@ -77,6 +77,22 @@ def test_very_many_are_worked_off_in_steps_and_run_once_runs_once() -> None:
         if at > now:
             break
     assert (sent, skipped) == ([NOON + 40 * HOUR], 2400)
+
+
+@pytest.mark.parametrize("recurrence", [CronTimes("* * * * *"), Every(60_000, NOON)])
+def test_very_many_are_worked_off_in_steps_and_run_all_sends_the_latest_alone(recurrence: Recurrence) -> None:
+    minutely = hourly(recurrence=recurrence, catch_up_ms=100 * HOUR, misfire="run_all", misfire_max=50)
+    sent: list[int] = []
+    at, skipped, now = NOON, 0, NOON + 80 * HOUR + 30_000
+    while at <= now:
+        plan = make_plan(minutely, at, 0, now)
+        sent += plan.sent
+        skipped += plan.skipped
+        assert plan.next_ms is not None
+        assert plan.next_ms > at
+        at = plan.next_ms
+    assert sent == [NOON + 80 * HOUR - 60_000 * each for each in range(49, -1, -1)]
+    assert skipped == 80 * 60 + 1 - 50
 
 
 def test_a_limit_leaves_out_what_is_beyond_it() -> None:

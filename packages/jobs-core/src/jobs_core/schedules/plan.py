@@ -54,10 +54,14 @@ def make_plan(definition: ScheduleDefinition, next_ms: int, fired: int, now_ms: 
     missed, at = _forward(definition, next_ms, now_ms)
     due: list[int] = []
     following: int | None = at
-    while following is not None and len(due) < _LOOKED_AT and _sent_at(definition, following) <= now_ms:
+    most = _LOOKED_AT + definition.misfire_max
+    while following is not None and len(due) < most and _sent_at(definition, following) <= now_ms:
         due.append(following)
         following = _bounded(definition, next_fire(definition.recurrence, following))
     to_come = following is not None and _sent_at(definition, following) <= now_ms
+    if to_come and definition.misfire_max:
+        # Whether the latest of these are sent is known when those after them have been looked at too.
+        following, due = due[-definition.misfire_max], due[: -definition.misfire_max]
     on_time = [each for each in due if now_ms - _sent_at(definition, each) <= GRACE_MS]
     old = due[: len(due) - len(on_time)]
     within = [each for each in old if now_ms - each <= definition.catch_up_ms]
@@ -65,7 +69,7 @@ def make_plan(definition: ScheduleDefinition, next_ms: int, fired: int, now_ms: 
     match definition.misfire:
         case "run_once" if not on_time and not to_come:
             made_up = within[-1:]
-        case "run_all" if definition.misfire_max:
+        case "run_all" if definition.misfire_max and not to_come:
             made_up = within[-definition.misfire_max :]
         case _:
             pass
