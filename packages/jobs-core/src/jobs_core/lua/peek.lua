@@ -1,7 +1,7 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (none: more than 500, or 512 KiB), `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
 -- INCLUDE: record weight key_of flow within
 -- FLAGS: no-writes
 local function whole(key, most)
@@ -151,9 +151,11 @@ local readers = {
   end,
   names = function(key)
     local card, ids = whole(key, 500)
+    if not ids or #within(P, ids) < #ids then
+      return { -1 }
+    end
     local found, counts = { card }, {}
-    ids = ids and ids[1] and #within(P, ids) == #ids and ids
-    for i = 1, ids and #ids or 0 do
+    for i = 1, #ids do
       local rec = redis.call("HGET", P .. "rec", ids[i])
       if rec then
         local _, _, _, _, name = record(rec)
