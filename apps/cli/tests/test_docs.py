@@ -3,11 +3,13 @@
 import inspect
 import re
 import shlex
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from jobs_cli.changing import Which
 from jobs_cli.main import COMMANDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
@@ -20,8 +22,12 @@ COMMON = {"--reason", "--actor", "--query", "--limit", "--rate", "--cursor", "--
 
 def options_of(command: str) -> set[str]:
     module, _, function = COMMANDS[command].partition(":")
-    parameters = inspect.signature(getattr(import_module(f"jobs_cli.commands.{module}"), function)).parameters
+    command_of = getattr(import_module(f"jobs_cli.commands.{module}"), function)
+    parameters = inspect.signature(command_of).parameters
     named = [name for name, one in parameters.items() if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    # Options that several commands share stand in a dataclass.
+    if "which" in named:
+        named = [*(name for name in named if name != "which"), *(each.name for each in fields(Which))]
     return {f"--{name.replace('_', '-').rstrip('-')}" for name in named}
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from jobs_cli.arguments import Actor, DryRun, Id, Json, Limit, Reason, flag, option
-from jobs_cli.commands.changes import each_done
+from jobs_cli.changing import each_done
 from jobs_cli.failures import DONE, USAGE
 from jobs_cli.output import print_json
 from jobs_cli.progress import progress_bar
