@@ -23,6 +23,8 @@ from jobs_core import (
     ScheduleOptions,
     Unique,
 )
+from jobs_core.schedules.definition import ScheduleDefinition
+from jobs_core.schedules.store import Schedules as Store
 from jobs_core.schedules.ticks import Ticker
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer, SyncProducer
@@ -104,6 +106,29 @@ async def test_the_same_upsert_changes_nothing_and_another_payload_keeps_the_pha
     assert (other.outcome, other.record.next_at) == ("changed", START + timedelta(minutes=10))
     rarer = await producer.schedules.upsert("often", SEND, Send("bob"), every=1200)
     assert rarer.record.next_at == START + timedelta(minutes=24)
+
+
+async def test_who_is_overwritten_at_once_does_not_write_again(
+    producer: Producer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Store.put
+    others: list[Send] = [Send("bob")]
+
+    async def overtaken(self: Store, definition: ScheduleDefinition, **how: object) -> int:
+        version = await put(self, definition, **how)  # pyright: ignore[reportArgumentType]
+        if others:
+            await producer.schedules.upsert("s", SEND, others.pop(), every=60)
+        return version
+
+    monkeypatch.setattr(Store, "put", overtaken)
+    made = await producer.schedules.upsert("s", SEND, LETTER, every=60)
+    record = await producer.schedules.get("mail", "s")
+    assert (made.outcome, made.record, record.payload) == (
+        "created",
+        record,
+        {"to": "bob", "body": "", "weight": None},
+    )
+    assert clock
 
 
 async def test_every_never_drifts(producer: Producer, clock: Clock) -> None:

@@ -44,9 +44,11 @@ class Book:
     async def upsert(
         self, definition: ScheduleDefinition, *, deadline: float | None = None
     ) -> tuple[Written, Stored]:
-        """Write a schedule. One that says the same changes nothing, and one whose times say the same keeps its phase."""
+        """Write a schedule. One that says the same changes nothing, and one whose times say the same keeps its phase.
+
+        Returns what that did, and the schedule. Raises ScheduleNotFound where somebody removed it at once.
+        """
         queue = definition.queue
-        written: Written = "unchanged"
         while True:
             now_ms, found = await self._schedules.named(queue, [definition.id], deadline=deadline)
             seen = found[0] if found else None
@@ -55,12 +57,15 @@ class Book:
                 and not seen.fault
                 and same_definition(seen.definition, definition, self._codecs)
             ):
-                return written, seen
+                return "unchanged", seen
             since_ms, next_ms = _phase(definition, seen, now_ms)
             if await self._schedules.put(
                 definition, seen=seen, since_ms=since_ms, next_ms=next_ms, deadline=deadline
             ):
-                written = "created" if seen is None else "changed"
+                # Whoever writes it after us has the last word: it is not written again.
+                return "created" if seen is None else "changed", await self.find(
+                    queue, definition.id, deadline=deadline
+                )
 
     async def find(self, queue: str, schedule_id: str, *, deadline: float | None = None) -> Stored:
         """Return a schedule. Raises ScheduleNotFound."""

@@ -14,6 +14,7 @@ local function schedule_head(q, at_it)
   if at ~= q.sched then
     q.fields[#q.fields + 1] = "sched"
     q.fields[#q.fields + 1] = at
+    q.sched = at
     if at > 0 and not (due and at_it) then
       rearm(q, at)
     end
