@@ -175,7 +175,8 @@ def _made(name: str, function: Callable[..., object]) -> Tool:
         )
         # The decoder would take a custom type and hand it anything; the schema has no word for it.
         msgspec.json.schema(arguments)
-    except TypeError as error:
+    except (TypeError, NameError) as error:
+        # NameError: a type of somebody else, whose annotations are there for type checkers alone.
         raise DeclarationError(
             source, f"the parameters of tool {name!r} cannot come as JSON: {error}"
         ) from error

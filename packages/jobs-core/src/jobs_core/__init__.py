@@ -40,6 +40,8 @@ from jobs_core.errors import (
     SettingsError,
     UnknownJob,
     UnknownQueue,
+    WorkerNotFound,
+    WorkerSilent,
     WrongState,
 )
 from jobs_core.flow import KeyLimits, RateLimit
@@ -124,6 +126,8 @@ __all__ = [
     "Unique",
     "UnknownJob",
     "UnknownQueue",
+    "WorkerNotFound",
+    "WorkerSilent",
     "WrongState",
     "upcast",
 ]
