@@ -6,6 +6,7 @@ import pytest
 from tests.support.engine import Engine, group
 from tests.support.scheduling import MINUTE, Scheduling
 
+from jobs_core.errors import ServerFull
 from jobs_core.schedules.definition import Overlap
 from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every
 from jobs_core.schedules.store import ACTIVE, ENDED, PAUSED
@@ -236,3 +237,16 @@ async def test_the_end_of_a_list_ends_it(engine: Engine, scheduling: Scheduling)
     await engine.advance(0.01)
     assert await scheduling.tick() == 1
     assert (await scheduling.find()).status == ENDED
+
+
+async def test_a_full_memory_puts_it_off_and_loses_nothing(engine: Engine, scheduling: Scheduling) -> None:
+    await scheduling.put()
+    await engine.advance(60)
+    await engine.client.call("CONFIG", "SET", "maxmemory", 1)
+    try:
+        with pytest.raises(ServerFull):
+            await scheduling.tick()
+        assert (await scheduling.find()).fired == 0
+    finally:
+        await engine.client.call("CONFIG", "SET", "maxmemory", 0)
+    assert await scheduling.tick() == 1
