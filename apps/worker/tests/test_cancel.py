@@ -34,6 +34,21 @@ def run(redis_url: str, prefix: str) -> Run:
     return run
 
 
+class Hanging:
+    """A job of the queue `calm` whose handler waits for ever."""
+
+    def __init__(self) -> None:
+        self.job = Queue("calm").job("hang", payload=int)
+        self.started = asyncio.Event()
+
+        @processor(self.job)
+        async def hang(payload: int, ctx: JobContext) -> None:
+            self.started.set()
+            await asyncio.Event().wait()
+
+        self.handler = hang
+
+
 async def test_async_handler_is_cancelled_and_its_finally_runs(run: Run) -> None:
     queue = Queue("calm")
     job = queue.job("hang", payload=int, result=int)
@@ -268,18 +283,10 @@ async def test_later_job_of_the_same_id_runs(run: Run) -> None:
 
 
 async def test_lost_message_is_made_up_for(run: Run) -> None:
-    queue = Queue("calm")
-    job = queue.job("hang", payload=int)
-    started = asyncio.Event()
-
-    @processor(job)
-    async def hang(payload: int, ctx: JobContext) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    async with run(hang) as worker:
-        handle = await worker.producer.enqueue(job, 1)
-        await started.wait()
+    hanging = Hanging()
+    async with run(hanging.handler) as worker:
+        handle = await worker.producer.enqueue(hanging.job, 1)
+        await hanging.started.wait()
         lane = worker.lane("calm")
         worker.scripts.client.unsubscribe(f"{worker.scripts.key('calm')}wake:{lane.owner}")
         await handle.cancel()
@@ -329,18 +336,10 @@ async def test_a_message_that_comes_before_its_job_is_not_lost(
 
 
 async def test_shutdown_that_waits_for_a_job_sees_its_cancellation(run: Run) -> None:
-    queue = Queue("calm")
-    job = queue.job("hang", payload=int)
-    started = asyncio.Event()
-
-    @processor(job)
-    async def hang(payload: int, ctx: JobContext) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    async with run(hang) as worker:
-        handle = await worker.producer.enqueue(job, 1)
-        await started.wait()
+    hanging = Hanging()
+    async with run(hanging.handler) as worker:
+        handle = await worker.producer.enqueue(hanging.job, 1)
+        await hanging.started.wait()
         draining = asyncio.create_task(worker.runtime.drain(10))
         await handle.cancel()
         assert await draining

@@ -4,7 +4,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: 1 changed, 0 not known, or the state it is in instead; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history score homes leave to_ready rearm tell
+-- INCLUDE: open save unsound record history score leave to_ready rearm tell unstarted
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -12,46 +12,30 @@ if bad then
   return bad
 end
 local due = math.max(run_at_ms > 0 and run_at_ms or q.ms + delay_ms, q.ms)
-local verdicts, bytes, at = {}, 0, 3
-local names, changed, known = {}, {}, {}
-while ARGV[at] and bytes < 524288 do
-  local ids = { unpack(ARGV, at, math.min(at + 7, #ARGV)) }
-  at = at + #ids
-  local states = homes(P, ids)
-  local recs, entries = redis.call("HMGET", P .. "rec", unpack(ids)), redis.call("HMGET", P .. "state", unpack(ids))
-  local waited, old, delayed, all, ready, late, kept, seen = {}, {}, {}, {}, {}, {}, {}, {}
-  for i = 1, #ids do
-    local id, rec, state = ids[i], recs[i], states[i]
-    verdicts[#verdicts + 1] = state == "" and "0" or state
-    if rec and not seen[id] and (state == "waiting" or state == "delayed") then
-      seen[id] = true
-      verdicts[#verdicts] = "1"
-      bytes = bytes + #rec
-      local flags, priority, stamp, before = record(rec)
-      if flags % 8 >= 4 and redis.call("ZSCORE", P .. "expiring", id) then
-        -- How long it may wait counts from when it is first ready, so its end moves along.
-        local ready_ms = before > 0 and before or math.floor(stamp / 1000)
-        local till = struct.unpack(">I8", rec, 25) + due - ready_ms
-        local times = { struct.pack(">I8", due), struct.pack(">I8", till) }
-        rec = table.concat({ string.sub(rec, 1, 12), times[1], string.sub(rec, 21, 24), times[2], string.sub(rec, 33) })
-        redis.call("HSET", P .. "rec", id, rec)
-        redis.call("ZADD", P .. "expiring", till, id)
-      end
-      names[#names + 1], changed[#names + 1], known[#names + 1] = id, string.sub(rec, 1, 292), entries[i]
-      local attempts, crashes, releases, cancel = history(entries[i])
-      if state == "waiting" then
-        waited[#waited + 1], old[#old + 1] = id, rec
-      else
-        delayed[#delayed + 1] = id
-      end
-      all[#all + 1] = rec
-      ready[#ready + 1], ready[#ready + 2] = score(q, due * 1000, priority), id
-      late[#late + 1], late[#late + 2] = due * 16 + priority, id
-      kept[#kept + 1], kept[#kept + 2] = id, struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, due)
-    elseif seen[id] then
-      verdicts[#verdicts] = "1"
-    end
+local waited, old, delayed, all, ready, late, kept = {}, {}, {}, {}, {}, {}, {}
+local function change(id, rec, state, entry)
+  local flags, priority, stamp, before = record(rec)
+  if flags % 8 >= 4 and redis.call("ZSCORE", P .. "expiring", id) then
+    -- How long it may wait counts from when it is first ready, so its end moves along.
+    local ready_ms = before > 0 and before or math.floor(stamp / 1000)
+    local till = struct.unpack(">I8", rec, 25) + due - ready_ms
+    local times = { struct.pack(">I8", due), struct.pack(">I8", till) }
+    rec = table.concat({ string.sub(rec, 1, 12), times[1], string.sub(rec, 21, 24), times[2], string.sub(rec, 33) })
+    redis.call("HSET", P .. "rec", id, rec)
+    redis.call("ZADD", P .. "expiring", till, id)
   end
+  local attempts, crashes, releases, cancel = history(entry)
+  if state == "waiting" then
+    waited[#waited + 1], old[#old + 1] = id, rec
+  else
+    delayed[#delayed + 1] = id
+  end
+  all[#all + 1] = rec
+  ready[#ready + 1], ready[#ready + 2] = score(q, due * 1000, priority), id
+  late[#late + 1], late[#late + 2] = due * 16 + priority, id
+  kept[#kept + 1], kept[#kept + 2] = id, struct.pack(">I4I4I4BI8", attempts, crashes, releases, cancel, due)
+end
+local function step()
   if kept[1] then
     -- The new home comes before the old one is left.
     if due > q.ms then
@@ -68,7 +52,9 @@ while ARGV[at] and bytes < 524288 do
     end
     redis.call("HSET", P .. "state", unpack(kept))
   end
+  waited, old, delayed, all, ready, late, kept = {}, {}, {}, {}, {}, {}, {}
 end
-tell(q, "rescheduled", names, changed, known, true, string.format("%.0f", due))
+local verdicts, changed, heads, known = unstarted(q, 3, change, step)
+tell(q, "rescheduled", changed, heads, known, true, string.format("%.0f", due))
 save(q)
 return verdicts
