@@ -223,7 +223,7 @@ class Lane:
     def _take(self, limit: int) -> list[Item]:
         """Take the next jobs off, without those whose callers went away."""
         pending = self._pending
-        batch = [*islice(pending, limit)]
+        batch: list[Item] = [*islice(pending, limit)]
         bodies, deadlines = sum([len(item.body) for item in batch]), [item.deadline for item in batch]
         gone = True in [item.future.done() for item in batch]
         if not gone and bodies <= MAX_BYTES and max(deadlines) - min(deadlines) <= self._slack:
