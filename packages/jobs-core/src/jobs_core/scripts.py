@@ -409,7 +409,7 @@ class Scripts:
         """
         promoted = looked = 0
         while True:
-            rest = tuple(ids[looked:])
+            rest = tuple(ids[looked : looked + MAX_ITEMS])
             done, due, seen = cast("list[int]", await self._run("promote", queue, rest))
             promoted, looked = promoted + done, looked + seen
             if looked >= len(ids):
@@ -499,7 +499,8 @@ class Scripts:
     ) -> list[str]:
         verdicts: list[str] = []
         while len(verdicts) < len(ids):
-            verdicts += _texts(await self._run(name, queue, (*args, *ids[len(verdicts) :]), deadline))
+            rest = ids[len(verdicts) : len(verdicts) + MAX_ITEMS]
+            verdicts += _texts(await self._run(name, queue, (*args, *rest), deadline))
         return verdicts
 
     async def obliterate(self, queue: str, *, force: bool) -> tuple[int, int, int]:

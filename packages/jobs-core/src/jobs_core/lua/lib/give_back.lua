@@ -1,10 +1,10 @@
---- Ends an owner: returns at most 128 of its jobs (64 where all are charged), and about 512 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
+--- Ends an owner: returns at most 128 of its jobs (32 where all are charged), and about 512 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
 -- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
 -- INCLUDE: record history ready_at score to_ready finish freed call_off tell note_end series count_error
 local function give_back(q, owner, charged)
   local P = q.P
   local active = P .. "active:" .. owner
-  local found, all = redis.call("ZRANGE", active, 0, charged == "all" and 63 or 127, "WITHSCORES"), {}
+  local found, all = redis.call("ZRANGE", active, 0, charged == "all" and 31 or 127, "WITHSCORES"), {}
   for i = 1, #found, 2 do
     all[#all + 1] = found[i]
   end
