@@ -106,7 +106,7 @@ ASKED = (
         for conflict in ("skip", "replace", "keep_last", "extend", "error")
         for ttl in (1000, 8000)
     ),
-    *(Asked(key, ttl=-1, max_wait=max_wait) for key in UNIQUE_KEYS * 3 for max_wait in (0, 900)),
+    *(Asked(key, ttl=-1, max_wait=max_wait) for key in UNIQUE_KEYS * 8 for max_wait in (0, 600)),
 )
 # What can happen: how often, and what is chosen from.
 MOVES: dict[str, tuple[float, dict[str, Sequence[object]]]] = {
