@@ -91,12 +91,15 @@ def test_thirty_expressions_around_every_change() -> None:
 @cache
 def walls(expression: Expression) -> list[datetime]:
     """Return the minutes on the wall that an expression means, in any zone."""
-    at, end = datetime(FIRST - 1, 12, 31), datetime(LAST + 1, 1, 2)  # noqa: DTZ001 - a wall has no zone
+    day, end = datetime(FIRST - 1, 12, 31), datetime(LAST + 1, 1, 2)  # noqa: DTZ001 - a wall has no zone
+    # Its minutes of a day are those that it means on any day of nine months, a leap day among them.
+    tried = [datetime(2020, 2, 1) + timedelta(days=days) for days in range(274)]  # noqa: DTZ001
+    of_day = [timedelta(minutes=minute) for minute in range(24 * 60)]
+    meant = [minute for minute in of_day if any(expression.matches(each + minute) for each in tried)]
     found: list[datetime] = []
-    while at < end:
-        if expression.matches(at):
-            found.append(at)
-        at += timedelta(minutes=1)
+    while day < end:
+        found += [day + minute for minute in meant if expression.matches(day + minute)]
+        day += timedelta(days=1)
     return found
 
 
