@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec.structs import replace
 
-from jobs_core.codecs import Codec
+from jobs_core.codecs import NO_CODEC, Codec
 from jobs_core.discovery import ALWAYS, Catalog, imported, load_features, processor_modules
 from jobs_core.errors import ConfigurationError, DeclarationError, SettingsError
 from jobs_core.queue import JobType, Queue, Upcast
@@ -30,8 +30,8 @@ RunsIn = Literal["async", "thread", "process"]
 class Route(msgspec.Struct, frozen=True):
     """One handler as a lane runs it. `job` None is the processor of a whole queue; `module` is where a process finds it again.
 
-    `upcasts` lead from the payloads of an earlier version to those that the handler takes; `seals` says that a codec does something to
-    results.
+    `upcasts` lead from the payloads of an earlier version to those that the handler takes; `codec` is what is done to the results,
+    `seals` whether that is anything.
     """
 
     queue: Queue
@@ -46,12 +46,8 @@ class Route(msgspec.Struct, frozen=True):
     hooks: Hooks | None = None
     rules: Rules = Rules()
     backoffs: Mapping[str, NamedBackoff] = {}
+    codec: Codec = NO_CODEC
     seals: bool = False
-
-    @property
-    def codec(self) -> Codec:
-        """What is done to the results."""
-        return self.queue.codec if self.job is None else self.job.codec
 
     @property
     def wire_name(self) -> str:
@@ -230,6 +226,7 @@ def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
     else:
         runs_in = chosen
     module = spec.handler.__module__
+    codec = spec.queue.codec if spec.job is None else spec.job.codec
     if runs_in == "process" and (module == "__main__" or "." in spec.handler.__qualname__):
         raise DeclarationError(
             spec.source,
@@ -248,5 +245,6 @@ def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
         hooks=spec.hooks,
         rules=spec.rules,
         backoffs=backoffs,
-        seals=not (spec.queue.codec if spec.job is None else spec.job.codec).does_nothing,
+        codec=codec,
+        seals=not codec.does_nothing,
     )

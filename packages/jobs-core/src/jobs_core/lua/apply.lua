@@ -4,7 +4,7 @@
 -- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each)
 -- RETURNS: 1 applied, 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
--- INCLUDE: open save admit enter clear_letters count_letters homes
+-- INCLUDE: open save admit enter clear_letters count_letters homes count_added
 local q = open(P)
 if q.err then
   return q
@@ -42,9 +42,7 @@ while ARGV[at] do
 end
 if jobs then
   enter(q, jobs)
-  for name, created in pairs(jobs.added) do
-    redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
-  end
+  count_added(q, jobs)
 end
 for i = 1, #found do
   if found[i][1] == "clear" then

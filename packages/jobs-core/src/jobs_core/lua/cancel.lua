@@ -3,7 +3,7 @@
 -- REST: ids (at most 128)
 -- RETURNS: for each: cancelled, requested (it runs), already_finished or not_found; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound stop within
+-- INCLUDE: open save unsound stop within call_out
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -15,7 +15,5 @@ if not ARGV[1] then
 end
 local verdicts, told = stop(q, within(P, { unpack(ARGV) }))
 save(q)
-for i = 1, #told do
-  redis.pcall("SPUBLISH", told[i][1], told[i][2])
-end
+call_out(told)
 return verdicts

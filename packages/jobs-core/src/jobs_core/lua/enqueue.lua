@@ -5,7 +5,7 @@
 -- REST: groups: count, version with flags and priority (4 bytes), name@version, delay_ms, run_at_ms, options ("" or k=v,…); then id and record from byte 21 on of each
 -- RETURNS: one character a job (1 created, 0 its id was known, s skipped, r replaced, e extended, k kept as the pending one, x a conflict that is an error, f the queue is full), then for each s r e k x a newline and the id that stands for it
 -- ERRORS: SCHEMA, STALE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save session remember admit enter
+-- INCLUDE: open save session remember admit enter count_added
 local q = open(P, session)
 if q.err then
   return q
@@ -22,7 +22,5 @@ end
 remember(q, session, seq, jobs.verdict)
 enter(q, jobs)
 save(q)
-for name, created in pairs(jobs.added) do
-  redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
-end
+count_added(q, jobs)
 return jobs.verdict

@@ -8,6 +8,16 @@ local function whole(key, most)
   local card = redis.call("ZCARD", key)
   return card, card <= most and redis.call("ZRANGE", key, 0, -1) or nil
 end
+local function of_each(command)
+  return function(key, members)
+    local found = {}
+    for i = 1, #members do
+      local id = members[i]
+      found[i] = redis.call(command, key .. ":" .. id)
+    end
+    return found
+  end
+end
 local readers = {
   hash = function(key, members)
     return redis.call("HMGET", key, unpack(members))
@@ -35,30 +45,9 @@ local readers = {
     end
     return found
   end,
-  there = function(key, members)
-    local found = {}
-    for i = 1, #members do
-      local id = members[i]
-      found[i] = redis.call("EXISTS", key .. ":" .. id)
-    end
-    return found
-  end,
-  lines = function(key, members)
-    local found = {}
-    for i = 1, #members do
-      local id = members[i]
-      found[i] = redis.call("XLEN", key .. ":" .. id)
-    end
-    return found
-  end,
-  extent = function(key, members)
-    local found = {}
-    for i = 1, #members do
-      local name = members[i]
-      found[i] = redis.call("STRLEN", key .. ":" .. name)
-    end
-    return found
-  end,
+  there = of_each("EXISTS"),
+  lines = of_each("XLEN"),
+  extent = of_each("STRLEN"),
   ends = function(key)
     local first = redis.call("XRANGE", key, "-", "+", "COUNT", 1)[1]
     return first and { first[1], redis.call("XREVRANGE", key, "+", "-", "COUNT", 1)[1][1] } or {}

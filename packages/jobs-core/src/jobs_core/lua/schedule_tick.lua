@@ -4,7 +4,7 @@
 -- REST: of each schedule (at most 128): id, version, the fire that is next (ms), the one after it (0: none), when that is sent, the last fire that is sent, id of its job ("": none is), limit (0: none), how many are late, skipped, missed, overlapped, 1 if the run before is to be cancelled, why it is put off ("": it is not), how many jobs, how many arguments, then these: groups of jobs as `enqueue` takes them
 -- RETURNS: of each schedule how many were sent, or -1 where somebody else has ticked it
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save unsound schedule schedule_write schedule_head admit enter stop verdicts schedule_sent
+-- INCLUDE: open save unsound schedule schedule_write schedule_head admit enter stop verdicts schedule_sent count_added call_out
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
@@ -71,10 +71,6 @@ for i = 1, #ticks do
 end
 schedule_head(q, true)
 save(q)
-for name, created in pairs(jobs.added) do
-  redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
-end
-for i = 1, #told do
-  redis.pcall("SPUBLISH", told[i][1], told[i][2])
-end
+count_added(q, jobs)
+call_out(told)
 return out

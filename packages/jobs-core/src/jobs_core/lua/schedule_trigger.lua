@@ -4,7 +4,7 @@
 -- REST: groups of jobs as `enqueue` takes them
 -- RETURNS: one character a job as of `enqueue`, with a newline and the id that stands for it where it has none of its own; nothing where the schedule was changed meanwhile
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save unsound schedule schedule_write admit enter stop verdicts schedule_sent
+-- INCLUDE: open save unsound schedule schedule_write admit enter stop verdicts schedule_sent count_added call_out
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
@@ -29,10 +29,6 @@ schedule_sent(q, schedule_id, s, signs, others, last_job)
 local at = redis.call("ZSCORE", P .. "sched", schedule_id)
 schedule_write(q, schedule_id, s, tonumber(at or 0))
 save(q)
-for name, created in pairs(jobs.added) do
-  redis.call("HINCRBY", P .. "stats", "added:" .. name, created)
-end
-for i = 1, #told do
-  redis.pcall("SPUBLISH", told[i][1], told[i][2])
-end
+count_added(q, jobs)
+call_out(told)
 return jobs.verdict
