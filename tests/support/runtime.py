@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -47,6 +47,9 @@ class InProcess:
     async def entry(self, queue: str, job_id: str) -> JobStateEntry:
         """Return the budgets that a job has spent."""
         return (await self.located(queue, job_id)).entry
+
+
+Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 
 
 @asynccontextmanager

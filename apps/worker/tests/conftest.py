@@ -1,13 +1,21 @@
-"""Packages of features that a test writes, and what they leave behind."""
+"""What runs handlers, and packages of features that a test writes, with what they leave behind."""
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.support.runtime import Run, running
 from tests.support.workers import write_package
 
 Write = Callable[[dict[str, str]], Path]
+
+
+@pytest.fixture
+def run(redis_url: str, prefix: str) -> Run:
+    """Return what runs handlers against the server, as `running` does."""
+    return partial(running, redis_url, prefix)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.support import process_handlers as handlers
-from tests.support.runtime import InProcess, running
+from tests.support.runtime import InProcess, Run
 from tests.support.waiting import until
 from tests.support.workers import alive
 
@@ -18,20 +17,6 @@ from jobs_core.scripts import Scripts
 from jobs_producer import JobHandle
 from jobs_worker import Fail, HookEvent, Hooks, JobContext, Retry, Snooze, process_pool, processor, runner
 from jobs_worker import lane as lane_module
-
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    """Return what runs handlers against the server."""
-
-    def run(
-        *handlers: Callable[..., object], hooks: Hooks | None = None
-    ) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers, hooks=hooks)
-
-    return run
 
 
 class Hanging:

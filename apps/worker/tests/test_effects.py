@@ -1,12 +1,10 @@
 """Jobs that handlers enqueue as effects of their success, and dead letters, through workers of one process."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import pytest
 from tests.support import effect_handlers as handlers
-from tests.support.runtime import InProcess, captured_lines, running
+from tests.support.runtime import InProcess, Run, captured_lines
 from tests.support.waiting import until
 
 from jobs_core import Fixed, OptionError, Priority, Queue, State, Unique
@@ -16,18 +14,6 @@ from jobs_core.records import read_records
 from jobs_core.wire import decode_envelope, parse_header
 from jobs_worker import Fail, JobContext, effects, processor
 from jobs_worker.queues.dead_letter.processor import tell
-
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    def run(
-        *served: Callable[..., object], queues: tuple[Queue, ...] = ()
-    ) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *served, queues=queues)
-
-    return run
 
 
 async def count(worker: InProcess, queue: str) -> int:

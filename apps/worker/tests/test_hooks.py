@@ -1,11 +1,9 @@
 """Hooks of a processor and of a worker: what they are told, when, and that they change nothing."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 import pytest
-from tests.support.runtime import InProcess, Lines, captured_lines, running
+from tests.support.runtime import Lines, Run, captured_lines
 from tests.support.waiting import until
 
 from jobs_core import Fixed, Queue
@@ -13,18 +11,6 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.errors import OptionError
 from jobs_core.wire import Progress
 from jobs_worker import HOOKS, Discard, Fail, HookEvent, Hooks, JobContext, processor
-
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    def run(
-        *handlers: Callable[..., object], hooks: Hooks | None = None
-    ) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers, hooks=hooks)
-
-    return run
 
 
 class Heard:

@@ -1,31 +1,18 @@
 """Which exceptions are retried, and when: options of the job, of its processor, and backoffs that are functions."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from datetime import timedelta
 from types import ModuleType
 
 import pytest
 from tests.support import process_handlers as handlers
-from tests.support.runtime import InProcess, running
+from tests.support.runtime import Run
 
 from jobs_core import Custom, DeclarationError, Fixed, JobFailed, OptionError, Queue
 from jobs_core.options import JobOptions, decode_policy, resolve
 from jobs_worker import JobContext, JobTimeout, Retry, backoff, processor
 from jobs_worker.backoffs import backoff_of, backoffs_of, by_name
 from jobs_worker.judging import Matcher, make_rules, may_retry
-
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    """Return what runs handlers against the server."""
-
-    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers)
-
-    return run
 
 
 class Declined(ValueError):

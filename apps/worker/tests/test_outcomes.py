@@ -1,12 +1,10 @@
 """What a handler may raise to say more than that it failed, in each executor."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support import process_handlers as handlers
-from tests.support.runtime import InProcess, running
+from tests.support.runtime import InProcess, Run
 
 from jobs_core import JobCancelled, OptionError, Queue, State
 from jobs_core.payloads import JsonValue
@@ -14,18 +12,7 @@ from jobs_core.queue import Executor
 from jobs_producer import JobHandle
 from jobs_worker import Discard, JobContext, RateLimited, Retry, Snooze, processor
 
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 EXECUTORS = ["async", "thread", "process"]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    """Return what runs handlers against the server."""
-
-    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers)
-
-    return run
 
 
 async def enqueue(worker: InProcess, executor: Executor, what: str) -> JobHandle[str]:

@@ -1,12 +1,11 @@
 """Settlements that the server refuses for good: they hold up no others, end after a while, and lose nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import pytest
-from tests.support.runtime import InProcess, Lines, captured_lines, running
+from tests.support.runtime import InProcess, Lines, Run, captured_lines
 from tests.support.waiting import until
 
 from jobs_core import Fixed, JobFailed, Queue, State
@@ -14,17 +13,8 @@ from jobs_core.errors import ServerError
 from jobs_core.scripts import Effects, Group, IdPage, Scripts, Settled
 from jobs_worker import JobContext, processor, refusals
 
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 QUEUE = Queue("sums", concurrency=4, default_job_options={"backoff": Fixed(0.01)})
 ADD = QUEUE.job("add", payload=int, result=int)
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers)
-
-    return run
 
 
 @pytest.fixture

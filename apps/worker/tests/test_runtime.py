@@ -4,8 +4,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 from tests.support import process_handlers as handlers
-from tests.support.runtime import InProcess, Lines, captured_lines, running
+from tests.support.runtime import Lines, Run, captured_lines
 from tests.support.waiting import until
 from tests.support.workers import alive
 
@@ -39,20 +39,7 @@ from jobs_core.wire import Progress
 from jobs_producer import JobHandle
 from jobs_worker import Fail, JobContext, Retry, lane, process_pool, processor
 
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 NOW = Fixed(0)
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    """Return what runs handlers against the server."""
-
-    def run(
-        *handlers: Callable[..., object], queues: tuple[Queue, ...] = (), concurrency: int | None = None
-    ) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers, queues=queues, concurrency=concurrency)
-
-    return run
 
 
 @pytest.fixture

@@ -2,30 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from tests.support.runtime import InProcess, captured_lines, running
+from tests.support.runtime import InProcess, Run, captured_lines, running
 from tests.support.waiting import until
 
 from jobs_core import Queue
 from jobs_core.schedules.ticks import Ticker
 from jobs_producer import Producer
 from jobs_worker import Fail, JobContext, declared, processor
-
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    """Return what runs handlers against the server."""
-
-    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers)
-
-    return run
 
 
 def in_ms(*milliseconds: int) -> list[datetime]:

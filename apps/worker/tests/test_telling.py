@@ -1,25 +1,15 @@
 """What a worker tells of its jobs: histograms, errors by type, summary rows and events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.runtime import InProcess, running
+from tests.support.runtime import Run
 
 from jobs_admin import Admin, Event
 from jobs_core import Fixed, Keep, Queue
 from jobs_worker import Fail, JobContext, processor
-
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    def run(*handlers: Callable[..., object], off: str = "") -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers, off=off)
-
-    return run
 
 
 @pytest.fixture

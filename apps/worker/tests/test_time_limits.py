@@ -2,31 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support import process_handlers as handlers
-from tests.support.runtime import InProcess, running
+from tests.support.runtime import Run
 
 from jobs_core import Fixed, JobFailed, Queue
 from jobs_core.queue import JobType
 from jobs_worker import JobContext, JobTimeout, processor, time_limits
 from jobs_worker.time_limits import TimeLimit, in_time
 
-Run = Callable[..., AbstractAsyncContextManager[InProcess]]
 NOW = Fixed(0)
-
-
-@pytest.fixture
-def run(redis_url: str, prefix: str) -> Run:
-    """Return what runs handlers against the server."""
-
-    def run(*handlers: Callable[..., object]) -> AbstractAsyncContextManager[InProcess]:
-        return running(redis_url, prefix, *handlers)
-
-    return run
 
 
 def slow(name: str = "slow") -> JobType[int, str]:
