@@ -20,7 +20,7 @@ ALLOWED = {
     "jobs_producer": {"jobs_core"},
     "jobs_admin": {"jobs_core"},
     "jobs_worker": {"jobs_core", "jobs_producer", "jobs_admin"},
-    "jobs_dashboard": {"jobs_core", "jobs_admin"},
+    "jobs_dashboard": {"jobs_core", "jobs_admin", "jobs_producer"},
     "jobs_api_example": {"jobs_core", "jobs_producer"},
     "jobs_cli": {"jobs_core", "jobs_producer", "jobs_admin"},
 }

@@ -85,7 +85,7 @@ async def test_workers(client: httpx2.AsyncClient, mail: Seeder) -> None:
         ("/api/queues/mail/jobs?state=lost", 422, "option_error"),
         ("/api/queues/mail/jobs?cursor=x", 422, "option_error"),
         ("/api/queues/mail/jobs?stat=failed", 422, "option_error"),
-        ("/api/nothing", 404, "http_error"),
+        ("/api/nothing", 404, "no_such_route"),
     ],
 )
 async def test_problems(client: httpx2.AsyncClient, mail: Seeder, path: str, status: int, kind: str) -> None:

@@ -10,13 +10,15 @@ from starlette.datastructures import Headers
 
 from jobs_core.errors import ConfigurationError
 from jobs_dashboard.problems import Problem, answer
+from jobs_dashboard.roles import Identity, Role
+from jobs_dashboard.router import IDENTITY
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from jobs_core.settings import DashboardSettings
 
-_PUBLIC = frozenset({"/healthz", "/readyz"})
+_PUBLIC = frozenset({"/healthz", "/readyz", "/api/openapi.json"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -52,19 +54,24 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        problem = self._refuse(scope) if scope["type"] == "http" and scope["path"] not in _PUBLIC else None
-        if problem is None:
+        if scope["type"] != "http" or scope["path"] in _PUBLIC:
+            await self._app(scope, receive, send)
+            return
+        problem = self._judge(scope)
+        if isinstance(problem, Identity):
+            scope[IDENTITY] = problem
             await self._app(scope, receive, send)
             return
         headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
         await answer(problem, headers)(scope, receive, send)
 
-    def _refuse(self, scope: Scope) -> Problem | None:
+    def _judge(self, scope: Scope) -> Problem | Identity:
         headers = Headers(scope=scope)
         if self._tokens:
             scheme, _, token = headers.get("authorization", "").partition(" ")
-            if scheme.lower() == "bearer" and self._role(token.strip()) is not None:
-                return None
+            role = self._role(token.strip()) if scheme.lower() == "bearer" else None
+            if role is not None:
+                return Identity(role.label, role)
             return _problem(401, "Sign in", "Send a token of this dashboard as Authorization: Bearer.")
         client = scope.get("client")
         if client is None or not is_loopback(client[0]) or any(name in headers for name in _FORWARDED):
@@ -76,14 +83,14 @@ class Gate:
             return _problem(421, "Wrong host", "Ask for localhost or 127.0.0.1, or set DASHBOARD_TOKEN.")
         if scope["method"] not in _READING:
             return _problem(403, "Read-only", "Set DASHBOARD_TOKEN: nothing can be changed without a token.")
-        return None
+        return Identity("", Role.VIEWER)
 
-    def _role(self, token: str) -> str | None:
+    def _role(self, token: str) -> Role | None:
         """Return whose token it is, in the same time whichever it is and however much of it is right."""
         # Headers come as Latin-1, whatever they are: this gives back the bytes that were sent.
         given = token.encode("latin-1")
         matches = [role for role, known in self._tokens.items() if hmac.compare_digest(known, given)]
-        return matches[0] if matches else None
+        return max(matches, default=None)
 
 
 class SecurityHeaders:
@@ -112,11 +119,11 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def _tokens(settings: DashboardSettings) -> dict[str, bytes]:
+def _tokens(settings: DashboardSettings) -> dict[Role, bytes]:
     named = {
-        "admin": settings.token,
-        "operator": settings.operator_token,
-        "viewer": settings.viewer_token,
+        Role.ADMIN: settings.token,
+        Role.OPERATOR: settings.operator_token,
+        Role.VIEWER: settings.viewer_token,
     }
     return {role: token.encode() for role, token in named.items() if token}
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
 
-from jobs_dashboard.api import admin_of
-
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from jobs_admin import QueueRecord, WorkerRecord
+    from jobs_admin import Admin, QueueRecord, WorkerRecord
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;"
@@ -38,7 +36,7 @@ def content_security_policy() -> str:
 
 async def show(request: Request) -> HTMLResponse:
     """Show queues and workers."""
-    admin = admin_of(request)
+    admin: Admin = request.app.state.admin
     queues, workers = await admin.queues(), await admin.workers()
     server = admin.connection_info()
     return HTMLResponse(

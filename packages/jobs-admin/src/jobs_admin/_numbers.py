@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jobs_admin.records import MetricsRecord, QueueRecord, WorkerRecord
+import msgspec
+
+from jobs_admin.records import LiveRecord, MetricsRecord, QueueRecord, WorkerRecord
 from jobs_core.records import AttemptRecord, attempts_of
 from jobs_core.wire import parse_finish
 
@@ -43,6 +45,17 @@ def queue_record(queue: str, tally: Tally) -> QueueRecord:
         pause_reason=tally.pause_reason,
         paused_until=None if tally.paused_until_ms is None else utc(tally.paused_until_ms),
         pauses=tally.pauses,
+    )
+
+
+def live_record(queue: str, tally: Tally) -> LiveRecord:
+    """Return the counts of a queue that are watched second by second."""
+    totals = sum_totals(tally.totals)
+    return LiveRecord(
+        **msgspec.structs.asdict(queue_record(queue, tally)),
+        added=totals.get("added", 0),
+        retried=totals.get("retried", 0),
+        oldest_waiting_ms=tally.longest_wait_ms,
     )
 
 

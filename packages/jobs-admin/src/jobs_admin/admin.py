@@ -32,7 +32,7 @@ from jobs_admin._events import Event, EventListener
 from jobs_admin._limits import LiveLimits
 from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._measures import MAX_MINUTES, Spread, read_history, read_minutes, read_spread
-from jobs_admin._numbers import failed_attempts, metrics_record, queue_record, worker_record
+from jobs_admin._numbers import failed_attempts, live_record, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin.records import (
@@ -48,6 +48,7 @@ from jobs_admin.records import (
     JobLogs,
     LetterCount,
     LimitRecord,
+    LiveRecord,
     MetricsRecord,
     MinuteRecord,
     Outcome,
@@ -193,6 +194,10 @@ class Admin:
     async def queues(self) -> list[QueueRecord]:
         """Count every queue that somebody used, sorted by name."""
         return [queue_record(name, tally) for name, tally in (await self._tallies()).items()]
+
+    async def live(self) -> list[LiveRecord]:
+        """Count every queue that somebody used, with what is watched second by second, sorted by name."""
+        return [live_record(name, tally) for name, tally in (await self._tallies()).items()]
 
     async def stats(self, queue: str) -> QueueRecord:
         """Count one queue, and name what of it is paused. Raises UnknownQueue where nobody ever used it."""

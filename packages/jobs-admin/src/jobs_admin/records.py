@@ -24,6 +24,7 @@ __all__ = [
     "HistoryRecord",
     "JobDetail",
     "JobLogs",
+    "LiveRecord",
     "MetricsRecord",
     "MinuteRecord",
     "Outcome",
@@ -75,6 +76,18 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     paused_until: datetime | None = None
     pauses: int = 0
     paused_parts: tuple[PauseRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LiveRecord(QueueRecord, frozen=True, kw_only=True):
+    """A queue in numbers, with what is watched second by second.
+
+    `added` is a total as the others. `oldest_waiting_ms` is the longest wait seen at the head of each priority (None:
+    nothing waits).
+    """
+
+    added: int = 0
+    retried: int = 0
+    oldest_waiting_ms: int | None = None
 
 
 class PauseRecord(msgspec.Struct, frozen=True, kw_only=True):
