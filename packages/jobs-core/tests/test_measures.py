@@ -39,6 +39,8 @@ def test_attempts_are_sent_as_counts() -> None:
         *("INCRBY", "i64", "#4", 1),
         *("INCRBY", "i64", f"#{1 + BUCKETS}", 2),
         *("INCRBY", "i64", f"#{1 + BUCKETS + 2}", 1),
+        *("INCRBY", "i64", f"#{SLOTS - 2}", 3900),
+        *("INCRBY", "i64", f"#{SLOTS - 1}", 2000),
     ]
 
 

@@ -50,11 +50,12 @@ class Gate:
         """Guard an application."""
         self._app = app
         self._tokens = _tokens(settings)
+        self._public = _PUBLIC | {"/metrics"} if settings.metrics_public else _PUBLIC
         self._names = _LOCAL_NAMES | {settings.host.lower().strip("[]")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"] in _PUBLIC:
+        if scope["type"] != "http" or scope["path"] in self._public:
             await self._app(scope, receive, send)
             return
         problem = self._judge(scope)

@@ -15,7 +15,7 @@ from jobs_admin import Admin
 from jobs_core.discovery import load_features
 from jobs_core.errors import JobsError
 from jobs_core.settings import DashboardSettings
-from jobs_dashboard import page
+from jobs_dashboard import metrics, page
 from jobs_dashboard.access import Gate, SecurityHeaders
 from jobs_dashboard.openapi import document
 from jobs_dashboard.problems import Refused, on_bug, on_http_error, on_jobs_error, on_refused
@@ -53,7 +53,11 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
             yield
 
     app = Starlette(
-        routes=[Route("/", page.show), Mount("/", Router(ROWS, services))],
+        routes=[
+            Route("/", page.show),
+            Route("/metrics", metrics.serve),
+            Mount("/", Router(ROWS, services)),
+        ],
         middleware=[
             Middleware(SecurityHeaders, page.content_security_policy()),
             Middleware(Gate, settings),
@@ -66,5 +70,5 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
         },
         lifespan=lifespan,
     )
-    app.state.admin = admin
+    app.state.admin, app.state.scrapes = admin, {}
     return app

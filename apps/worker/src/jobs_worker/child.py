@@ -90,6 +90,7 @@ class Child:
             # What a handler's thread still does ends with this process, so its supervisor gives the jobs back after that.
             supervised = not self._writer.is_closing() and not self._alone
             await runtime.close(abandon=not drained, release=drained or not supervised)
+            self._say_stats(client)
             return EXIT_OK if drained else EXIT_GRACE_EXCEEDED
         finally:
             for task in helpers:
@@ -150,22 +151,25 @@ class Child:
         self._say(control.Owner(queue, owner, alive))
 
     async def _tell(self, client: Client) -> None:
-        runtime = cast("Runtime", self._runtime)
         while True:
-            stats = runtime.stats()
-            self._say(
-                control.Stats(
-                    stats.active,
-                    stats.completed,
-                    stats.failed,
-                    stats.retried,
-                    stats.lost,
-                    stats.avg_ms,
-                    stats.lag_ms,
-                    client.is_connected,
-                )
-            )
+            self._say_stats(client)
             await asyncio.sleep(1.0)
+
+    def _say_stats(self, client: Client) -> None:
+        stats = cast("Runtime", self._runtime).stats()
+        self._say(
+            control.Stats(
+                stats.active,
+                stats.completed,
+                stats.failed,
+                stats.retried,
+                stats.lost,
+                stats.avg_ms,
+                stats.lag_ms,
+                client.is_connected,
+                stats.claimed_at,
+            )
+        )
 
     async def _renew_alone(self, scripts: Scripts) -> None:
         """Renew the leases from here while the supervisor cannot (frozen or gone)."""

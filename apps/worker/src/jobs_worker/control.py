@@ -90,7 +90,7 @@ class Owner(msgspec.Struct, frozen=True, tag="owner"):
 
 
 class Stats(msgspec.Struct, frozen=True, tag="stats"):
-    """Child to supervisor, each second."""
+    """Child to supervisor, each second; `claimed_at` is when the server last answered a claim, in Unix s (0: not yet)."""
 
     active: int
     completed: int
@@ -100,6 +100,7 @@ class Stats(msgspec.Struct, frozen=True, tag="stats"):
     avg_ms: float
     lag_ms: float
     connected: bool
+    claimed_at: float = 0.0
 
 
 EXIT_OK = 0

@@ -1,4 +1,4 @@
-"""The worker's HTTP endpoint: /healthz, /readyz, /status. It is small on purpose, and it never touches the server of the queues."""
+"""The worker's HTTP endpoint: /healthz, /readyz, /status, /metrics. It is small on purpose, and it never touches the server of the queues."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _MAX_LINE = 8192
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A status code and a JSON body."""
+    """A status code and a body: text as it is, anything else as JSON."""
 
     code: int
     body: object
+    media: str = "application/json"
 
 
 async def serve(
@@ -33,8 +34,8 @@ async def serve(
                 while (await reader.readline()).strip():
                     pass
             answer = _answer(request, routes)
-            body = msgspec.json.encode(answer.body)
-            head = f"HTTP/1.1 {answer.code} {_REASONS.get(answer.code, '')}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            body = answer.body.encode() if isinstance(answer.body, str) else msgspec.json.encode(answer.body)
+            head = f"HTTP/1.1 {answer.code} {_REASONS.get(answer.code, '')}\r\nContent-Type: {answer.media}\r\nContent-Length: {len(body)}\r\n"
             writer.write((head + "Cache-Control: no-store\r\nConnection: close\r\n\r\n").encode() + body)
             await writer.drain()
         except (TimeoutError, ConnectionError, ValueError):

@@ -7,6 +7,7 @@ what the other brought. Nothing waits to fill a batch: what gathered during a tr
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ class Lane:
         self._incarnation = 0
         self._registered = False
         self.owner = ""
+        self.claimed_at = 0.0
         self._running: dict[Delivery, asyncio.Task[None]] = {}
         self._finished: deque[Settlement] = deque()
         self._foretold: dict[str, int] = {}
@@ -363,6 +365,7 @@ class Lane:
                 self._on_owner(self.queue, owner, True)  # noqa: FBT003
             wakes, sent = self._wakes, self._loop.time()
             claim = await self._ask(pump, owner, want)
+            self.claimed_at = time.time()
         finally:
             self._requested -= want
         if claim is None:

@@ -50,7 +50,7 @@ _log = logs.get("jobs.worker")
 
 
 class RuntimeStats(msgspec.Struct, frozen=True):
-    """What a runtime did: `avg_ms` is the average run time of ended attempts."""
+    """What a runtime did: `avg_ms` is the average run time of ended attempts, `claimed_at` when a claim was last answered."""
 
     active: int
     completed: int
@@ -60,6 +60,7 @@ class RuntimeStats(msgspec.Struct, frozen=True):
     avg_ms: float
     uptime_s: float
     lag_ms: float
+    claimed_at: float = 0.0
 
 
 class Runtime:
@@ -224,6 +225,7 @@ class Runtime:
             avg_ms=sum(each.run_us for each in lanes) / ended / 1000 if ended else 0.0,
             uptime_s=time.monotonic() - self._started,
             lag_ms=self.lag_ms,
+            claimed_at=max((lane.claimed_at for lane in self.lanes.values()), default=0.0),
         )
 
     def _runner_for(self, queue: str, level: int) -> Callable[[Callable[[Delivery, Report], None]], Runner]:

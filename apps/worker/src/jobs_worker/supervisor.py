@@ -20,7 +20,7 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConfigurationError, ConnectionFailed, JobsError
 from jobs_core.registry import WorkerEntry, announce_worker, forget_worker
 from jobs_core.scripts import Scripts
-from jobs_worker import control, health, logs, loops
+from jobs_worker import control, health, logs, loops, own_metrics
 from jobs_worker.control import EXIT_CONFIGURATION, EXIT_GRACE_EXCEEDED, EXIT_OK, ChildConfig
 from jobs_worker.declared import switched_off
 from jobs_worker.leases import LeaseKeeper
@@ -62,6 +62,7 @@ class Supervisor:
         self._news = asyncio.Event()
         self._keepers: set[asyncio.Task[None]] = set()
         self._beaten = 0.0
+        self._ended = own_metrics.Ended()
         self._started_ms = int(time.time() * 1000)
         self._id = f"{socket.gethostname()[:40]}-{os.getpid()}"
         self._http = ""
@@ -284,6 +285,7 @@ class Supervisor:
             ending = asyncio.create_task(child.listen(self._on_owner, self._on_ready))
             code = await self._until_end(child, ending)
             del self._children[child.pid]
+            self._ended.add(child.stats, died=not self._stopping.is_set() and not child.retiring)
             # Until another is there the younger ones stand in for it.
             self._arrange()
             # Its process group goes with it, so from here on nothing of its jobs runs, and they may be given back.
@@ -472,7 +474,12 @@ class Supervisor:
 
     async def _serve_health(self) -> tuple[asyncio.Server, int]:
         settings = self._settings
-        routes = {"/healthz": self._healthz, "/readyz": self._readyz, "/status": self._status}
+        routes = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/status": self._status,
+            "/metrics": self._metrics,
+        }
         try:
             server, port = await health.serve(
                 settings.http_host, settings.http_port, routes, may_move=not settings.http_port_given
@@ -524,6 +531,18 @@ class Supervisor:
                 "children": children,
             },
         )
+
+    def _metrics(self) -> health.Answer:
+        facts = own_metrics.Facts(
+            version=version("jobs-worker"),
+            worker_type=",".join(self._settings.weights),
+            slots=self._open_slots(),
+            connected=self._client.is_connected,
+            started_ms=self._started_ms,
+            renewed_s=time.monotonic() - self._beaten if self._beaten else None,
+        )
+        text = own_metrics.describe(facts, self._children.values(), self._ended)
+        return health.Answer(200, text, own_metrics.MEDIA)
 
     def _config(self) -> ChildConfig:
         settings = self._settings

@@ -7,6 +7,7 @@ from jobs_admin._events import EVENT_KINDS, Event, EventListener
 from jobs_admin._limits import LiveLimits
 from jobs_admin._query import Query, parse_query
 from jobs_admin._schedules import ScheduleAdmin
+from jobs_admin._totals import JobTotals, QueueTotals
 from jobs_admin.admin import Admin, BulkVerb
 from jobs_admin.errors import QueueBusy, Unanswered
 from jobs_admin.records import (
@@ -59,6 +60,7 @@ __all__ = [
     "HistoryRecord",
     "JobDetail",
     "JobLogs",
+    "JobTotals",
     "LetterCount",
     "LimitRecord",
     "LiveLimits",
@@ -74,6 +76,7 @@ __all__ = [
     "Query",
     "QueueBusy",
     "QueueRecord",
+    "QueueTotals",
     "ScaleRecord",
     "ScalerQueue",
     "ScalerRecord",

@@ -35,6 +35,7 @@ from jobs_admin._measures import MAX_MINUTES, Spread, read_history, read_minutes
 from jobs_admin._numbers import failed_attempts, live_record, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin._schedules import ScheduleAdmin
+from jobs_admin._totals import QueueTotals, read_totals
 from jobs_admin.records import (
     AuditPage,
     AuditRecord,
@@ -220,6 +221,10 @@ class Admin:
         )
         total = metrics_record(None, [*tallies.values()], sum(spreads, Spread()))
         return msgspec.structs.replace(total, queues=each)
+
+    async def totals(self) -> list[QueueTotals]:
+        """Return all that is counted of every queue by job name, sorted by queue: what metrics are exported from."""
+        return await read_totals(self._calls, self._prefix)
 
     async def queue_health(
         self,

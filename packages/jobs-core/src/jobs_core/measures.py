@@ -24,7 +24,7 @@ BOUNDS_MS: Final[tuple[float, ...]] = (
 """Upper bounds of the buckets in ms, 1 ms to 1 h; behind the last one is a bucket for all that took longer."""
 
 BUCKETS: Final = len(BOUNDS_MS) + 1
-SLOTS: Final = 1 + 2 * BUCKETS
+SLOTS: Final = 3 + 2 * BUCKETS
 MINUTES_A_DAY: Final = 1440
 KEPT_DAYS: Final = 90
 _BOUNDS_US = [int(bound * 1000) for bound in BOUNDS_MS]
@@ -33,9 +33,10 @@ _SLOT_NAMES = tuple(f"#{slot}" for slot in range(SLOTS))
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """How many attempts took how long. `counts` has one number for each bucket, not summed up."""
+    """How many attempts took how long. `counts` has one number for each bucket, not summed up; `sum_us` is all of them together."""
 
     counts: tuple[int, ...] = (0,) * BUCKETS
+    sum_us: int = 0
 
     @property
     def total(self) -> int:
@@ -61,7 +62,8 @@ class Histogram(msgspec.Struct, frozen=True):
 
     def __add__(self, other: Histogram) -> Histogram:
         """Return both together."""
-        return Histogram(tuple(mine + its for mine, its in zip(self.counts, other.counts, strict=True)))
+        counts = tuple(mine + its for mine, its in zip(self.counts, other.counts, strict=True))
+        return Histogram(counts, self.sum_us + other.sum_us)
 
 
 class Minute(msgspec.Struct, frozen=True):
@@ -92,6 +94,7 @@ def measure_items(runs: Sequence[int], waits: Sequence[int]) -> list[Encodable]:
             end = count if bucket == len(_BOUNDS_US) else bisect_right(ordered, _BOUNDS_US[bucket], at)
             items += ("INCRBY", "i64", _SLOT_NAMES[first + bucket], end - at)
             at = end
+    items += ("INCRBY", "i64", _SLOT_NAMES[-2], sum(runs), "INCRBY", "i64", _SLOT_NAMES[-1], sum(waits))
     return items
 
 
@@ -99,7 +102,8 @@ def parse_histograms(packed: bytes | None) -> tuple[Histogram, Histogram]:
     """Return the histograms of run and wait of a job name."""
     packed = (packed or b"").ljust(8 * SLOTS, b"\0")[: 8 * SLOTS]
     counts = struct.unpack(f">{SLOTS}q", packed)
-    return Histogram(counts[1 : 1 + BUCKETS]), Histogram(counts[1 + BUCKETS :])
+    waits = 1 + BUCKETS
+    return Histogram(counts[1:waits], counts[-2]), Histogram(counts[waits:-2], counts[-1])
 
 
 def parse_minutes(packed: bytes, count: int) -> list[Minute]:

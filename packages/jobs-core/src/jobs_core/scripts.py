@@ -710,6 +710,13 @@ class Scripts:
             pauses=cast("int", reply[11]),
         )
 
+    async def active(self, queue: str, *, deadline: float | None = None) -> dict[str, int]:
+        """Count the jobs that run by name@version; under "" those beyond the 512, or 512 KiB, that are looked at."""
+        flat = iter(cast("list[Reply]", await self._run("active", queue, (), deadline)))
+        return {
+            cast("bytes", name).decode(): cast("int", count) for name, count in zip(flat, flat, strict=True)
+        }
+
     async def owners(self, queue: str, *, deadline: float | None = None) -> list[Owner]:
         """List the worker children that a queue knows, those held for dead included."""
         reply = iter(cast("list[Reply]", await self._run("owners", queue, (), deadline)))

@@ -35,6 +35,18 @@ async def test_jobs_of_a_dead_owner_wait_again_where_they_were_and_are_charged(e
     assert await engine.zset("owners") == {"w1": -engine.ms}
 
 
+async def test_a_lease_that_ran_out_counts_as_lost_and_one_given_up_does_not(engine: Engine) -> None:
+    await engine.add("a", "b")
+    await engine.claim(1, owner="w1")
+    await engine.claim(1, owner="w2")
+    await engine.scripts.release(engine.queue, owner="w2", charge_all=True)
+    assert "lost:send@1" not in await engine.stats()
+    await let_lease_end(engine)
+    await engine.scripts.reap(engine.queue, owner="w1")
+    stats = await engine.stats()
+    assert (stats["lost:send@1"], stats["stalled:send@1"]) == (1, 2)
+
+
 async def test_it_may_be_called_again(engine: Engine) -> None:
     await engine.add("a")
     await engine.claim()

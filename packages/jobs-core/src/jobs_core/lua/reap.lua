@@ -16,6 +16,6 @@ if deadline > q.lease then
   save(q)
   return redis.error_reply("OWNER_ALIVE " .. owner)
 end
-local back, poisoned, left = give_back(q, owner, "all")
+local back, poisoned, left = give_back(q, owner, "all", true)
 save(q)
 return { back, poisoned, left }

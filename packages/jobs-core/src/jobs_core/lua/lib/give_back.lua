@@ -1,7 +1,8 @@
 --- Ends an owner: returns at most 128 of its jobs (32 where all are charged), and about 512 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
+-- `lost` says that its lease ran out, which is counted.
 -- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
 -- INCLUDE: record history ready_at score to_ready finish freed call_off tell note_end series count_error
-local function give_back(q, owner, charged)
+local function give_back(q, owner, charged, lost)
   local P = q.P
   local active = P .. "active:" .. owner
   local found, all = redis.call("ZRANGE", active, 0, charged == "all" and 31 or 127, "WITHSCORES"), {}
@@ -27,6 +28,9 @@ local function give_back(q, owner, charged)
       local flags, priority, stamp, due_ms, name = record(recs[i])
       bytes = bytes + #recs[i]
       local attempts, crashes, releases, cancel, again = history(states[i])
+      if lost then
+        redis.call("HINCRBY", P .. "stats", "lost:" .. name, 1)
+      end
       local guilty = charged == "all" or charged[id]
       if guilty then
         crashes = crashes + 1

@@ -42,7 +42,7 @@ local function told_menders(q)
     end,
     measure = function(key)
       local family, name = string.match(key, "^(%l+):(.+)$")
-      local most, index = family == "series" and 46080 or 680, P .. (family == "series" and "series.due" or "hist.names")
+      local most, index = family == "series" and 46080 or 696, P .. (family == "series" and "series.due" or "hist.names")
       local size, entered = redis.call("STRLEN", P .. key), redis.call("ZSCORE", index, name)
       if size == 0 then
         return false

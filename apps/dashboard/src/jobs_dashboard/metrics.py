@@ -1,0 +1,210 @@
+"""The queues as metrics, in the text format of Prometheus or, where that is asked for, as OpenMetrics.
+
+All numbers come from the totals on the server, so several dashboards tell the same, and one that was restarted goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+from starlette.responses import Response
+
+from jobs_core.measures import BOUNDS_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from starlette.requests import Request
+
+    from jobs_admin import Admin, JobTotals, QueueTotals
+    from jobs_core.measures import Histogram
+
+__all__ = ["FAMILIES", "OPENMETRICS", "TEXT", "Family", "exposition", "serve"]
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+Sample: TypeAlias = tuple[str, str, float]
+"""What is put behind the family's name, the labels, the value."""
+
+
+class Family(msgspec.Struct, frozen=True):
+    """A metric: its samples are made from the totals of all queues."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    samples: Callable[[Sequence[QueueTotals]], Iterator[Sample]]
+
+    def lines(self, queues: Sequence[QueueTotals], *, openmetrics: bool) -> Iterator[str]:
+        """Yield its lines in one of the two formats, which differ in what they call a counter."""
+        bare = self.name.removesuffix("_total") if openmetrics and self.kind == "counter" else self.name
+        yield f"# HELP {bare} {self.help}\n# TYPE {bare} {self.kind}\n"
+        for suffix, labels, value in self.samples(queues):
+            yield f"{self.name}{suffix}{{{labels}}} {value}\n"
+
+
+async def exposition(admin: Admin, accept: str = "") -> tuple[str, bytes]:
+    """Return the metrics of all queues: their content type, as an Accept header has it, and the document.
+
+    Raises ConnectionFailed.
+    """
+    queues = await admin.totals()
+    # Some megabytes of text where there are hundreds of queues: meanwhile others are answered.
+    return await asyncio.to_thread(_document, queues, openmetrics=wants_openmetrics(accept))
+
+
+async def serve(request: Request) -> Response:
+    """Answer a scrape; those that come while one is under way share what it reads."""
+    state, accept = request.app.state, request.headers.get("accept", "")
+    scrapes: dict[bool, asyncio.Task[tuple[str, bytes]]] = state.scrapes
+    form = wants_openmetrics(accept)
+    scrape = scrapes.get(form)
+    if scrape is None:
+        scrape = scrapes[form] = asyncio.create_task(exposition(state.admin, accept))
+        scrape.add_done_callback(lambda _: scrapes.pop(form))
+    kind, body = await asyncio.shield(scrape)
+    return Response(body, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+
+def _document(queues: Sequence[QueueTotals], *, openmetrics: bool) -> tuple[str, bytes]:
+    lines = [line for family in FAMILIES for line in family.lines(queues, openmetrics=openmetrics)]
+    if openmetrics:
+        lines.append("# EOF\n")
+    return OPENMETRICS if openmetrics else TEXT, "".join(lines).encode()
+
+
+def wants_openmetrics(accept: str) -> bool:
+    """Tell whether an Accept header prefers OpenMetrics."""
+    weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for media in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media.split(";"))
+        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        if name in weights:
+            try:
+                weights[name] = max(weights[name], float(weight))
+            except ValueError:
+                continue
+    return 0 < weights["application/openmetrics-text"] >= weights["text/plain"]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _each_queue(value: Callable[[QueueTotals], float]) -> Callable[[Sequence[QueueTotals]], Iterator[Sample]]:
+    def samples(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
+        return (("", f'queue="{_escaped(each.queue.queue)}"', value(each)) for each in queues)
+
+    return samples
+
+
+def _jobs(queues: Iterable[QueueTotals]) -> Iterator[tuple[str, JobTotals]]:
+    for each in queues:
+        for job in each.jobs:
+            yield f'queue="{_escaped(each.queue.queue)}",job="{_escaped(job.name)}"', job
+
+
+def _each_job(value: Callable[[JobTotals], int]) -> Callable[[Sequence[QueueTotals]], Iterator[Sample]]:
+    return lambda queues: (("", labels, value(job)) for labels, job in _jobs(queues))
+
+
+def _errors(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
+    for labels, job in _jobs(queues):
+        for kind, count in job.errors.items():
+            yield "", f'{labels},error_type="{_escaped(kind)}"', count
+
+
+def _retained(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
+    for each in queues:
+        queue = each.queue
+        for state, count in (
+            ("completed", queue.retained_completed),
+            ("failed", queue.retained_failed),
+            ("cancelled", queue.retained_cancelled),
+            ("expired", queue.retained_expired),
+        ):
+            yield "", f'queue="{_escaped(queue.queue)}",state="{state}"', count
+
+
+def _histograms(
+    durations: Callable[[JobTotals], Histogram], unit_ms: float
+) -> Callable[[Sequence[QueueTotals]], Iterator[Sample]]:
+    """Return what makes histograms in a unit of so many ms; the server tells durations apart more finely than they do."""
+    steps = {step * 10**power for power in range(6) for step in (1, 2, 5)} | {1_000_000, 2_000_000, 3_600_000}
+    shown = [(at, f'le="{bound / unit_ms}"') for at, bound in enumerate(BOUNDS_MS) if bound in steps]
+
+    def samples(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
+        for labels, job in _jobs(queues):
+            histogram = durations(job)
+            up_to = [*accumulate(histogram.counts)]
+            for at, bound in shown:
+                yield "_bucket", f"{labels},{bound}", up_to[at]
+            yield "_bucket", f'{labels},le="+Inf"', up_to[-1]
+            yield "_sum", labels, histogram.sum_us / 1000 / unit_ms
+            yield "_count", labels, up_to[-1]
+
+    return samples
+
+
+def _job_counter(name: str, text: str, value: Callable[[JobTotals], int]) -> Family:
+    return Family(f"queue_{name}_total", "counter", text, _each_job(value))
+
+
+def _gauge(name: str, text: str, value: Callable[[QueueTotals], float]) -> Family:
+    return Family(f"queue_{name}", "gauge", text, _each_queue(value))
+
+
+def _histogram(
+    name: str, text: str, durations: Callable[[JobTotals], Histogram], *, unit_ms: float = 1000
+) -> Family:
+    return Family(f"queue_{name}", "histogram", text, _histograms(durations, unit_ms))
+
+
+FAMILIES: tuple[Family, ...] = (
+    _job_counter("jobs_added", "Jobs that were enqueued.", lambda job: job.added),
+    _job_counter("jobs_completed", "Jobs that completed.", lambda job: job.completed),
+    _job_counter("jobs_failed", "Jobs that failed for good.", lambda job: job.failed),
+    _job_counter(
+        "jobs_retried", "Attempts that failed and were followed by another one.", lambda job: job.retried
+    ),
+    _job_counter("jobs_stalled", "Runs whose worker died or fell silent.", lambda job: job.stalled),
+    _job_counter("jobs_expired", "Jobs that expired before they started.", lambda job: job.expired),
+    _job_counter("jobs_cancelled", "Jobs that were cancelled.", lambda job: job.cancelled),
+    _job_counter(
+        "leases_lost",
+        "Runs that were taken away when their worker's lease ran out.",
+        lambda job: job.leases_lost,
+    ),
+    Family("queue_job_errors_total", "counter", "Attempts that failed, by the type of the error.", _errors),
+    Family("queue_jobs_processing", "gauge", "Jobs that run now.", _each_job(lambda job: job.processing)),
+    _histogram("job_duration_seconds", "How long attempts ran.", lambda job: job.run),
+    _histogram("job_wait_seconds", "How long jobs were ready before an attempt began.", lambda job: job.wait),
+    _histogram(
+        "job_processing_duration_ms",
+        "How long attempts ran, in milliseconds; queue_job_duration_seconds has the same in seconds.",
+        lambda job: job.run,
+        unit_ms=1,
+    ),
+    _gauge("jobs_waiting", "Jobs that wait for a worker.", lambda each: each.queue.waiting),
+    _gauge("jobs_delayed", "Jobs that are not due yet, retries among them.", lambda each: each.queue.delayed),
+    _gauge("jobs_blocked", "Jobs that wait for other jobs.", lambda each: each.queue.blocked),
+    _gauge("jobs_unroutable", "Jobs that no worker knew how to run.", lambda each: each.queue.unroutable),
+    Family("queue_jobs_retained", "gauge", "Jobs that ended and are kept.", _retained),
+    _gauge(
+        "dead_letters",
+        "Dead letters that there ever were of jobs of the queue.",
+        lambda each: each.dead_letters,
+    ),
+    _gauge(
+        "oldest_waiting_seconds",
+        "How long the oldest waiting job has been ready; 0 where none waits.",
+        lambda each: (each.oldest_waiting_ms or 0) / 1000,
+    ),
+    _gauge("paused", "1 while the queue is paused, else 0.", lambda each: int(each.queue.paused)),
+    _gauge("workers", "Workers that serve the queue.", lambda each: each.workers),
+)
+"""Every metric that the dashboard exports, in the order of the document."""

@@ -1,0 +1,155 @@
+"""All that is counted of every queue by job name: what exporters of metrics stand on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from jobs_admin._measures import read_durations
+from jobs_admin._numbers import queue_record
+from jobs_admin.records import QueueRecord
+from jobs_core.dead_letters import DEAD_LETTER_QUEUE
+from jobs_core.measures import Histogram
+from jobs_core.records import job_name
+from jobs_core.registry import list_queues, list_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jobs_admin._calls import Calls
+    from jobs_admin._measures import Durations
+    from jobs_core.registry import WorkerEntry
+    from jobs_core.scripts import Tally
+
+OTHER = "other"
+MOST_NAMES = 50
+_STEP = 32
+
+
+class JobTotals(msgspec.Struct, kw_only=True):
+    """What one job name of a queue did since the queue was made, all its versions together; `processing` is what runs now.
+
+    `leases_lost` counts runs that were taken away because the lease of their worker ran out, `errors` attempts that
+    failed by the type of their error.
+    """
+
+    name: str
+    processing: int = 0
+    added: int = 0
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    stalled: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    leases_lost: int = 0
+    run: Histogram = Histogram()
+    wait: Histogram = Histogram()
+    errors: dict[str, int] = {}
+
+
+class QueueTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue: its counts, at most 50 of its job names (the others together are `other`), and what belongs to it as a whole.
+
+    `dead_letters` is how many there ever were of its jobs, `workers` how many serve it now.
+    """
+
+    queue: QueueRecord
+    jobs: tuple[JobTotals, ...]
+    oldest_waiting_ms: int | None
+    dead_letters: int
+    workers: int
+
+
+async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
+    """Read all queues, some at a time, so that no reply waits behind hundreds of others."""
+    names = [entry.queue for entry in await calls.read(list_queues(calls.client, prefix))]
+    workers = [each for each in await calls.read(list_workers(calls.client, prefix)) if not each.silent]
+    letters = await _dead_letters(calls)
+    found: list[QueueTotals] = []
+    for at in range(0, len(names), _STEP):
+        some = names[at : at + _STEP]
+        tallies = await calls.read_all([calls.scripts.tally(name) for name in some])
+        durations = await calls.read_all([read_durations(calls.scripts, name) for name in some])
+        busy = [name for name, tally in zip(some, tallies, strict=True) if tally.sizes["active"]]
+        running = await calls.read_all([calls.scripts.active(name) for name in busy])
+        active = dict(zip(busy, running, strict=True))
+        found += [
+            _queue(name, tally, spread, active.get(name, {}), letters.get(name, 0), workers)
+            for name, tally, spread in zip(some, tallies, durations, strict=True)
+        ]
+    return found
+
+
+def _queue(  # noqa: PLR0917 - in one place
+    queue: str,
+    tally: Tally,
+    durations: Durations,
+    active: dict[str, int],
+    dead_letters: int,
+    workers: Sequence[WorkerEntry],
+) -> QueueTotals:
+    return QueueTotals(
+        queue=queue_record(queue, tally),
+        jobs=tuple(_jobs(tally, durations, active)),
+        oldest_waiting_ms=tally.longest_wait_ms,
+        dead_letters=dead_letters,
+        workers=sum(queue in each.queues for each in workers),
+    )
+
+
+def _jobs(tally: Tally, durations: Durations, active: dict[str, int]) -> Iterable[JobTotals]:
+    totals = [(*_split(field), count) for field, count in tally.totals.items() if ":" in field]
+    errors = [(*_split(field), count) for field, count in tally.errors.items()]
+    seen = sorted({name for _, name, _ in totals} | {name for name, _, _ in errors} | set(active))
+    # Those measured first come first, whatever comes later: a name must not move to `other` and back.
+    jobs: dict[str, JobTotals] = {}
+    for name in [*durations.run, *seen]:
+        job = _label(name)
+        if job not in jobs and len(jobs) < MOST_NAMES:
+            jobs[job] = JobTotals(name=job, errors={})
+
+    def of(name: str) -> JobTotals:
+        job = _label(name)
+        return jobs[job] if job in jobs else jobs.setdefault(OTHER, JobTotals(name=OTHER, errors={}))
+
+    for kind, name, count in totals:
+        field = "leases_lost" if kind == "lost" else kind
+        if field in _COUNTS:
+            setattr(of(name), field, getattr(of(name), field) + count)
+    for name, kind, count in errors:
+        counts = of(name).errors
+        counts[kind] = counts.get(kind, 0) + count
+    for name, count in active.items():
+        if count:
+            of(name).processing += count
+    for name, run in durations.run.items():
+        job = of(name)
+        job.run, job.wait = job.run + run, job.wait + durations.wait[name]
+    return jobs.values()
+
+
+_COUNTS = ("added", "completed", "failed", "retried", "stalled", "expired", "cancelled", "leases_lost")
+
+
+def _split(field: str) -> tuple[str, str]:
+    first, _, second = field.partition(":")
+    return first, second
+
+
+def _label(name: str) -> str:
+    return job_name(name) or OTHER
+
+
+async def _dead_letters(calls: Calls) -> dict[str, int]:
+    """Count the dead letters that there ever were, by the queue that they come from."""
+    key = calls.scripts.key(DEAD_LETTER_QUEUE) + "letters"
+    raw = cast("dict[bytes, bytes]", await calls.read(calls.client.call("HGETALL", key)))
+    counts: dict[str, int] = {}
+    for field, count in raw.items():
+        # A field without names says how many names there are of a queue.
+        queue, newline, _ = field.decode().partition("\n")
+        if newline:
+            counts[queue] = counts.get(queue, 0) + int(count)
+    return counts
