@@ -132,6 +132,8 @@ def test_only_adding_jobs_is_refused_when_memory_is_full(name: str) -> None:
             "schedule_put",
             "schedule_tick",
             "schedule_trigger",
+            "flow_open",
+            "flow_add",
         }
     )
 
@@ -156,13 +158,13 @@ def test_the_facade_takes_what_the_header_names(name: str) -> None:
     assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in parameters)
     names = [each.name for each in parameters if each.name != "deadline"]
     # `id` is a function of Python's.
-    expected = ["job_id" if each.name == "id" else each.name for each in load(name).arguments]
+    expected = [{"id": "job_id", "from": "from_"}.get(each.name, each.name) for each in load(name).arguments]
     assert names[: len(expected)] == expected
     assert len(names) - len(expected) == (1 if load(name).rest else 0)
 
 
 def test_the_facade_runs_nothing_else() -> None:
-    methods = {name for name, each in vars(Scripts).items() if inspect.iscoroutinefunction(each)}
+    methods = {name for name, _ in inspect.getmembers(Scripts, inspect.iscoroutinefunction)}
     assert {name.rstrip("_") for name in methods if name[0] != "_"} == set(SCRIPTS)
 
 

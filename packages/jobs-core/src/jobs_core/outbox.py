@@ -17,6 +17,8 @@ import msgspec
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.dead_letters import letter_id, make_letter, unpack_parts
 from jobs_core.errors import ConnectionFailed, JobsError, ServerFull
+from jobs_core.flows.children import children
+from jobs_core.flows.ends import resolution
 from jobs_core.queue import Queue
 from jobs_core.queues.dead_letter.queue import DEAD_LETTERS
 from jobs_core.registry import QueueEntry, announce_queue
@@ -142,28 +144,66 @@ class Relay:
         self._told.add(target)
 
 
+class _Parts:
+    """What `apply` takes of an entry, by kind; readers of effects add to it."""
+
+    def __init__(self, source: str, target: str) -> None:
+        self.source = source
+        self.target = target
+        self.jobs: list[Encodable] = []
+        self.letters: list[Draft] = []
+        self.clear: list[Encodable] = []
+        self.count: list[Encodable] = []
+        self.resolve: list[Encodable] = []
+        self.cancel: list[Encodable] = []
+
+    def read_jobs(self, content: bytes) -> None:
+        self.jobs += cast("list[Encodable]", _decode(content))
+
+    def read_children(self, content: bytes) -> None:
+        self.jobs += children(self.source, content)
+
+    def read_dead(self, content: bytes) -> None:
+        draft, letter = make_letter(self.source, content)
+        self.letters.append(draft)
+        self.count += (self.source, letter.name, letter.group)
+
+    def read_clear(self, content: bytes) -> None:
+        raw_id, failed_ms = unpack_parts(content)
+        self.clear.append(letter_id(self.source, raw_id.decode(), int(failed_ms)))
+
+    def read_end(self, content: bytes) -> None:
+        followed, edge = resolution(self.source, self.target, content)
+        if isinstance(followed, bytes):
+            self.read_jobs(followed)
+        self.resolve += edge
+
+    def read_cancel(self, content: bytes) -> None:
+        self.cancel += cast("list[Encodable]", _decode(content))
+
+
+_READERS = {
+    "jobs": _Parts.read_jobs,
+    "children": _Parts.read_children,
+    "dead": _Parts.read_dead,
+    "clear": _Parts.read_clear,
+    "end": _Parts.read_end,
+    "cancel": _Parts.read_cancel,
+}
+
+
 def arguments(source: str, entry: Entry) -> list[Encodable]:
     """Return what the apply script takes of an entry: a pure function, so that everybody relays the same."""
-    jobs: list[Encodable] = []
-    letters: list[Draft] = []
-    cleared: list[Encodable] = []
-    counted: list[Encodable] = []
+    parts = _Parts(source, entry.target)
     for kind, content in entry.effects:
-        if kind == "jobs":
-            jobs += cast("list[Encodable]", _decode(content))
-        elif kind == "dead":
-            draft, letter = make_letter(source, content)
-            letters.append(draft)
-            counted += (source, letter.name, letter.group)
-        elif kind == "clear":
-            raw_id, failed_ms = unpack_parts(content)
-            cleared.append(letter_id(source, raw_id.decode(), int(failed_ms)))
-        else:
+        reader = _READERS.get(kind)
+        if reader is None:
             raise ValueError(f"an effect of kind {kind!r} is not known here; is a newer release at work?")
-    jobs += pack_drafts(letters)
-    parts = {"jobs": jobs, "clear": cleared, "count": counted}
+        reader(parts, content)
+    parts.jobs += pack_drafts(parts.letters)
     packed: list[Encodable] = []
-    for kind, items in parts.items():
+    for kind in ("jobs", "clear", "count", "resolve", "cancel"):
+        items = cast("list[Encodable]", getattr(parts, kind))
         if items:
             packed += (kind, len(items), *items)
     return packed

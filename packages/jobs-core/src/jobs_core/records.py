@@ -19,6 +19,8 @@ from jobs_core.wire import (
     BIG,
     ErrorInfo,
     Progress,
+    child_note,
+    child_text,
     decode_envelope,
     decode_log_line,
     decode_progress,
@@ -230,6 +232,11 @@ def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located,
     elif found.state in _UNRUN and found.info:
         _, numbers = end_note(found.info)
         finished_ms = numbers[0] if numbers else None
+        child = child_note(found.info)
+        reason = reason if child is None else child_text(*child)
+    elif found.info and (child := child_note(found.info)) is not None:
+        finished_ms = end_note(found.info)[1][0]
+        reason = f"child: {child_text(*child)}"
     elif found.info:
         stalled, attempts_made = poison_counts(found.info)
         reason = f"poison: the worker died {stalled} times while it ran this job"

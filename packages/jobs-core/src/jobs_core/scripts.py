@@ -14,6 +14,7 @@ import msgspec
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConnectionFailed
+from jobs_core.flow_scripts import FlowScripts
 from jobs_core.keys import queue_prefix
 from jobs_core.loader import load
 from jobs_core.wire import JobStateEntry, parse_state
@@ -228,7 +229,7 @@ class OutboxPage(msgspec.Struct, frozen=True):
     entries: list[Entry]
 
 
-class Scripts:
+class Scripts(FlowScripts):
     """The state machine, as methods. One instance serves one client and one key prefix."""
 
     def __init__(

@@ -36,6 +36,8 @@ LOG_BYTES: Final = 256 * 1024
 _FIXED = struct.Struct(">BBBBQQBBHQI")
 _STATE = struct.Struct(">IIIBQ")
 _LOG_COUNT = struct.Struct(">III")
+# A job that a script ended because of one that it waited for.
+_OF_OTHERS: Final = frozenset({"child", "skipped"})
 # In a history: the entry is what was told of the job when it had failed for good, before it was replayed.
 _ENDED: Final = 1 << 31
 
@@ -323,9 +325,37 @@ def parse_finish(info: bytes) -> FinishInfo | None:
 
 
 def end_note(info: bytes) -> tuple[str, tuple[int, ...]]:
-    """Return how a script ended a job, in words: `poison` crashes attempts, or another state and when (ms)."""
+    """Return how a script ended a job, in words: `poison` crashes attempts, or another word and when (ms).
+
+    Of one that ended because of another (`child`, `skipped`) what follows is `child_note`'s.
+    """
     word, *numbers = info.decode().split(" ")
-    return word, tuple(map(int, numbers))
+    return word, tuple(map(int, numbers[:1] if word in _OF_OTHERS else numbers))
+
+
+def child_note(info: bytes) -> tuple[str, str, str] | None:
+    """Return whose end ended a job that waited for it: the sign of that end, queue and id; None where it was not so."""
+    word, _, rest = info.decode(errors="replace").partition(" ")
+    if word not in _OF_OTHERS:
+        return None
+    _, sign, queue, job_id = rest.split(" ", 3)
+    return sign, queue, job_id
+
+
+_ENDS: Final = {
+    "f": "failed",
+    "x": "was cancelled",
+    "e": "expired",
+    "r": "was removed",
+    "s": "was skipped",
+    "m": "is not known any more",
+    "c": "completed",
+}
+
+
+def child_text(sign: str, queue: str, job_id: str) -> str:
+    """Say why a job ended that waited for another."""
+    return f"job {job_id!r} of queue {queue!r}, which it waited for, {_ENDS[sign]}"
 
 
 def poison_counts(info: bytes) -> tuple[int, int]:
@@ -361,6 +391,9 @@ def ended_attempt(info: bytes) -> AttemptInfo | None:
         )
     if not info:
         return None
+    child = child_note(info)
+    if child is not None:
+        return AttemptInfo(0, end_note(info)[1][0], 0, "", ErrorInfo("child", child_text(*child)))
     crashes, attempts = poison_counts(info)
     reason = f"the worker died {crashes} times while it ran this job"
     return AttemptInfo(attempts + 1, 0, 0, "", ErrorInfo("poison", reason))

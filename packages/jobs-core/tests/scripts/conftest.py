@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.engine import Engine
+from tests.support.flowing import Flowing
 from tests.support.invariants import broken
 from tests.support.scheduling import Scheduling
 from tests.support.wakes import Wakes
@@ -43,3 +44,9 @@ def wakes(engine: Engine) -> Wakes:
 def scheduling(engine: Engine) -> Scheduling:
     """Return the schedules of the queue."""
     return Scheduling(engine)
+
+
+@pytest.fixture
+def flowing(engine: Engine) -> Flowing:
+    """Return two queues, flows of one of which follow jobs of the other."""
+    return Flowing(engine)

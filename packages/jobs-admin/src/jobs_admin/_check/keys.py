@@ -21,7 +21,7 @@ class Key:
     """
 
     name: str
-    kind: Literal["hash", "zset", "string", "stream"]
+    kind: Literal["hash", "zset", "string", "stream", "list"]
     of: Literal["id", ""] = ""
     values: bool = False
 
@@ -79,6 +79,21 @@ KEYS: dict[str, Key] = {
         Key("sched.state", "hash"),
         Key("sched.notes", "hash"),
         Key("sched.watch", "hash", "id"),
+        Key("follows", "hash", "id"),
+        Key("joins", "zset", "id"),
+        Key("flow:", "hash"),
+        Key("flow.done:", "string"),
+        Key("flow.results:", "hash"),
+        Key("flow.nodes:", "hash"),
+        Key("flow.staged:", "list"),
+        Key("flow.chunks:", "hash"),
+        Key("flows", "zset"),
+        Key("flows.ended", "zset"),
+        Key("flows.due", "zset"),
+        Key("early", "hash"),
+        Key("early.due", "zset"),
+        Key("trash.follows", "hash"),
+        Key("trash.flows", "zset"),
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.

@@ -1,10 +1,10 @@
 --- Applies one entry of another queue's outbox, once however often it comes; `mark` is the oldest entry which that outbox still has.
 -- PREFIX: P
 -- ARGV: source:str epoch:str entry:int mark:int
--- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each)
+-- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids)
 -- RETURNS: 1 applied, 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
--- INCLUDE: open save admit enter clear_letters count_letters homes count_added
+-- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop call_out
 local q = open(P)
 if q.err then
   return q
@@ -33,7 +33,7 @@ while ARGV[at] do
       end
     end
     found[#found + 1] = { kind, ids, states }
-  elseif kind == "count" then
+  elseif kind == "count" or kind == "resolve" or kind == "cancel" then
     found[#found + 1] = { kind, { unpack(ARGV, at + 2, at + 1 + n) } }
   else
     return redis.error_reply("BAD_KIND " .. ARGV[at])
@@ -44,11 +44,25 @@ if jobs then
   enter(q, jobs)
   count_added(q, jobs)
 end
+local told
 for i = 1, #found do
-  if found[i][1] == "clear" then
-    clear_letters(q, found[i][2], found[i][3])
+  local kind, args = found[i][1], found[i][2]
+  if kind == "clear" then
+    clear_letters(q, args, found[i][3])
+  elseif kind == "cancel" then
+    told = select(2, stop(q, args))
+  elseif kind == "resolve" then
+    local id, edges = args[1], {}
+    for j = 1, #args, 6 do
+      if args[j] ~= id then
+        resolve(q, id, edges)
+        id, edges = args[j], {}
+      end
+      edges[#edges + 1] = { tonumber(args[j + 1]), args[j + 2], args[j + 3], args[j + 4], args[j + 5] }
+    end
+    resolve(q, id, edges)
   else
-    count_letters(q, found[i][2])
+    count_letters(q, args)
   end
 end
 redis.call("ZADD", applied, entry, entry)
@@ -57,4 +71,7 @@ if mark > low then
   redis.call("ZREMRANGEBYSCORE", applied, "-inf", string.format("(%.0f", mark))
 end
 save(q)
+if told then
+  call_out(told)
+end
 return 1

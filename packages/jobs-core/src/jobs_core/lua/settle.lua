@@ -1,13 +1,13 @@
---- Settles deliveries of one owner, in groups of one verb: complete, fail, cancel, retry, snooze, limit, release, unroutable.
+--- Settles deliveries of one owner, in groups of one verb: complete, fail, cancel, retry, snooze, limit, wait, release, unroutable.
 -- A group `effect` before them writes what follows their end into the outbox, in the same step: its `name` is the kind, `keep_count` the
 -- queue that it is for, and of each it has id, fence, number of jobs, content.
 -- A delivery whose fence is no longer the one in force is refused and changes nothing.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
--- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel) or delay_ms (retry, snooze, limit), info (of limit: what is held back, job, key or queue); at the end groups of what else is to be written down, as `note` takes it
+-- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel), delay_ms (retry, snooze, limit) or how many it waits for (wait), info (of limit: what is held back, job, key or queue); at the end groups of what else is to be written down, as `note` takes it
 -- RETURNS: one character a delivery: 1 settled, c settled, but ended as cancelled instead, for it was to stop, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
--- INCLUDE: open save session remember finish stopped put_back park post_all freed note series
+-- INCLUDE: open save session remember finish stopped put_back wait_for park post_all freed note series
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -19,7 +19,7 @@ if known or err then
 end
 local at = 4
 local verbs = { complete = "completed", fail = "failed", cancel = "cancelled", retry = "retried", snooze = "snoozed", limit = "limited" }
-verbs.release, verbs.unroutable, verbs.effect = "", "", ""
+verbs.release, verbs.unroutable, verbs.effect, verbs.wait = "", "", "", ""
 local notes = { measure = true, error = true, tell = true }
 while at <= #ARGV do
   if not verbs[ARGV[at]] and not notes[ARGV[at]] then
@@ -73,6 +73,8 @@ local function settle()
         end
       elseif verb == "unroutable" then
         off = park(q, name, ids)
+      elseif verb == "wait" then
+        off = wait_for(q, ids, args)
       else
         off = put_back(q, verb, ids, args, infos)
       end

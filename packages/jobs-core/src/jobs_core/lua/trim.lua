@@ -1,15 +1,15 @@
---- Removes what has outlived its time, at most 500 of each kind (of jobs 32 MiB) a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners, minutes of 90 days ago.
+--- Removes what has outlived its time, at most 500 of each kind (of jobs 32 MiB) a call: results, retained jobs, remembered ids, unique keys, idle sessions, dead owners, minutes of 90 days ago, flows that ended; and looks after flows whose time has come.
 -- PREFIX: P
 -- RETURNS: entries whose time is over, of which all or as many as a call may were removed (500: call again)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash hold
+-- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash hold flows_due
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
   return bad
 end
-local n = sweep(q, 128) + empty_trash(q)
+local n = sweep(q, 128) + empty_trash(q) + flows_due(q)
 local over = redis.call("ZRANGEBYSCORE", P .. "result.due", "-inf", q.ms, "LIMIT", 0, 500)
 n = n + #over
 for _, home in ipairs({ "completed", "failed", "cancelled", "expired" }) do

@@ -1,7 +1,7 @@
 --- Reads the groups of new jobs in args[at] to args[to], checks them, and decides what becomes of each; nothing is written.
 -- `bounded` says that a full queue takes no more. Returns what `enter` writes, with `verdict` (of each job, then who stands for it) and
 -- `added` (by name@version), or one with `err`.
--- INCLUDE: head_start choices unique_of has holders dispute room compose
+-- INCLUDE: head_start choices ordinals unique_of has holders dispute room compose
 local function admit(q, args, at, to, bounded)
   local P, sub, byte, pack = q.P, string.sub, string.byte, struct.pack
   local groups, own, tombs, keys = {}, {}, {}, {}
@@ -23,9 +23,14 @@ local function admit(q, args, at, to, bounded)
       due = q.ms + tonumber(args[at + 3])
     end
     local how = args[at + 5] ~= "" and choices(args[at + 5]) or nil
+    local edges = how and how.edges
+    if edges then
+      how.edges = nil
+      how = next(how) and how or nil
+    end
     -- The job of a schedule keeps the time that it is for, though that is over.
     due = (due > q.ms or how and how.scheduled) and due or 0
-    groups[#groups + 1] = { first, last, lead, name, due, flags, priority, how }
+    groups[#groups + 1] = { first, last, lead, name, due, flags, priority, how or false, edges }
     for i = first, last, 2 do
       local body = args[i + 1]
       local size = #body
@@ -60,16 +65,17 @@ local function admit(q, args, at, to, bounded)
   local left = bounded and q.max_depth and room(q)
 
   local jobs = { recs = {}, bigs = {}, ready = {}, delayed = {}, fresh = {}, alive = {}, added = {}, told = {} }
+  jobs.edges, jobs.joins, jobs.attached = {}, {}, {}
   local recs, bigs, ready, delayed, fresh, alive = jobs.recs, jobs.bigs, jobs.ready, jobs.delayed, jobs.fresh, jobs.alive
   local verdicts, survivors, made, renewed = {}, {}, {}, {}
   local stamp = math.max(q.stamp + 1, q.now)
   local n, waiting = 0, 0
   for g = 1, #groups do
-    local first, last, lead, name, due, flags, priority, how = unpack(groups[g])
+    local first, last, lead, name, due, flags, priority, how, edges = unpack(groups[g], 1, 9)
     local is_own, before = flags % 2 == 1, head_start(q, priority)
     local place, header, created = nil, nil, 0
     local lines = q.events and { name .. " 0 " }
-    local looked_at = how or is_own or left
+    local looked_at = how or is_own or left or edges
     for i = first + 1, looked_at and first or last, 2 do
       looked_at = looked_at or #args[i] > 65516
     end
@@ -102,7 +108,7 @@ local function admit(q, args, at, to, bounded)
         verdict = "0"
       elseif how then
         job = { id = id, body = body, name = name, flags = flags, priority = priority, due = due, stamp = stamp }
-        job.cost, job.home = byte(lead, 3), due > q.ms and "delayed" or "waiting"
+        job.cost, job.home = byte(lead, 3), how.blocks and "blocked" or due > q.ms and "delayed" or "waiting"
         job.expires = how.expires and math.max(q.ms, due) + how.expires
         if how.conflict then
           local _, key = unique_of(body, 20)
@@ -122,6 +128,13 @@ local function admit(q, args, at, to, bounded)
       end
       if verdict == "1" and left and left <= 0 then
         verdict = "f"
+      end
+      if edges and verdict ~= "f" then
+        local list = (verdict == "1" or survivor == id) and jobs.edges or jobs.attached
+        list[#list + 1], list[#list + 2] = survivor or id, ordinals(edges, (i - first) / 2)
+      end
+      if verdict == "1" and how and how.blocks then
+        jobs.joins[#jobs.joins + 1], jobs.joins[#jobs.joins + 2] = id, how.blocks
       end
       if verdict == "1" or survivor == id then
         if is_own then

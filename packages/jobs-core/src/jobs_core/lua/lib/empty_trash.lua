@@ -1,7 +1,10 @@
---- Empties what obliterate put into the trash, at most 500 jobs, 500 awaited ones and 500 logs. Returns how many went, and how many are left.
+--- Empties what obliterate put into the trash, at most 500 jobs, 500 awaited ones, 500 logs, 500 followed ones and 100 flows; who follows one hears that it
+-- was removed. Returns how many went, and how many are left.
+-- INCLUDE: tell_ends forget_flows
 local function empty_trash(q)
   local P = q.P
-  if redis.call("EXISTS", P .. "trash.rec", P .. "trash.waiters", P .. "trash.logs") == 0 then
+  local hashes = { P .. "trash.rec", P .. "trash.waiters", P .. "trash.logs", P .. "trash.follows" }
+  if redis.call("EXISTS", P .. "trash.flows", unpack(hashes)) == 0 then
     return 0, 0
   end
   local ids, bytes, done = redis.call("HRANDFIELD", P .. "trash.rec", 500), 0, 0
@@ -36,8 +39,25 @@ local function empty_trash(q)
     end
     redis.call("HDEL", P .. "trash.logs", id)
   end
-  for _, key in ipairs({ P .. "trash.rec", P .. "trash.waiters", P .. "trash.logs" }) do
-    left = left + redis.call("HLEN", key)
+  local followed, ends = redis.call("HRANDFIELD", P .. "trash.follows", 500), {}
+  for i = 1, #followed do
+    for edge in string.gmatch(redis.call("HGET", P .. "trash.follows", followed[i]), "[^;]+") do
+      ends[#ends + 1] = { edge, followed[i], "removed", "" }
+    end
+    redis.call("HDEL", P .. "trash.follows", followed[i])
   end
-  return done + #awaited + #logged, left
+  tell_ends(q, ends)
+  local flows, gone = redis.call("ZPOPMIN", P .. "trash.flows", 100), {}
+  for i = 1, #flows, 2 do
+    -- One of the same id may be there again.
+    if not redis.call("ZSCORE", P .. "joins", flows[i]) and not redis.call("ZSCORE", P .. "flows", flows[i]) then
+      gone[#gone + 1] = flows[i]
+    end
+  end
+  forget_flows(q, gone)
+  for i = 1, #hashes do
+    left = left + redis.call("HLEN", hashes[i])
+  end
+  left = left + redis.call("ZCARD", P .. "trash.flows")
+  return done + #awaited + #logged + #followed + #flows / 2, left
 end

@@ -1,8 +1,9 @@
 --- Writes the jobs that `admit` let in. Their totals are the caller's to count, and the queue is to be saved.
--- INCLUDE: to_ready rearm amend drop_logs event series
+-- INCLUDE: to_ready rearm amend drop_logs event series bind
 local function enter(q, jobs)
   local P, more = q.P, jobs.more
   if not jobs.recs[1] and not more then
+    bind(q, jobs)
     return
   end
   if jobs.fresh[1] then
@@ -53,4 +54,5 @@ local function enter(q, jobs)
     added = added + n
   end
   series(q, added, 0, 0, 0, 0, 0)
+  bind(q, jobs)
 end

@@ -1,6 +1,6 @@
 --- The only door to a final state. `infos` are what is told of the jobs afterwards (opaque), kept for ttl_ms or with the job.
 -- keep = {count, age_ms, bytes}; count 0 removes the jobs at once, -2 leaves it to the queue. The caller takes them out of their home.
--- INCLUDE: notify forget retain keeps let_go bury
+-- INCLUDE: notify forget retain keeps let_go bury follow
 local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   local P = q.P
   if state == "failed" and q.letters then
@@ -27,10 +27,11 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   end
   -- Few queues hold more of their jobs than records: one look tells.
   local sides = { P .. "waiters", P .. "state", P .. "history", P .. "progress", P .. "checkpoint", P .. "cancels", P .. "logs" }
-  sides[8] = P .. "sched.watch"
+  sides[8], sides[9], sides[10] = P .. "sched.watch", P .. "follows", P .. "joins"
   local bare = redis.call("EXISTS", unpack(sides)) == 0
   if not bare then
     notify(q, ids, state)
+    follow(q, ids, state, infos)
     redis.call("HDEL", P .. "cancels", unpack(ids))
   end
   if kept then

@@ -1,7 +1,7 @@
 --- Removes all that is kept of jobs: history, large envelope, at last the record. An id the caller gave stays known for 24 h.
 -- `plain` says that all have flags 0 (ids of our making, no large envelope), `bare` that none has anything but its record,
 -- `told` that something is told of them afterwards, and their logs stay as long.
--- INCLUDE: drop_logs
+-- INCLUDE: drop_logs forget_flows
 local function forget(q, ids, plain, bare, told)
   local P = q.P
   if not bare then
@@ -9,6 +9,10 @@ local function forget(q, ids, plain, bare, told)
     redis.call("HDEL", P .. "history", unpack(ids))
     redis.call("HDEL", P .. "progress", unpack(ids))
     redis.call("HDEL", P .. "checkpoint", unpack(ids))
+    redis.call("HDEL", P .. "follows", unpack(ids))
+    if redis.call("ZREM", P .. "joins", unpack(ids)) > 0 then
+      forget_flows(q, ids)
+    end
     if not told then
       drop_logs(q, ids)
     end

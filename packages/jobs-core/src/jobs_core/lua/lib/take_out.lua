@@ -1,5 +1,5 @@
 --- Removes jobs that have not started from the home that they wait in; what they hold besides is the caller's to let go of.
--- INCLUDE: record tell unpark notify leave forget
+-- INCLUDE: record tell unpark notify follow leave forget
 local function take_out(q, state, ids)
   local P = q.P
   local recs = redis.call("HMGET", P .. "rec", unpack(ids))
@@ -13,6 +13,7 @@ local function take_out(q, state, ids)
     unpark(q, counts)
   end
   notify(q, ids, "removed")
+  follow(q, ids, "removed", {})
   if state == "waiting" then
     leave(q, ids)
   else

@@ -3,9 +3,9 @@
 local function unsound(P)
   local kinds = {
     hash = "rec meta state history progress checkpoint cancels result stats logs waiters unroutable.names uniq uniq.next kactive "
-      .. "sched.rows sched.state sched.notes sched.watch",
+      .. "sched.rows sched.state sched.notes sched.watch follows early",
     zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due "
-      .. "ring kparked kbucket series.due sched",
+      .. "ring kparked kbucket series.due sched early.due flows flows.ended flows.due joins",
     stream = "out",
   }
   for kind, names in pairs(kinds) do

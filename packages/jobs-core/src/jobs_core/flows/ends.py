@@ -1,0 +1,96 @@
+"""Ends of jobs as they are told to the flows that follow them: read by the relay, kept by the flow, read by whoever asks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobs_core.dead_letters import unpack_parts
+from jobs_core.flows.edges import Edge, Sign, parse_edge
+from jobs_core.wire import end_note, ended_attempt, parse_finish
+
+if TYPE_CHECKING:
+    from jobs_core.connection.protocol import Encodable
+
+MESSAGE_CAP = 500
+
+
+class Ended(msgspec.Struct, array_like=True, frozen=True):
+    """How a job ended that a flow follows: `name` is name@version where it ran, `result` as its queue keeps results."""
+
+    queue: str
+    id: str
+    name: str = ""
+    result: bytes | None = None
+    codec: str | None = None
+    error_type: str = ""
+    error: str = ""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Ended).decode
+_SIGNS = {
+    "completed": Sign.COMPLETED,
+    "failed": Sign.FAILED,
+    "poison": Sign.FAILED,
+    "child": Sign.FAILED,
+    "cancelled": Sign.CANCELLED,
+    "skipped": Sign.SKIPPED,
+    "expired": Sign.EXPIRED,
+    "removed": Sign.REMOVED,
+    "": Sign.MISSING,
+}
+
+
+def sign_of(state: str, info: bytes) -> Sign:
+    """Return how a job ended, of the state that a script found it in and of what is told of it."""
+    if state == "finished" or (state == "cancelled" and info.startswith(b"skipped")):
+        finish = parse_finish(info)
+        state = finish.state if finish is not None else end_note(info)[0]
+    return _SIGNS[state]
+
+
+def read_ended(told: bytes) -> tuple[Sign, Ended]:
+    """Return what a flow keeps of one of its jobs that ended."""
+    return Sign(chr(told[0])), _decode(told[1:])
+
+
+def resolution(source: str, target: str, content: bytes) -> tuple[Edge | bytes, list[Encodable]]:
+    """Return what an end in the outbox of a queue means for its target.
+
+    That is an edge with what `apply` takes of it, or the jobs that follow a failure, in msgpack as an effect `jobs` has them.
+    """
+    rest, raw_id, state, _, info = unpack_parts(content)
+    job_id = raw_id.decode()
+    sign = sign_of(state.decode(), info)
+    ended = _ended(source, job_id, sign, info)
+    if rest.startswith(b"!:"):
+        return bytes.fromhex(rest[2:].decode()), []
+    edge = parse_edge(target, rest.decode())
+    told = b"" if sign is Sign.COMPLETED and ended.result is None else _encode(ended)
+    return edge, [edge.flow, edge.ordinal, edge.mode.value, sign.value, f"{source} {job_id}", told]
+
+
+def _ended(source: str, job_id: str, sign: Sign, info: bytes) -> Ended:
+    finish = parse_finish(info)
+    if finish is not None and finish.error is None:
+        return Ended(source, job_id, finish.name, finish.result, finish.codec)
+    failed = ended_attempt(info) if sign is Sign.FAILED else None
+    name = "" if finish is None else finish.name
+    if failed is None:
+        return Ended(source, job_id, name, error=end_reason(sign))
+    return Ended(source, job_id, name, error_type=failed.error.type, error=failed.error.message[:MESSAGE_CAP])
+
+
+def end_reason(sign: Sign) -> str:
+    """Say in words how a job ended that did not complete."""
+    return {
+        Sign.COMPLETED: "",
+        Sign.FAILED: "it failed",
+        Sign.CANCELLED: "it was cancelled",
+        Sign.EXPIRED: "it expired before it started",
+        Sign.REMOVED: "it was removed",
+        Sign.SKIPPED: "it was skipped",
+        Sign.MISSING: "nothing is known of it",
+    }[sign]

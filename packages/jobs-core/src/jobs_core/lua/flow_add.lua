@@ -1,0 +1,51 @@
+--- Adds jobs to a flow that is open or staging, once for each chunk: they lie in the outbox, or are kept back, from this step on.
+-- PREFIX: P
+-- ARGV: flow_id:str chunk:str
+-- REST: of each part: target, kind, jobs, content; `node` as kind describes the next job of the flow in its content and adds none
+-- RETURNS: jobs that the flow has now, ordinal of the first that this chunk added
+-- ERRORS: SCHEMA, WRONGTYPE, NOT_OPEN
+-- INCLUDE: open save unsound post parts flow_keys
+local q = open(P)
+local bad = q.err and q or unsound(P)
+if bad then
+  return bad
+end
+local keys = flow_keys(P, flow_id)
+local f = redis.call("HMGET", keys.flow, "state", "n", "timeout")
+local before = redis.call("HGET", keys.chunks, chunk)
+if before then
+  return { tonumber(f[2]), tonumber(before) }
+elseif f[1] ~= "open" and f[1] ~= "staging" then
+  return redis.error_reply(table.concat({ "NOT_OPEN ", f[1] or "unknown" }))
+end
+local first, node = tonumber(f[2]), tonumber(f[2])
+local n, targets = first, redis.call("HGET", keys.flow, "targets") or ""
+local known = targets
+for i = 3, #ARGV, 4 do
+  local target, kind, jobs, content = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  if kind == "node" then
+    redis.call("HSET", keys.nodes, node, content)
+    node = node + 1
+  else
+    if not string.find(table.concat({ " ", targets, " " }), table.concat({ " ", target, " " }), 1, true) then
+      targets = targets == "" and target or table.concat({ targets, " ", target })
+    end
+    if kind == "children" then
+      content = parts({ flow_id, string.format("%.0f", n), content })
+    end
+    if f[1] == "staging" then
+      redis.call("RPUSH", keys.staged, parts({ target, kind, content }))
+    else
+      post(q, target, { kind, content })
+    end
+    n = n + jobs
+  end
+end
+if targets ~= known then
+  redis.call("HSET", keys.flow, "targets", targets)
+end
+redis.call("HSET", keys.chunks, chunk, first)
+redis.call("HSET", keys.flow, "n", n)
+redis.call("ZADD", P .. "flows.due", string.format("%.0f", q.ms + tonumber(f[3])), flow_id)
+save(q)
+return { n, first, rawget(q, "posted") or {} }

@@ -1,0 +1,25 @@
+--- Tells what is known of a flow, of its own or of the job that waits for others: pairs of name and value, and enters an inbox among those who await it.
+-- PREFIX: P
+-- ARGV: inbox:str flow_id:str
+-- RETURNS: kind ("" where there is none), state, jobs, resolved, created, ended, description, then how many ended as c f x e r s m
+-- ERRORS: SCHEMA
+-- INCLUDE: open
+-- FLAGS: allow-oom
+local q = open(P)
+if q.err then
+  return q
+end
+local counts = { "c", "f", "x", "e", "r", "s", "m" }
+local key = table.concat({ P, "flow:", flow_id })
+local f = redis.call("HMGET", key, "kind", "state", "n", "resolved", "created", "ended", "info", unpack(counts))
+for i = 1, 14 do
+  f[i] = f[i] or ""
+end
+if inbox ~= "" and (f[2] == "open" or f[2] == "staging" or f[2] == "running") then
+  local field = table.concat({ "\1", flow_id })
+  local waiters = redis.call("HGET", P .. "waiters", field) or ""
+  if not string.find(" " .. waiters .. " ", " " .. inbox .. " ", 1, true) then
+    redis.call("HSET", P .. "waiters", field, waiters == "" and inbox or waiters .. " " .. inbox)
+  end
+end
+return f

@@ -1,0 +1,21 @@
+--- Sends jobs that a flow kept back, which is closed now, at most 128 parts or 512 KiB. Returns how many are left.
+-- INCLUDE: pieces post flow_keys
+local function flow_publish(q, id)
+  local keys, bytes, n = flow_keys(q.P, id), 0, 0
+  while n < 128 and bytes < 524288 do
+    local packed = redis.call("LPOP", keys.staged)
+    if not packed then
+      break
+    end
+    local found = pieces(packed)
+    post(q, found[1], { found[2], found[3] })
+    n, bytes = n + 1, bytes + #packed
+  end
+  local left = redis.call("LLEN", keys.staged)
+  if left == 0 then
+    redis.call("ZREM", q.P .. "flows.due", id)
+  else
+    redis.call("ZADD", q.P .. "flows.due", string.format("%.0f", q.ms), id)
+  end
+  return left
+end

@@ -1,0 +1,11 @@
+--- Removes the flows of these ids, with all that is kept of them.
+-- INCLUDE: flow_keys
+local function forget_flows(q, ids)
+  for i = 1, #ids do
+    local gone = {}
+    for _, key in pairs(flow_keys(q.P, ids[i])) do
+      gone[#gone + 1] = key
+    end
+    redis.call("UNLINK", unpack(gone))
+  end
+end

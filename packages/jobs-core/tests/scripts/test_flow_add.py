@@ -1,0 +1,36 @@
+"""Jobs that are added to a flow, chunk by chunk."""
+
+import pytest
+from tests.support.flowing import Flowing
+
+from jobs_core.errors import ServerError
+from jobs_core.flow_scripts import Added
+
+
+async def test_a_chunk_is_added_once(flowing: Flowing) -> None:
+    await flowing.open()
+    first = await flowing.fill(3)
+    assert (first.total, first.first, len(first.posted)) == (3, 0, 1)
+    assert await flowing.fill(3) == Added(3, 0, [])
+    assert (await flowing.fill(2, chunk="2")).first == 3
+    await flowing.settle_all()
+    assert await flowing.kids.ids("waiting") == [f"f.{i}" for i in range(5)]
+
+
+async def test_a_flow_that_is_staging_keeps_them_back(flowing: Flowing) -> None:
+    await flowing.open(state="staging")
+    await flowing.fill(3)
+    await flowing.settle_all()
+    assert await flowing.kids.ids("waiting") == []
+    assert await flowing.close() == "running"
+    await flowing.settle_all()
+    assert await flowing.kids.ids("waiting") == ["f.0", "f.1", "f.2"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_nothing_is_added_to_a_flow_that_is_not_open(flowing: Flowing, *, known: bool) -> None:
+    if known:
+        await flowing.open()
+        await flowing.close()
+    with pytest.raises(ServerError, match="NOT_OPEN"):
+        await flowing.fill(1)
