@@ -44,6 +44,7 @@ def test_public_names_are_these() -> None:
         "State",
         "Throttle",
         "Unique",
+        "redact",
         "upcast",
     }
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
-from jobs_admin import Admin
+from jobs_admin import Admin, Redaction
 from jobs_core.discovery import load_features
 from jobs_core.errors import JobsError
 from jobs_core.settings import DashboardSettings
@@ -36,7 +36,12 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
     """
     settings = settings or DashboardSettings.from_env()
     catalog = load_features(settings.features)
-    admin = Admin(settings.redis_url, prefix=settings.prefix, declared=tuple(catalog.queues))
+    admin = Admin(
+        settings.redis_url,
+        prefix=settings.prefix,
+        declared=tuple(catalog.queues),
+        redaction=Redaction(catalog),
+    )
     producer = Producer(
         settings.redis_url, prefix=settings.prefix, default_job_options=settings.default_job_options
     )

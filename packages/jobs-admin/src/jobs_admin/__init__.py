@@ -41,6 +41,7 @@ from jobs_admin.records import (
     WorkerRecord,
     WorkerStack,
 )
+from jobs_admin.redaction import Redaction
 
 __all__ = [
     "EVENT_KINDS",
@@ -77,6 +78,7 @@ __all__ = [
     "QueueBusy",
     "QueueRecord",
     "QueueTotals",
+    "Redaction",
     "ScaleRecord",
     "ScalerQueue",
     "ScalerRecord",

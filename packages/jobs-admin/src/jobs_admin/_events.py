@@ -33,7 +33,9 @@ EVENT_KINDS = (
     *("rescheduled", "reprioritized", "paused", "resumed", "obliterated", "trimmed"),
 )
 _BLOCK_MS = 2000
+# Of one stream, and of all that are read by one call: the server is not to be held up by it.
 _ENTRIES = 100
+_ALL_ENTRIES = 500
 _AGAIN = 0.5
 _LOOK_EVERY = 5.0
 _log = logging.getLogger("jobs.events")
@@ -78,8 +80,13 @@ class EventListener:
         prefix: str,
         queues: Sequence[str] = (),
         since: Mapping[str, str] | str | None = None,
+        shown: Callable[[Event], Event] | None = None,
     ) -> None:
-        """Hear `queues`, or all there are and will be. `since` is a cursor, or one of each queue by name; None: from now on."""
+        """Hear `queues`, or all there are and will be. `since` is a cursor, or one of each queue by name; None: from now on.
+
+        `shown` makes of an event what is told of it.
+        """
+        self._shown = shown
         self._client = Client(address, name="jobs:events", read_deadline=30.0)
         self._prefix = prefix
         self._all = not queues
@@ -149,7 +156,8 @@ class EventListener:
 
     async def _events(self) -> AsyncIterator[Event]:
         while True:
-            for event in await self._read():
+            for heard in await self._read():
+                event = heard if self._shown is None else self._shown(heard)
                 await self._call(event)
                 yield event
 
@@ -194,8 +202,9 @@ class EventListener:
             if not self._cursors:
                 await asyncio.sleep(_AGAIN)
                 return []
+            count = max(1, min(_ENTRIES, _ALL_ENTRIES // len(self._cursors)))
             reply = await self._client.call(
-                *("XREAD", "COUNT", _ENTRIES, "BLOCK", _BLOCK_MS, "STREAMS"),
+                *("XREAD", "COUNT", count, "BLOCK", _BLOCK_MS, "STREAMS"),
                 *(*self._cursors, *self._cursors.values()),
             )
         except ConnectionFailed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -143,10 +143,11 @@ async def list_page(
     offset: int,
     cursor: str | None,
     now_ms: float = 0,
+    shown: Callable[[JobRecord], JobRecord],
 ) -> Page:
     """Read one page. A job that moves meanwhile may be missed or shown twice, no other is.
 
-    `now_ms` is the instant that ages count from, by the server's clock.
+    `now_ms` is the instant that ages count from, by the server's clock. What a job is `shown` as is what is searched, too.
     """
     at = decode_cursor(cursor, wanted.states) if cursor else None
     homes = await _homes(scripts, queue, wanted.states, at)
@@ -169,7 +170,8 @@ async def list_page(
         )
         passed += page.skipped
         score, last = page.score, page.id
-        records = await read_records(scripts, queue, page.ids)
+        read = await read_records(scripts, queue, page.ids)
+        records = [None if each is None else shown(each) for each in read]
         looked += len(records)
         for job_id, its_score, record in zip(page.ids, page.scores, records, strict=True):
             # A job that moved on since the page was made is listed where it is now.

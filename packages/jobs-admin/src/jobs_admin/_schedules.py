@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs_admin._calls import Calls
+    from jobs_admin.redaction import Redaction
     from jobs_core.codecs import Codecs
     from jobs_core.schedules.records import ScheduleRecord
+    from jobs_core.schedules.store import Stored
 
 __all__ = ["ScheduleAdmin"]
 
@@ -32,24 +34,27 @@ class Audited(Protocol):
 class ScheduleAdmin:
     """The schedules of queues. Each belongs to the queue of its jobs; ids are unique in it."""
 
-    def __init__(self, calls: Calls, codecs: Codecs, actor: str, log: Audited) -> None:
+    def __init__(
+        self, calls: Calls, codecs: Codecs, actor: str, log: Audited, redaction: Redaction | None
+    ) -> None:
         """Made by the admin, for whoever acts."""
         self._calls = calls
         self._codecs = codecs
         self._actor = actor
         self._log = log
+        self._redaction = redaction
         self._book = Book(calls.scripts, codecs)
 
     async def get(self, queue: str, schedule_id: str) -> ScheduleRecord:
         """Return what is known of a schedule. Raises ScheduleNotFound."""
         stored = await self._calls.read(self._book.find(check_queue_name(queue), schedule_id))
-        return schedule_record(queue, stored, self._codecs)
+        return self._record(queue, stored)
 
     async def list(self, queue: str, *, offset: int = 0, limit: int = 100) -> SchedulePage:
         """List schedules of a queue, the next to fire first, those that fire no more last."""
         call = self._book.page(check_queue_name(queue), offset=offset, limit=limit)
         total, found = await self._calls.read(call)
-        return SchedulePage(tuple(schedule_record(queue, each, self._codecs) for each in found), total)
+        return SchedulePage(tuple(self._record(queue, each) for each in found), total)
 
     async def next(self, queue: str, schedule_id: str, n: int = 5) -> tuple[datetime, ...]:
         """Return the next `n` times of a schedule, UTC; of a paused one those that it would have if it went on now.
@@ -112,3 +117,7 @@ class ScheduleAdmin:
         with_job = await self._calls.change(call)
         await self._log("schedule.remove", queue, schedule_id, 1, "with its job" if with_job else "")
         return with_job
+
+    def _record(self, queue: str, stored: Stored) -> ScheduleRecord:
+        record = schedule_record(queue, stored, self._codecs)
+        return record if self._redaction is None else self._redaction.schedule(record)

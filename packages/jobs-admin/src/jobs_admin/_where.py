@@ -59,6 +59,7 @@ async def change_where(
     there: Callable[[JobRecord], bool],
     total: int | None,
     progress: Progress | None,
+    shown: Callable[[JobRecord], JobRecord],
 ) -> tuple[int, str | None]:
     """Change the jobs that there were at the start, or only count them (no verb).
 
@@ -72,7 +73,14 @@ async def change_where(
     while bound.limit is None or done < bound.limit:
         size = step if bound.limit is None else min(step, bound.limit - done)
         page = await calls.read(
-            list_page(calls.scripts, queue, wanted, limit=size, offset=0, cursor=cursor, now_ms=now)
+            list_page(
+                *(calls.scripts, queue, wanted),
+                limit=size,
+                offset=0,
+                cursor=cursor,
+                now_ms=now,
+                shown=shown,
+            )
         )
         # What came, or ended, since this began is left alone: what is retried may fail again, for ever.
         ids = [job.id for job in page.jobs if _before(job, now) and not there(job)]

@@ -62,6 +62,7 @@ from jobs_admin.records import (
     WorkerRecord,
     WorkerStack,
 )
+from jobs_admin.redaction import Redaction
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs
 from jobs_core.connection import Client, ConnectionInfo, parse_address
@@ -70,7 +71,7 @@ from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
 from jobs_core.names import check_job_id, check_prefix, check_queue_name, nearest
 from jobs_core.options import as_priority
-from jobs_core.records import JobRecord, build_record, log_records
+from jobs_core.records import JobRecord, LogRecord, build_record, log_records
 from jobs_core.registry import forget_queue, list_queues, list_workers
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 R = TypeVar("R")
+J = TypeVar("J", bound=JobRecord)
 
 __all__ = ["Admin", "BulkVerb"]
 
@@ -119,11 +121,13 @@ class Admin:
         declared: Sequence[str] = (),
         codecs: Codecs | None = None,
         actor: str | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         """Prepare an admin; `declared` names queues that exist though nobody used them yet.
 
         `codecs` open encrypted payloads, by default with the keys of JOBS_KEYS; without the key a mark is shown.
-        `actor` is who the audit says made the changes; user@host of this process unless given.
+        `actor` is who the audit says made the changes; user@host of this process unless given. With `redaction` what code
+        marks by `redact` is neither shown nor searched.
         Raises ConfigurationError or OptionError.
         """
         seconds = to_ms(timeout, name="timeout") / 1000
@@ -139,6 +143,7 @@ class Admin:
         self._declared = frozenset(declared)
         self._actor = _audit.whoami() if actor is None else actor
         self._reason = ""
+        self._redaction = redaction
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, *, declared: Sequence[str] = ()) -> Self:
@@ -380,7 +385,7 @@ class Admin:
     def schedules(self) -> ScheduleAdmin:
         """The schedules of queues."""
         codecs = self._calls.scripts.codecs or Codecs()
-        return ScheduleAdmin(self._calls, codecs, self._actor, self._log)
+        return ScheduleAdmin(self._calls, codecs, self._actor, self._log, self._redaction)
 
     async def audit(
         self, queue: str | None = None, *, limit: int = 50, cursor: str | None = None
@@ -433,12 +438,13 @@ class Admin:
     async def job(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job. Raises JobNotFound."""
         record, _ = await self._find(queue, job_id)
-        return record
+        return self._shown(record)
 
     async def job_detail(self, queue: str, job_id: str) -> JobDetail:
         """Return what is known of a job, with its attempts that failed. Raises JobNotFound."""
         record, located = await self._find(queue, job_id)
-        return JobDetail(**msgspec.structs.asdict(record), history=tuple(failed_attempts(located)))
+        history = tuple(failed_attempts(located))
+        return self._shown(JobDetail(**msgspec.structs.asdict(record), history=history))
 
     async def jobs(
         self,
@@ -467,7 +473,14 @@ class Admin:
         scripts = self._calls.scripts
         now_ms = await self._calls.server_ms() if wanted.query.picky else 0
         return await self._calls.read(
-            list_page(scripts, queue, wanted, limit=limit, offset=offset, cursor=cursor, now_ms=now_ms)
+            list_page(
+                *(scripts, queue, wanted),
+                limit=limit,
+                offset=offset,
+                cursor=cursor,
+                now_ms=now_ms,
+                shown=self._shown,
+            )
         )
 
     async def retry(self, queue: str, *ids: str) -> list[Outcome]:
@@ -520,7 +533,10 @@ class Admin:
         Raises OptionError, PayloadError.
         """
         if payload is not msgspec.UNSET and len(ids) != 1:
-            raise OptionError("payload", payload, "another payload can only be given for one job")
+            raise OptionError("payload", "…", "another payload can only be given for one job")
+        if payload is not msgspec.UNSET and self._redaction is not None:
+            record, _ = await self._find(check_queue_name(queue), ids[0])
+            payload = self._redaction.restore(record, payload)
         changes = Changes(
             priority=0 if priority is None else as_priority(priority),
             payload=payload,
@@ -632,6 +648,7 @@ class Admin:
             there=there,
             total=total,
             progress=progress,
+            shown=self._shown,
         )
         await self._logged(verb, queue, wanted.query.text, count, dry_run=dry_run, detail=detail)
         return BulkRecord(verb=verb, query=wanted.query.text, count=count, dry_run=dry_run, cursor=after)
@@ -735,7 +752,8 @@ class Admin:
         """
         for queue in queues:
             check_queue_name(queue)
-        return EventListener(self._client.address, self._prefix, queues, since)
+        shown = None if self._redaction is None else self._redaction.event
+        return EventListener(self._client.address, self._prefix, queues, since, shown)
 
     async def events(
         self, *queues: str, since: Mapping[str, str] | str | None = None
@@ -758,7 +776,7 @@ class Admin:
         if job_id is None:
             return await _doctor.examine_queue(self._calls, self._prefix, queue, self._declared)
         record, located = await self._find(queue, job_id)
-        return await _doctor.examine_job(self._calls, self._prefix, record, located)
+        return await _doctor.examine_job(self._calls, self._prefix, self._shown(record), located)
 
     async def logs(self, queue: str, job_id: str, *, after: str = "", limit: int = 500) -> JobLogs:
         """Return what a job's handlers logged, at most `limit` lines (up to 1,000) after a cursor; none for a job that has none.
@@ -774,6 +792,8 @@ class Admin:
             self._calls.scripts.logs(queue, job_id=check_job_id(job_id), after=after, count=limit)
         )
         lines = tuple(log_records(found))
+        if self._redaction is not None and lines:
+            lines = await self._redacted_lines(self._redaction, queue, job_id, lines)
         more = len(lines) == limit and limit < found.kept
         return JobLogs(lines=lines, truncated=found.dropped > 0, cursor=lines[-1].cursor if more else None)
 
@@ -869,6 +889,19 @@ class Admin:
         names = await self._names()
         if queue not in names:
             raise UnknownQueue(queue, nearest(queue, {*names, *self._declared}))
+
+    def _shown(self, record: J) -> J:
+        return record if self._redaction is None else self._redaction.job(record)
+
+    async def _redacted_lines(
+        self, redaction: Redaction, queue: str, job_id: str, lines: tuple[LogRecord, ...]
+    ) -> tuple[LogRecord, ...]:
+        try:
+            record, _ = await self._find(queue, job_id)
+        except JobNotFound:
+            # The lines outlast it by a moment, in which nobody can tell what they may show.
+            return ()
+        return redaction.logs(record, lines)
 
     async def _find(self, queue: str, job_id: str) -> tuple[JobRecord, Located]:
         (located,) = await self._calls.read(self._calls.scripts.lookup(check_queue_name(queue), ids=[job_id]))

@@ -48,6 +48,7 @@ from jobs_core.flow import KeyLimits, RateLimit
 from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
 from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
+from jobs_core.redaction import redact
 from jobs_core.schedules.options import RunAll, ScheduledJobOptions, ScheduleOptions
 from jobs_core.schedules.records import SchedulePage, ScheduleRecord
 from jobs_core.states import CancelOutcome, Priority, State
@@ -129,5 +130,6 @@ __all__ = [
     "WorkerNotFound",
     "WorkerSilent",
     "WrongState",
+    "redact",
     "upcast",
 ]

@@ -8,6 +8,7 @@ import msgspec
 
 from jobs_admin import AuditPage, Finding
 from jobs_core.payloads import JsonValue
+from jobs_core.redaction import Mask
 from jobs_dashboard.call import Answer, Call
 from jobs_dashboard.records import (
     AuditQuery,
@@ -75,7 +76,12 @@ async def list_declared(call: Call) -> list[Declared]:
             profile=queue.profile.name if queue.profile is not None else "light",
             concurrency=queue.concurrency,
             jobs=tuple(
-                DeclaredJob(name=job.name, version=job.version, result=job.declares_result)
+                DeclaredJob(
+                    name=job.name,
+                    version=job.version,
+                    result=job.declares_result,
+                    redacts=Mask.of(job.payload_type, job.result_type or None).hides,
+                )
                 for job in queue.versions.values()
             ),
         )
