@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from jobs_cli.output import cell
+from jobs_core import Queue
 from jobs_core.registry import WorkerEntry
+from jobs_producer import SyncProducer
 
 if TYPE_CHECKING:
     from conftest import Jobs
@@ -220,3 +222,16 @@ def test_stats_name_what_is_paused(jobs: Jobs) -> None:
     ran = jobs("stats", "mail", "--json")
     assert isinstance(ran.json, dict)
     assert '"name":"digest"' in json.dumps(ran.json["paused_parts"], separators=(",", ":"))
+
+
+def test_a_job_of_a_chain_tells_where_it_stands(jobs: Jobs) -> None:
+    queue = Queue("mail")
+    first, second = queue.job("first", int, int), queue.job("second", int)
+    with SyncProducer(jobs.url, prefix=jobs.prefix) as producer:
+        handle = producer.enqueue_chain(first.then(second), 1, on_success=[second.call(2, job_id="other")])
+    shown = jobs("show", "mail", handle.id).out
+    assert f"1 of 2, {handle.id}" in shown
+    assert f"mail/second {handle.links[1].id}" in shown
+    assert "mail/second other" in shown
+    job = cast("dict[str, dict[str, object]]", jobs("show", "mail", handle.id, "--json").json)
+    assert (job["flow"]["chain"], job["flow"]["length"], job["flow"]["previous"]) == (handle.id, 2, None)

@@ -11,6 +11,8 @@ def test_public_names_are_these() -> None:
         "LIGHT",
         "MEDIUM",
         "Backoff",
+        "Call",
+        "Chain",
         "Codec",
         "Codecs",
         "Debounce",

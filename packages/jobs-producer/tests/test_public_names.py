@@ -23,12 +23,14 @@ def test_public_names_are_these() -> None:
         "BulkInterrupted",
         "BulkItem",
         "BulkSummary",
+        "ChainHandle",
         "ItemOutcome",
         "JobHandle",
         "Producer",
         "QueueHandle",
         "ScheduleHandle",
         "Schedules",
+        "SyncChainHandle",
         "SyncJobHandle",
         "SyncProducer",
         "SyncQueueHandle",
@@ -48,6 +50,7 @@ def test_public_methods_are_these() -> None:
         "connect",
         "connection_info",
         "enqueue",
+        "enqueue_chain",
         "enqueue_llm_request",
         "enqueue_many",
         "enqueue_notification",
@@ -74,7 +77,7 @@ def test_public_methods_are_these() -> None:
     }
     assert members(SyncJobHandle) == {"cancel", "done", "result", "status"}
     assert members(JobHandle) == members(SyncJobHandle) | {"created", "id", "name", "outcome", "queue"}
-    assert members(QueueHandle) == members(SyncQueueHandle) == {"enqueue", "handle"}
+    assert members(QueueHandle) == members(SyncQueueHandle) == {"call", "enqueue", "handle"}
 
 
 @pytest.mark.parametrize("name", sorted(members(SyncProducer) - {"run"}))

@@ -9,6 +9,7 @@ A handler returns its result and raises the rest: `Fail` (for good), `Discard` (
 
 from jobs_worker.backoffs import backoff
 from jobs_worker.context import JobContext
+from jobs_worker.following import Previous
 from jobs_worker.hooks import HOOKS, HookEvent, Hooks
 from jobs_worker.outcomes import Discard, Fail, RateLimited, Retry, Snooze
 from jobs_worker.processors import processor
@@ -23,6 +24,7 @@ __all__ = [
     "Hooks",
     "JobContext",
     "JobTimeout",
+    "Previous",
     "RateLimited",
     "Retry",
     "Snooze",

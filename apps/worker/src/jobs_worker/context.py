@@ -12,6 +12,7 @@ import msgspec
 
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import PayloadError, PayloadTooLarge
+from jobs_core.flows.calls import Chain
 from jobs_core.payloads import JsonValue, decode_any
 from jobs_core.wire import LogLine, Progress
 from jobs_worker import logs
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jobs_core.options import JobOptions, MetaValue
     from jobs_core.queue import JobType
     from jobs_worker.effects import Enqueued
+    from jobs_worker.following import Previous
     from jobs_worker.time_limits import TimeLimit
 
 P = TypeVar("P")
@@ -76,12 +78,17 @@ class Host(Protocol):
         """Take a report, from any thread."""
         ...
 
+    def previous(self, codecs: Codecs | None) -> Previous | None:
+        """Return the job that this one follows, None where there is none."""
+        ...
+
 
 class _Alone:
     """Runs a handler in a test."""
 
-    def __init__(self, facts: JobFacts) -> None:
+    def __init__(self, facts: JobFacts, previous: Previous | None) -> None:
         self._facts = facts
+        self._previous = previous
         self.progress: list[Progress] = []
 
     def facts(self) -> JobFacts:
@@ -90,6 +97,10 @@ class _Alone:
     def tell(self, told: Report) -> None:
         if isinstance(told, Progress):
             self.progress.append(told)
+
+    def previous(self, codecs: Codecs | None) -> Previous | None:
+        del codecs  # made for a test, so it is in no codec
+        return self._previous
 
 
 class JobContext(msgspec.Struct, eq=False, weakref=True):
@@ -162,6 +173,11 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         return self._known.tags
 
     @property
+    def previous(self) -> Previous | None:
+        """The job that this one follows in a chain or by `on_success`, with its result; None where it follows none."""
+        return self._host.previous(self._codecs)
+
+    @property
     def created_at_ms(self) -> float:
         """When the server took the job, in ms."""
         return self._known.created_at_ms
@@ -186,13 +202,14 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         attempt: int = 1,
         attempts: int = 3,
         checkpoint: object = None,
+        previous: Previous | None = None,
     ) -> Self:
         """Make a context for calling a handler directly; `progress_log` collects its progress.
 
-        `checkpoint` is what an earlier attempt left.
+        `checkpoint` is what an earlier attempt left, `previous` the job before, made by `Previous.of`.
         """
         facts = JobFacts(job_id, queue, name, attempt, attempts, 1, {}, (), time.time() * 1000, 0)
-        host = _Alone(facts)
+        host = _Alone(facts, previous)
         packed = None if checkpoint is None else _encode_msgpack(checkpoint)
         ctx = cls(host, Shared(), _checkpoint=packed, progress_log=host.progress)
         ctx._collector = Collector(queue, job_id, 0, {}, keep=True)
@@ -300,13 +317,15 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         """Keep a line that was logged while the handler ran; for the worker."""
         self._host.tell(line)
 
-    def enqueue(self, job: JobType[P, R], payload: P, **options: Unpack[JobOptions]) -> str:
-        """Enqueue a job as an effect of this one's success, and return its id.
+    def enqueue(self, job: JobType[P, R] | Chain[P, R], payload: P, **options: Unpack[JobOptions]) -> str:
+        """Enqueue a job, or a chain, as an effect of this one's success, and return its id (that of the first link).
 
         It is sent in the same step in which this job completes, and not at all if this attempt fails. Its id follows from this job
         unless one is given, and it inherits this job's metadata and deadline. Raises PayloadError, PayloadTooLarge,
         CodecError or OptionError.
         """
+        if isinstance(job, Chain):
+            return self._collected().add(job.first, payload, options, job.steps)
         return self._collected().add(job, payload, options)
 
     @property

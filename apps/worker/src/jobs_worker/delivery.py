@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from jobs_core.backoff import Custom, Fixed
+from jobs_core.codecs import Place
 from jobs_core.errors import CodecError, ConfigurationError, PayloadError, PayloadTooLarge
+from jobs_core.flows.successors import end_of
 from jobs_core.options import QUEUES, Policy, Retention, decode_policy, encode_policy
 from jobs_core.payloads import decode_any
 from jobs_core.records import failure_text, job_name
@@ -26,6 +28,7 @@ from jobs_core.wire import (
     parse_state,
 )
 from jobs_worker.facts import JobFacts
+from jobs_worker.following import Payload, previous_of
 from jobs_worker.judging import BadPayload, Judgement, judge
 from jobs_worker.outcomes import Discard, Outcome, RateLimited, Retry, Snooze
 from jobs_worker.process_pool import ProcessDied
@@ -35,13 +38,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobs_core.backoff import Curve
-    from jobs_core.codecs import Codecs, Place
+    from jobs_core.codecs import Codecs
     from jobs_core.queue import JobType, Queue, Upcast
     from jobs_core.scripts import Claimed
-    from jobs_core.wire import Header, JobStateEntry
+    from jobs_core.wire import FlowEnd, Header, JobStateEntry
     from jobs_worker.backoffs import NamedBackoff
     from jobs_worker.context import JobContext
     from jobs_worker.effects import Effect
+    from jobs_worker.following import Previous
     from jobs_worker.reports import Report
     from jobs_worker.routes import Route
 
@@ -119,6 +123,19 @@ class Delivery(msgspec.Struct, eq=False):
             header.due_ms,
             self.policy.deadline_ms,
         )
+
+    def previous(self, codecs: Codecs | None) -> Previous | None:
+        """Return the job that it follows, None where there is none."""
+        envelope = self.envelope
+        if envelope.flow is None:
+            return None
+        place = Place(cast("Route", self.route).queue.name, self.header.name, self.id)
+        return previous_of(envelope.flow, Payload(place, envelope.payload, envelope.codec), codecs)
+
+    def flow_end(self) -> FlowEnd | None:
+        """Return what is told of its flow when it ended."""
+        flow, route = self.envelope.flow, self.route
+        return None if flow is None or route is None else end_of(flow, route.queue.name, self.id)
 
     def tell(self, told: Report) -> None:
         """Hand on what the handler reports."""
@@ -212,13 +229,26 @@ class Settlement(msgspec.Struct, eq=False):
         return verb in {"fail", "retry", "cancel"} or (verb == "complete" and bool(ttl or keep.count))
 
 
-def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> Settlement:
-    """Settle a delivery whose handler returned. Raises PayloadError or PayloadTooLarge for a result that does not fit its type."""
+def completed(
+    delivery: Delivery,
+    result: object,
+    run_us: int,
+    worker: str,
+    *,
+    stored: Written | None = None,
+    follow: tuple[Effect, ...] = (),
+) -> Settlement:
+    """Settle a delivery whose handler returned; `stored` is the result if it was written before, `follow` what it starts.
+
+    Raises PayloadError or PayloadTooLarge for a result that does not fit its type.
+    """
     key = _complete_key(delivery.header.name, delivery.envelope.policy)
     info, told = b"", None
     if key[3] or key[2].count:
         if isinstance(result, Written):
             written, codec = result.data, result.codec
+        elif stored is not None:
+            written, codec = stored.data, stored.codec
         else:
             route = cast("Route", delivery.route)
             written, codec = encode_result(route.queue, route.job, result)
@@ -226,7 +256,7 @@ def completed(delivery: Delivery, result: object, run_us: int, worker: str) -> S
         told = written if codec is None else None
     header, ctx = delivery.header, delivery.ctx
     collector = None if ctx is None else ctx.collector
-    effects = () if collector is None else collector.effects()
+    effects = follow if collector is None else collector.effects() + follow
     return Settlement(
         delivery, key, header.flags, info, run_us, delivery.wait_us, None, told, result, effects
     )
@@ -523,5 +553,6 @@ def _finish_info(  # noqa: PLR0917 - one for each job, so by position
             metadata=delivery.envelope.metadata,
             tags=delivery.envelope.tags,
             codec=codec,
+            flow=delivery.flow_end(),
         )
     )

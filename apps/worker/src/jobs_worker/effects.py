@@ -9,14 +9,16 @@ import msgspec
 
 from jobs_core.drafts import derived_id, make_draft
 from jobs_core.errors import OptionError
+from jobs_core.flows.successors import make_plan
 from jobs_core.options import resolve
 from jobs_core.outbox import encode_jobs
 from jobs_core.settings import CommonSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jobs_core.codecs import Codecs
+    from jobs_core.flows.calls import Step
     from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue
     from jobs_core.queue import JobType, Queue
     from jobs_core.wire import Draft
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 R = TypeVar("R")
 
-__all__ = ["Collector", "Effect", "Enqueued"]
+__all__ = ["Collector", "Effect", "Enqueued", "in_parts"]
 
 MAX_JOBS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
@@ -42,12 +44,13 @@ class Effect(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Enqueued(msgspec.Struct, frozen=True):
-    """One job that a handler enqueued, for tests of handlers."""
+    """One job that a handler enqueued, for tests of handlers; `steps` are the links of a chain behind it."""
 
     id: str
     job: JobType[object, object]
     payload: object
     options: JobOptions
+    steps: tuple[Step, ...] = ()
 
 
 class _Defaults:
@@ -93,9 +96,10 @@ class Collector:
         self._bytes = 0
         self._lock = Lock()
 
-    def add(self, job: JobType[P, R], payload: P, options: JobOptions) -> str:
-        """Take one job. Returns its id. Raises PayloadError, PayloadTooLarge or OptionError."""
+    def add(self, job: JobType[P, R], payload: P, options: JobOptions, steps: Sequence[Step] = ()) -> str:
+        """Take one job, and the links of a chain behind it. Returns its id. Raises PayloadError, PayloadTooLarge or OptionError."""
         resolved = resolve(job, options, _defaults.get())
+        plan = make_plan(resolved, steps=steps, service=_defaults.get(), codecs=self._codecs)
         with self._lock:
             own = resolved.job_id or derived_id(*self._origin, self._count)
             draft = make_draft(
@@ -106,6 +110,7 @@ class Collector:
                 metadata=self._metadata,
                 deadline_ms=self._deadline_ms,
                 codecs=self._codecs,
+                flow=None if plan is None else plan.flow,
             )
             if self._count >= MAX_JOBS or self._bytes + len(draft.body) > MAX_BYTES:
                 raise OptionError(
@@ -116,24 +121,29 @@ class Collector:
             self._count += 1
             self._bytes += len(draft.body)
             self._drafts.setdefault(job.queue.name, []).append(draft)
-            self.queues[job.queue.name] = job.queue
+            for queue in (job.queue, *(() if plan is None else plan.queues)):
+                self.queues[queue.name] = queue
             if self._keep:
-                self.enqueued.append(Enqueued(own, job, payload, options))  # pyright: ignore[reportArgumentType] - of any type
+                self.enqueued.append(Enqueued(own, job, payload, options, tuple(steps)))  # pyright: ignore[reportArgumentType] - of any type
             return own
 
     def effects(self) -> tuple[Effect, ...]:
-        """Return what travels with the completion, in parts that an entry of the outbox can hold."""
-        found: list[Effect] = []
+        """Return what travels with the completion."""
         with self._lock:
-            for target, drafts in self._drafts.items():
-                part: list[Draft] = []
-                size = 0
-                for draft in drafts:
-                    if part and (len(part) >= _CHUNK_JOBS or size + len(draft.body) > _CHUNK_BYTES):
-                        found.append(Effect("jobs", target, len(part), encode_jobs(part)))
-                        part, size = [], 0
-                    part.append(draft)
-                    size += len(draft.body)
-                if part:
-                    found.append(Effect("jobs", target, len(part), encode_jobs(part)))
-        return tuple(found)
+            return tuple(each for target, drafts in self._drafts.items() for each in in_parts(target, drafts))
+
+
+def in_parts(target: str, drafts: Iterable[Draft]) -> list[Effect]:
+    """Return jobs for one queue in parts that an entry of the outbox can hold."""
+    found: list[Effect] = []
+    part: list[Draft] = []
+    size = 0
+    for draft in drafts:
+        if part and (len(part) >= _CHUNK_JOBS or size + len(draft.body) > _CHUNK_BYTES):
+            found.append(Effect("jobs", target, len(part), encode_jobs(part)))
+            part, size = [], 0
+        part.append(draft)
+        size += len(draft.body)
+    if part:
+        found.append(Effect("jobs", target, len(part), encode_jobs(part)))
+    return found

@@ -30,6 +30,7 @@ from jobs_worker.delivery import (
     open_payload,
     seal_result,
 )
+from jobs_worker.following import Payload, Previous, Result, follow, previous_of
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Rules, judge
 from jobs_worker.lineage import die_with_parent
@@ -42,6 +43,7 @@ from jobs_worker.time_limits import TimeLimit, in_time
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
+    from jobs_worker.effects import Effect
     from jobs_worker.facts import JobFacts
 
 _PROGRESS_EVERY = 0.1
@@ -106,6 +108,11 @@ class _Host:
     def facts(self) -> JobFacts:
         return self._order.facts
 
+    def previous(self, codecs: Codecs | None) -> Previous | None:
+        order = self._order
+        place = Place(order.facts.queue, order.sent_name, order.facts.job_id)
+        return previous_of(order.flow, Payload(place, order.payload, order.codec), codecs)
+
 
 def main() -> None:
     """Serve until the worker closes the socket."""
@@ -163,18 +170,34 @@ def _run(
             with _alarm(limit):
                 result = spec.handler(payload, ctx)
         codec = spec.queue.codec if spec.job is None else spec.job.codec
-        if codec.does_nothing or not order.keeps_result:
-            data, text = encode_result(spec.queue, spec.job, result)
-        else:
+        data, text = encode_result(spec.queue, spec.job, result)
+        followed = _followed(order, Result(spec.queue, spec.job, data, text or "json"), codecs)
+        if order.keeps_result and not codec.does_nothing:
             place = Place(order.facts.queue, order.sent_name, order.facts.job_id, "result")
             written = seal_result(codecs, (spec.queue, spec.job), place, result)
             data, text = written.data, written.codec
         effects = ctx.collector.effects() if ctx.collector is not None else ()
-        return JobReply("result", data, codec=text, effects=effects)
+        return JobReply("result", data, codec=text, effects=effects + followed)
     except _Terminated:
         raise
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         return _told(error, order, spec, payload)
+
+
+def _followed(order: JobOrder, result: Result, codecs: Codecs) -> tuple[Effect, ...]:
+    """Return the jobs that follow the one of an order."""
+    flow, facts = order.flow, order.facts
+    if flow is None or not flow.then:
+        return ()
+    place = Place(facts.queue, order.sent_name, facts.job_id)
+    return follow(
+        flow,
+        place,
+        result,
+        codecs,
+        metadata=facts.metadata,
+        deadline_ms=decode_policy(order.policy).deadline_ms,
+    )
 
 
 async def _ended(

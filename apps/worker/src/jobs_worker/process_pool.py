@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jobs_core.wire import decode_log_line, decode_progress
+from jobs_core.wire import Flow, decode_log_line, decode_progress
 from jobs_worker import logs
 from jobs_worker.effects import Effect
 from jobs_worker.facts import JobFacts
@@ -49,6 +49,7 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     keeps_result: bool = True
     checkpoint: bytes | None = None
     log_level: int = 100
+    flow: Flow | None = None
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):

@@ -6,9 +6,9 @@ import asyncio
 from contextvars import copy_context
 from threading import get_ident
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from jobs_core.codecs import Codecs, Place
+from jobs_core.codecs import SLOW_FROM, Codecs, Place
 from jobs_core.wire import ErrorInfo
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
@@ -18,6 +18,7 @@ from jobs_worker.delivery import (
     cancelled,
     completed,
     decode_payload,
+    encode_result,
     ended_with,
     failed_or_retried,
     keeps_result,
@@ -26,6 +27,7 @@ from jobs_worker.delivery import (
     seal_result,
     set_aside,
 )
+from jobs_worker.following import Result, follow
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
 from jobs_worker.outcomes import Outcome
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from jobs_core.scripts import Scripts
+    from jobs_core.wire import Flow
     from jobs_worker.context import Shared
+    from jobs_worker.effects import Effect
     from jobs_worker.page import Page
     from jobs_worker.process_pool import ProcessPool
     from jobs_worker.reports import Report
@@ -46,6 +50,12 @@ if TYPE_CHECKING:
     from jobs_worker.time_limits import TimeLimit
 
     AsyncHandler = Callable[[object, JobContext], Coroutine[object, object, object]]
+
+
+T = TypeVar("T")
+
+# From so many branches on their jobs are made in a thread.
+_MANY = 32
 
 
 class Runner:
@@ -108,9 +118,13 @@ class Runner:
                     handler: AsyncHandler = route.handler  # pyright: ignore[reportAssignmentType] - the route says it is async
                     running = handler(payload, self._context(delivery, limit))
                     result = await (running if limit is None else in_time(running, limit))
+                stored, follow, flow = None, (), envelope.flow
+                if flow is not None and flow.then:
+                    stored, follow = await self._follow(delivery, flow, result)
                 if route.seals and keeps_result(delivery):
                     result = await self._seal(delivery, route, result)
-                settlement = completed(delivery, result, int((perf_counter() - started) * 1e6), self._worker)
+                run_us = int((perf_counter() - started) * 1e6)
+                settlement = completed(delivery, result, run_us, self._worker, stored=stored, follow=follow)
         except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
             # A handler that cancels itself, or exits, failed; a cancellation by the worker is the end of an abandoned delivery.
             if not delivery.abandoned:
@@ -127,18 +141,43 @@ class Runner:
             return await asyncio.to_thread(open_payload, self._codecs, place, data, text)
         return open_payload(self._codecs, place, data, text)
 
+    async def _follow(
+        self, delivery: Delivery, flow: Flow, result: object
+    ) -> tuple[Written, tuple[Effect, ...]]:
+        """Return the result as it is written, and the jobs that it starts."""
+        route = cast("Route", delivery.route)
+        data, codec = encode_result(route.queue, route.job, result)
+
+        def work() -> tuple[Effect, ...]:
+            return follow(
+                flow,
+                Place(self._queue, delivery.header.name, delivery.id),
+                Result(route.queue, route.job, data, codec or "json"),
+                self._codecs,
+                metadata=delivery.envelope.metadata,
+                deadline_ms=delivery.policy.deadline_ms,
+            )
+
+        slow = route.seals or len(data) >= SLOW_FROM or len(flow.then) > _MANY
+        return Written(data, codec), await self._aside(delivery, work) if slow else work()
+
     async def _seal(self, delivery: Delivery, route: Route, result: object) -> Written:
         place = Place(self._queue, delivery.header.name, delivery.id, "result")
-        sealing = asyncio.ensure_future(
-            asyncio.to_thread(seal_result, self._codecs, (route.queue, route.job), place, result)
+        return await self._aside(
+            delivery, lambda: seal_result(self._codecs, (route.queue, route.job), place, result)
         )
+
+    @staticmethod
+    async def _aside(delivery: Delivery, work: Callable[[], T]) -> T:
+        """Do something in a thread for a handler that has returned."""
+        working = asyncio.ensure_future(asyncio.to_thread(work))
         try:
-            return await asyncio.shield(sealing)
+            return await asyncio.shield(working)
         except asyncio.CancelledError:
             if delivery.abandoned:
                 raise
-            # A cancel comes too late for a handler that has returned.
-            return await sealing
+            # A cancel comes too late by now.
+            return await working
 
     async def _in_thread(self, delivery: Delivery, payload: object, limit: TimeLimit | None) -> object:
         """Run in a thread. What runs past its timeout is told by `ctx.cancelled`, but cannot be stopped: its slot stays taken."""
@@ -199,6 +238,7 @@ class Runner:
             keeps_result=keeps_result(delivery),
             checkpoint=delivery.checkpoint,
             log_level=self._log_level,
+            flow=envelope.flow,
         )
         reply = await self._processes.run(
             order, lambda told: self._report(delivery, told), delivery.time_limit

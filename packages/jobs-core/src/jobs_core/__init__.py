@@ -6,6 +6,8 @@ from jobs_core.backoff import Backoff, Custom, Delays, Exponential, Fixed, Linea
 from jobs_core.codecs import Codec, Codecs, KeyRing
 from jobs_core.durations import Duration
 from jobs_core.errors import (
+    ChainFailed,
+    ChainMismatch,
     CodecError,
     ConfigurationError,
     ConnectionFailed,
@@ -45,6 +47,7 @@ from jobs_core.errors import (
     WrongState,
 )
 from jobs_core.flow import KeyLimits, RateLimit
+from jobs_core.flows.calls import Call, Chain
 from jobs_core.options import DefaultJobOptions, JobOptions, Keep, MetaValue
 from jobs_core.payloads import Format, JsonValue
 from jobs_core.queue import HEAVY, LIGHT, MEDIUM, Executor, JobType, Profile, Queue, QueueOptions
@@ -60,7 +63,11 @@ __all__ = [
     "LIGHT",
     "MEDIUM",
     "Backoff",
+    "Call",
     "CancelOutcome",
+    "Chain",
+    "ChainFailed",
+    "ChainMismatch",
     "Codec",
     "CodecError",
     "Codecs",

@@ -6,10 +6,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec.structs import replace
-
 from jobs_core.codecs import Codecs, Place
-from jobs_core.options import decode_policy, encode_policy
+from jobs_core.options import within_deadline
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
 
 if TYPE_CHECKING:
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
     from jobs_core.options import MetaValue, Resolved
     from jobs_core.queue import JobType
+    from jobs_core.wire import Flow
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -43,10 +42,11 @@ def make_draft(
     metadata: Mapping[str, MetaValue] | None = None,
     deadline_ms: int = 0,
     codecs: Codecs | None = None,
+    flow: Flow | None = None,
 ) -> Draft:
     """Return a job whose id is remembered like one that a caller gave.
 
-    Metadata and deadline are inherited: its own metadata go before them, and the earlier deadline holds.
+    Metadata and deadline are inherited: its own metadata go before them, and the earlier deadline holds. `flow` is what follows it.
 
     `codecs` have the keys and files of a job with a codec. Raises PayloadError, PayloadTooLarge or CodecError,
     ConfigurationError where keys are missing.
@@ -59,8 +59,8 @@ def make_draft(
         data, codec = (codecs or Codecs()).seal(place, data, job_type.format, job_type.codec)
         job_type.check_size(len(data), "payload")
     merged = {**(metadata or {}), **(resolved.metadata or {})} or None
-    policy = _before(resolved.policy, deadline_ms) if deadline_ms else resolved.policy
-    envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, codec=codec))
+    policy = within_deadline(resolved.policy, deadline_ms) if deadline_ms else resolved.policy
+    envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, codec=codec, flow=flow))
     flags, unique = OWN_ID | (KEYED if key else 0), b""
     if resolved.decide:
         flags |= EXPIRES if resolved.expires else 0
@@ -76,11 +76,3 @@ def make_draft(
         resolved.decide,
     )
     return Draft(job_id, head.body(envelope, key=key, unique=unique), alike)
-
-
-@lru_cache(maxsize=1024)
-def _before(policy: bytes, deadline_ms: int) -> bytes:
-    """Return the policy of a job whose parent has a deadline."""
-    own = decode_policy(policy)
-    earlier = min(own.deadline_ms or deadline_ms, deadline_ms)
-    return encode_policy(replace(own, deadline_ms=earlier))

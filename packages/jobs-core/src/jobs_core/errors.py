@@ -12,6 +12,7 @@
         - PayloadTampered: it was changed, or was made for something else
         - PayloadMissing: the file that it was kept in is gone
     - OptionError: an option has a wrong value or an unknown name
+        - ChainMismatch: the result of a link is not what the next one takes
     - UnknownQueue: no code declares the queue
     - UnknownJob: no code declares the job
     - ConnectionFailed: the server could not be reached, nothing was applied
@@ -27,6 +28,7 @@
     - WrongState: the job is not in a state that allows the call
     - ResultError: a job has no result to give
         - JobFailed, JobCancelled, JobExpired: it ended in another way
+        - ChainFailed: a link of its chain ended in another way
         - ResultExpired, ResultNotKept: it is not kept, or no longer
         - ResultTimeout: it has not ended in the time given (also a TimeoutError)
     - LeaseLost: the job was taken from this worker
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
+    "ChainFailed",
+    "ChainMismatch",
     "CodecError",
     "ConfigurationError",
     "ConnectionFailed",
@@ -282,6 +286,23 @@ class OptionError(JobsError):
         super().__init__(f"Option {option}={_shown(value)}: {reason}.")
 
 
+class ChainMismatch(OptionError):
+    """The result of a job is not what the next one of the chain takes."""
+
+    code = "chain_mismatch"
+
+    def __init__(self, job: str, result: str, follower: str, payload: str) -> None:
+        self.job = job
+        self.follower = follower
+        self.result_type = result
+        self.payload_type = payload
+        super().__init__(
+            "then",
+            follower,
+            f"{job} returns {result}, and {follower} takes {payload}. Change one of them, or put a job between the two",
+        )
+
+
 class UnknownQueue(JobsError):
     """No code declares the queue. `nearest` are declared names that look alike."""
 
@@ -517,6 +538,26 @@ class JobExpired(ResultError):
             queue,
             job_id,
             "expired before it could start. Run more workers, or give it more time with expires_in",
+        )
+
+
+class ChainFailed(ResultError):
+    """A link of a chain did not complete, so none after it runs: `failure` says how it ended.
+
+    `position` counts from 1, of `length`; `queue`, `name` and `job_id` are those of the link.
+    """
+
+    code = "chain_failed"
+
+    def __init__(self, name: str, failure: ResultError, *, position: int, length: int) -> None:
+        self.name = name
+        self.position = position
+        self.length = length
+        self.failure = failure
+        super().__init__(
+            failure.queue,
+            failure.job_id,
+            f"({name!r}, link {position} of {length} of its chain) gave no result, and none after it runs: {failure}",
         )
 
 

@@ -21,6 +21,7 @@ from jobs_core.backoff import Backoff, Exponential, as_backoff
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
 from jobs_core.flow import check_cost, check_key
+from jobs_core.flows.calls import Call, as_calls
 from jobs_core.names import check_job_id, check_tag, nearest
 from jobs_core.states import Priority
 from jobs_core.uniqueness import CHOICES, Debounce, Rule, Throttle, Unique, as_rule, lay_over
@@ -43,6 +44,7 @@ __all__ = [
     "instant_ms",
     "left_to_queue",
     "resolve",
+    "within_deadline",
 ]
 
 MetaValue: TypeAlias = str | int | float | bool | None
@@ -97,6 +99,8 @@ class JobOptions(DefaultJobOptions, total=False):
     job_id: str
     deadline: datetime
     key: str
+    chain_to: Sequence[Call]
+    on_success: Sequence[Call]
 
 
 class Retention(msgspec.Struct, frozen=True, array_like=True):
@@ -131,7 +135,7 @@ class Resolved(msgspec.Struct, frozen=True):
     """The options of one job, merged and checked; `policy` is encoded, 0 ms means not delayed.
 
     `decide` is what the server decides by when it takes the job, "" for most; `expires` and `rule` say of what kind
-    that is. `waits`: where the queue is full the call waits for room.
+    that is. `waits`: where the queue is full the call waits for room. `chain_to` and `on_success` are what follows the job.
     """
 
     policy: bytes
@@ -147,6 +151,8 @@ class Resolved(msgspec.Struct, frozen=True):
     waits: bool = False
     cost: int = 1
     key: str | None = None
+    chain_to: tuple[Call, ...] = ()
+    on_success: tuple[Call, ...] = ()
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -190,6 +196,14 @@ def encode_policy(policy: Policy) -> bytes:
 def decode_policy(data: bytes) -> Policy:
     """Return the policy that `encode_policy` wrote. Raises `ValueError` for anything else."""
     return _policy_decoder.decode(data)
+
+
+@lru_cache(maxsize=1024)
+def within_deadline(policy: bytes, deadline_ms: int) -> bytes:
+    """Return the encoded policy of a job that follows one which has a deadline: the earlier one holds."""
+    own = decode_policy(policy)
+    earlier = min(own.deadline_ms or deadline_ms, deadline_ms)
+    return encode_policy(replace(own, deadline_ms=earlier))
 
 
 def resolve(
@@ -241,7 +255,7 @@ _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 _policy_decoder = msgspec.msgpack.Decoder(Policy)
 _PRIORITIES = {priority.name.lower(): priority.value for priority in Priority}
-_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id", "deadline", "key"})
+_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id", "deadline", "key", "chain_to", "on_success"})
 _DEFAULTS: dict[str, object] = {
     "priority": Priority.NORMAL,
     "attempts": 3,
@@ -497,6 +511,8 @@ _OF_ONE_JOB: dict[str, tuple[str, Callable[[object], object]]] = {
     "job_id": ("job_id", lambda value: check_job_id(cast("str", value))),
     "metadata": ("metadata", _metadata),
     "tags": ("tags", _tags),
+    "chain_to": ("chain_to", lambda value: as_calls("chain_to", value)),
+    "on_success": ("on_success", lambda value: as_calls("on_success", value)),
 }
 
 

@@ -33,9 +33,11 @@ from jobs_core.codecs import NO_CODEC, Codec, Codecs
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.flow import KeyLimits, RateLimit, key_fields, key_of, limit_fields
+from jobs_core.flows.calls import Call, Chain
 from jobs_core.names import check_job_name, check_queue_name
 from jobs_core.options import (
     DefaultJobOptions,
+    JobOptions,
     Keep,
     Merged,
     Retention,
@@ -81,6 +83,7 @@ JobLogs: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "o
 
 P = TypeVar("P")
 R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
 
 WEIGHT_CLASSES = ("light", "medium", "heavy")
@@ -621,6 +624,20 @@ class JobType(Generic[P, R]):
             "codec": self.codec,
             **self.options,
         }
+
+    def call(self, payload: P, **options: Unpack[JobOptions]) -> Call:
+        """Return this job with a payload and options, for `chain_to` and `on_success` of another one.
+
+        They are checked by the call that enqueues that one.
+        """
+        return Call(cast("JobType[object, object]", self), payload, options)
+
+    def then(self, job: JobType[R, S], **options: Unpack[JobOptions]) -> Chain[P, S]:
+        """Return a chain: when this job completed, `job` runs with its result as the payload.
+
+        `options` are those of `job`. Raises ChainMismatch where the types do not fit.
+        """
+        return Chain[P, R](self, (), self).then(job, **options)
 
     def key_of(self, payload: P, given: str | None = None) -> str:
         """Return the key of a job: the one that the call gives, else what the queue takes from the payload; "" for none.

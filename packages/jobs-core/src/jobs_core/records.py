@@ -10,6 +10,7 @@ import msgspec
 
 from jobs_core.codecs import Codecs, Place, mark
 from jobs_core.errors import JobsError
+from jobs_core.flows.successors import end_of
 from jobs_core.keys import big_key
 from jobs_core.options import MetaValue, decode_policy
 from jobs_core.payloads import JsonValue, decode_any
@@ -35,10 +36,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobs_core.scripts import JobLines, Scripts
-    from jobs_core.wire import FinishInfo
+    from jobs_core.wire import FinishInfo, FlowEnd
 
 
 _NO_KEYS = Codecs()
+
+
+class JobRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A job by queue, name and id."""
+
+    queue: str
+    name: str
+    id: str
+
+
+class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job stands: number `position` of the `length` jobs of the chain whose first one is `chain`, if of one.
+
+    `previous` is the job that it followed, `next` are those that start when it completed.
+    """
+
+    chain: str | None = None
+    position: int | None = None
+    length: int | None = None
+    previous: JobRef | None = None
+    next: tuple[JobRef, ...] = ()
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +93,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     schedule: str | None = None
     scheduled_for: datetime | None = None
+    flow: FlowRecord | None = None
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +232,7 @@ def _from_info(codecs: Codecs | None, queue: str, job_id: str, info: FinishInfo)
         failed_reason=failure_text(info.error),
         metadata=info.metadata or {},
         tags=info.tags or (),
+        flow=_flow(info.flow),
     )
 
 
@@ -264,6 +288,24 @@ def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located,
         tags=envelope.tags or (),
         schedule=envelope.schedule[0] if envelope.schedule else None,
         scheduled_for=_time(envelope.schedule[1]) if envelope.schedule else None,
+        flow=None if envelope.flow is None else _flow(end_of(envelope.flow, queue, job_id)),
+    )
+
+
+def _flow(end: FlowEnd | None) -> FlowRecord | None:
+    if end is None:
+        return None
+    around = [
+        JobRef(queue=queue, name=job_name(name), id=job_id)
+        for queue, name, job_id in (*((end.before,) if end.before else ()), *end.next)
+    ]
+    placed = end.position > 0
+    return FlowRecord(
+        chain=end.chain if placed else None,
+        position=end.position if placed else None,
+        length=end.length if placed else None,
+        previous=around[0] if end.before else None,
+        next=tuple(around[1:] if end.before else around),
     )
 
 

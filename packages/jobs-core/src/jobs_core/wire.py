@@ -42,11 +42,48 @@ _OF_OTHERS: Final = frozenset({"child", "skipped"})
 _ENDED: Final = 1 << 31
 
 
+class Before(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The job that another one follows; `name` is its name@version.
+
+    `data` is its result, written as `codec` says (None: plain JSON); without any the payload of the one that follows is the result.
+    """
+
+    queue: str
+    name: str
+    id: str
+    data: bytes | None = None
+    codec: str | None = None
+
+
+class Flow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What came before a job, and what follows its success.
+
+    It is number `position` of the `length` jobs of a chain (0: of none), whose first job has the id `chain` ("": this one).
+    `then` are branches that all begin when it completed: of each the jobs that run one after the other, see `successors.py`.
+    """
+
+    chain: str = ""
+    position: int = 0
+    length: int = 0
+    before: Before | None = None
+    then: tuple[tuple[bytes, ...], ...] = ()
+
+
+class FlowEnd(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What is told of the flow of a job that ended; of the jobs around it: queue, name@version and id."""
+
+    chain: str
+    position: int
+    length: int
+    before: tuple[str, str, str] | None
+    next: tuple[tuple[str, str, str], ...]
+
+
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What travels with a job besides its header; `policy` is the encoded Policy decided at enqueue.
 
     `codec` says how the payload is written, None being plain JSON; `schedule` is the id of the schedule that sent the
-    job, and which of its fires (Unix ms) it is.
+    job, and which of its fires (Unix ms) it is. `flow` is what came before it and what follows it.
     """
 
     policy: bytes
@@ -56,6 +93,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     trace: dict[str, str] | None = None
     codec: str | None = None
     schedule: tuple[str, int] | None = None
+    flow: Flow | None = None
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -131,6 +169,7 @@ class FinishInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tags: tuple[str, ...] | None = None
     codec: str | None = None
     releases: int = 0
+    flow: FlowEnd | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

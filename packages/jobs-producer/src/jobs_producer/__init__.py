@@ -8,22 +8,25 @@
 """
 
 from jobs_producer._bulk import Bulk, BulkInterrupted, BulkItem, BulkSummary, ItemOutcome
+from jobs_producer._chain import ChainHandle
 from jobs_producer._handle import JobHandle
 from jobs_producer._schedules import ScheduleHandle, Schedules, SyncSchedules
 from jobs_producer.producer import Producer, QueueHandle
-from jobs_producer.sync import SyncJobHandle, SyncProducer, SyncQueueHandle
+from jobs_producer.sync import SyncChainHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
 
 __all__ = [
     "Bulk",
     "BulkInterrupted",
     "BulkItem",
     "BulkSummary",
+    "ChainHandle",
     "ItemOutcome",
     "JobHandle",
     "Producer",
     "QueueHandle",
     "ScheduleHandle",
     "Schedules",
+    "SyncChainHandle",
     "SyncJobHandle",
     "SyncProducer",
     "SyncQueueHandle",

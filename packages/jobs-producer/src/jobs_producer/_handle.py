@@ -16,6 +16,7 @@ from jobs_core.errors import (
     JobExpired,
     JobFailed,
     JobNotFound,
+    ResultError,
     ResultExpired,
     ResultNotKept,
     ResultTimeout,
@@ -85,6 +86,24 @@ async def cancel(link: Link, queue: str, job_id: str) -> CancelOutcome:
     return CancelOutcome(verdict)
 
 
+async def failure_of(link: Link, queue: str, job_id: str, found: Located) -> ResultError | None:
+    """Return what is told of a job that ended in another way than completed; None of one that did, or is not kept."""
+    info = parse_finish(found.info)
+    match info.state if info is not None else found.state:
+        case State.COMPLETED | "":
+            return None
+        case State.CANCELLED:
+            return JobCancelled(queue, job_id)
+        case State.EXPIRED:
+            return JobExpired(queue, job_id)
+        case _:
+            deadline = link.here().time() + link.timeout
+            record = await build_record(link.scripts, queue, job_id, found, deadline=deadline)
+            reason = record.failed_reason if record else None
+            reason = reason or failure_text(info.error if info else None)
+            return JobFailed(queue, job_id, reason or "no reason was recorded")
+
+
 class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
     """A typed handle on one job, made by the producer.
 
@@ -146,19 +165,9 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
         match info.state if info is not None else found.state:
             case State.COMPLETED if info is not None and info.result is not None:
                 return await self._decoded(info.name, info.result, info.codec)
-            case State.COMPLETED:
-                raise ResultNotKept(self.queue, self.id)
-            case State.CANCELLED:
-                raise JobCancelled(self.queue, self.id)
-            case State.EXPIRED:
-                raise JobExpired(self.queue, self.id)
             case _:
-                deadline = self._link.here().time() + self._link.timeout
-                record = await build_record(self._link.scripts, self.queue, self.id, found, deadline=deadline)
-                reason = (record.failed_reason if record else None) or failure_text(
-                    info.error if info else None
-                )
-                raise JobFailed(self.queue, self.id, reason or "no reason was recorded")
+                failure = await failure_of(self._link, self.queue, self.id, found)
+                raise failure or ResultNotKept(self.queue, self.id)
 
     async def _decoded(self, name: str, data: bytes, text: str | None) -> R:
         form = "json"

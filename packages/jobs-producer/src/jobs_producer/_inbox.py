@@ -60,7 +60,7 @@ class Inbox:
             try:
                 limit = None if deadline is None else max(deadline, loop.time() + _LOOK)
                 async with asyncio.timeout_at(limit):
-                    found = await self._look(queue, job_id)
+                    found = await self.look(queue, job_id)
                 if found.state in _ENDED:
                     return found, heard
                 if check is not None:
@@ -77,7 +77,8 @@ class Inbox:
                 if not waiting:
                     del self._waiting[key]
 
-    async def _look(self, queue: str, job_id: str) -> Located:
+    async def look(self, queue: str, job_id: str) -> Located:
+        """Return what is known of a job now. Raises ConnectionFailed."""
         try:
             return await self._scripts.await_(queue, inbox=self._name, job_id=job_id)
         except OutcomeLost as error:

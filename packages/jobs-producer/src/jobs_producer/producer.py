@@ -11,6 +11,8 @@ from jobs_core.codecs import Codecs, Place
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
+from jobs_core.flows.calls import Chain
+from jobs_core.flows.successors import make_plan
 from jobs_core.ids import new_job_id
 from jobs_core.names import check_job_id, check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, JobOptions, check_options, resolve
@@ -23,6 +25,7 @@ from jobs_core.settings import CommonSettings
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
 from jobs_producer import _shortcuts
 from jobs_producer._bulk import Bulk, BulkItem, Progress
+from jobs_producer._chain import ChainHandle, links_of
 from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
 from jobs_producer._lane import Buffer, Item, Lane
@@ -30,13 +33,15 @@ from jobs_producer._schedules import ScheduleHandle, Schedules
 from jobs_producer._submission import Resubmitter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
+    from jobs_core.flows.calls import Call, Step
     from jobs_core.queues.llm_requests import Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
     from jobs_core.states import CancelOutcome
+    from jobs_core.wire import Flow
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -181,27 +186,33 @@ class Producer:
         ConnectionFailed where nothing was applied, OutcomeUnknown where it may have been (see `resubmit`),
         ServerFull where the server takes no writes, QueueFull or DuplicateJob where the queue refused the job.
         """
-        item, policy = (
-            await self._sealed(job_type, payload, options)
-            if job_type.seals
-            else self._item(job_type, payload, options)
-        )
-        lane = self._lane(job_type.queue)
-        if not lane.add(item):
-            await lane.add_later(item)
+        item, policy = await self._submit(job_type, payload, options)
         outcome = await item.future
         typed = cast("JobType[object, R]", job_type)
         return JobHandle(self._link, typed, item.id, outcome, policy)
 
+    async def enqueue_chain(
+        self, chain: Chain[P, R], payload: P, **options: Unpack[JobOptions]
+    ) -> ChainHandle[R]:
+        """Add a chain of jobs, each of which takes the result of the one before, and return a handle on it.
+
+        `payload` and `options` are those of the first link. Errors as `enqueue`, before anything is sent also for other links.
+        """
+        item, policy = await self._submit(chain.first, payload, options, chain.steps)
+        outcome = await item.future
+        first = cast("JobType[object, object]", chain.first)
+        links = links_of((first, item.id, policy), chain.steps, self._defaults)
+        return ChainHandle(self._link, links, outcome)
+
     def enqueue_many(
         self,
-        job_type: JobType[P, R],
+        job_type: JobType[P, R] | Chain[P, R],
         items: Iterable[P | BulkItem[P]] | AsyncIterable[P | BulkItem[P]],
         *,
         progress: Progress | None = None,
         **options: Unpack[JobOptions],
     ) -> Bulk[P]:
-        """Add very many jobs in constant memory: await it for a summary, or iterate over it for each outcome.
+        """Add very many jobs, or chains, in constant memory: await it for a summary, or iterate over it for each outcome.
 
         `progress(done, total)` is called now and then; total is None for an iterator. A payload that does not
         fit rejects its item alone. Raises OptionError for a wrong option, BulkInterrupted where the server
@@ -210,21 +221,18 @@ class Producer:
         if "job_id" in options:
             reason = "one id cannot name many jobs; give it by BulkItem(payload, {'job_id': …})"
             raise OptionError("job_id", options["job_id"], reason)
-        resolve(job_type, options, self._defaults)
+        steps: Sequence[Step] = ()
+        if isinstance(job_type, Chain):
+            job_type, steps = cast("JobType[P, R]", job_type.first), job_type.steps
+        first = job_type
+        resolve(first, options, self._defaults)
         self._link.here()
-        lane = self._lane(job_type.queue)
 
         async def submit(payload: P, own: JobOptions) -> Item:
-            item, _ = (
-                await self._sealed(job_type, payload, own)
-                if job_type.seals
-                else self._item(job_type, payload, own)
-            )
-            if not lane.add(item):
-                await lane.add_later(item)
+            item, _ = await self._submit(first, payload, own, steps)
             return item
 
-        return Bulk(job_type.queue.name, items, submit, options, progress)
+        return Bulk(first.queue.name, items, submit, options, progress)
 
     async def enqueue_notification(
         self,
@@ -297,6 +305,36 @@ class Producer:
         """
         return self._named(name, options)
 
+    async def _submit(
+        self, job_type: JobType[P, R], payload: P, options: JobOptions, steps: Sequence[Step] = ()
+    ) -> tuple[Item, bytes]:
+        """Hand a job to the lane of its queue; its future is done when the server has answered."""
+        plan = None
+        if steps or "chain_to" in options or "on_success" in options:
+            plan = await self._planned(job_type, options, steps)
+        item, policy = (
+            await self._sealed(job_type, payload, options, plan)
+            if job_type.seals
+            else self._item(job_type, payload, options, plan)
+        )
+        lane = self._lane(job_type.queue)
+        if not lane.add(item):
+            await lane.add_later(item)
+        return item, policy
+
+    async def _planned(
+        self, job_type: JobType[P, R], options: JobOptions, steps: Sequence[Step]
+    ) -> Flow | None:
+        """Decide what is to follow a job, and declare the queues that it goes to."""
+        deadline = self._link.here().time() + self._timeout
+        resolved = resolve(job_type, options, self._defaults)
+        plan = make_plan(resolved, steps=steps, service=self._defaults, codecs=self._codecs)
+        if plan is None:
+            return None
+        for queue in plan.queues:
+            await self._lane(queue).declared(deadline)
+        return plan.flow
+
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""
         self._client = Client(self._address, name="jobs:producer")
@@ -336,7 +374,9 @@ class Producer:
                 )
         return known
 
-    async def _sealed(self, job_type: JobType[P, R], payload: P, options: JobOptions) -> tuple[Item, bytes]:
+    async def _sealed(
+        self, job_type: JobType[P, R], payload: P, options: JobOptions, flow: Flow | None
+    ) -> tuple[Item, bytes]:
         """Make the item of a job with a codec; a large payload goes through it in a thread."""
         job_id = options.get("job_id") or new_job_id()
         data = job_type.encode(payload)
@@ -349,13 +389,14 @@ class Producer:
         else:
             stored, text = self._codecs.seal(*work)
         job_type.check_size(len(stored), "payload")
-        return self._item(job_type, payload, options, (job_id, stored, text))
+        return self._item(job_type, payload, options, flow, (job_id, stored, text))
 
     def _item(
         self,
         job_type: JobType[P, R],
         payload: P,
         options: JobOptions,
+        flow: Flow | None = None,
         sealed: tuple[str, bytes, str | None] | None = None,
     ) -> tuple[Item, bytes]:
         """Make an item; `sealed` is the id, and what a codec made of the payload."""
@@ -372,7 +413,7 @@ class Producer:
                 self._heads.clear()
             head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
         envelope = encode_envelope(
-            Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec)
+            Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec, flow=flow)
         )
         flags, unique, key = OWN_ID if resolved.job_id is not None else 0, b"", b""
         if resolved.decide:
@@ -430,6 +471,10 @@ class QueueHandle:
     ) -> JobHandle[JsonValue]:
         """Add a job; errors as `Producer.enqueue`."""
         return await self._producer.enqueue(self.declaration.dynamic_job(job_name), data, **options)
+
+    def call(self, job_name: str, data: JsonValue = None, **options: Unpack[JobOptions]) -> Call:
+        """Return a job with its payload, for `chain_to` and `on_success` of another, as `JobType.call`."""
+        return self.declaration.dynamic_job(job_name).call(data, **options)
 
     def handle(self, job_name: str, job_id: str) -> JobHandle[JsonValue]:
         """Return a handle on a job enqueued elsewhere."""

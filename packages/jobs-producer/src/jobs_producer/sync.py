@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from jobs_core.connection import ConnectionInfo
     from jobs_core.errors import OutcomeUnknown
+    from jobs_core.flows.calls import Call, Chain
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType, Queue, QueueOptions
     from jobs_core.queues.llm_requests import Completion
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jobs_core.schedules.options import CommonScheduleOptions
     from jobs_core.states import CancelOutcome, State
     from jobs_producer._bulk import BulkItem, BulkSummary, Progress
+    from jobs_producer._chain import ChainHandle
     from jobs_producer._handle import JobHandle
 
 P = TypeVar("P")
@@ -102,9 +104,17 @@ class SyncProducer:
         """Add a job and return a handle on it; errors as `Producer.enqueue`."""
         return SyncJobHandle(self, self.run(lambda producer: producer.enqueue(job_type, payload, **options)))
 
+    def enqueue_chain(
+        self, chain: Chain[P, R], payload: P, **options: Unpack[JobOptions]
+    ) -> SyncChainHandle[R]:
+        """Add a chain of jobs and return a handle on it; errors as `Producer.enqueue_chain`."""
+        return SyncChainHandle(
+            self, self.run(lambda producer: producer.enqueue_chain(chain, payload, **options))
+        )
+
     def enqueue_many(
         self,
-        job_type: JobType[P, R],
+        job_type: JobType[P, R] | Chain[P, R],
         items: Iterable[P | BulkItem[P]],
         *,
         progress: Progress | None = None,
@@ -225,6 +235,27 @@ class SyncJobHandle(Generic[R]):
         return self._producer.run(lambda _: self._handle.done(timeout))
 
 
+class SyncChainHandle(Generic[R]):
+    """A typed handle on a chain, for programs without an event loop."""
+
+    def __init__(self, producer: SyncProducer, handle: ChainHandle[R]) -> None:
+        """Made by the producer."""
+        self._producer = producer
+        self._handle = handle
+        self.id = handle.id
+        self.created = handle.created
+        self.outcome = handle.outcome
+        self.links = tuple(SyncJobHandle(producer, link) for link in handle.links)
+
+    def __repr__(self) -> str:
+        """Name the chain."""
+        return f"Sync{self._handle!r}"
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the last link's result; errors as `ChainHandle.result`."""
+        return self._producer.run(lambda _: self._handle.result(timeout))
+
+
 class SyncQueueHandle:
     """A queue by name, for programs without an event loop."""
 
@@ -240,6 +271,10 @@ class SyncQueueHandle:
         """Add a job; errors as `Producer.enqueue`."""
         handle = self._producer.run(lambda _: self._handle.enqueue(job_name, data, **options))
         return SyncJobHandle(self._producer, handle)
+
+    def call(self, job_name: str, data: JsonValue = None, **options: Unpack[JobOptions]) -> Call:
+        """Return a job with its payload, for `chain_to` and `on_success` of another, as `JobType.call`."""
+        return self._handle.call(job_name, data, **options)
 
     def handle(self, job_name: str, job_id: str) -> SyncJobHandle[JsonValue]:
         """Return a handle on a job enqueued elsewhere."""

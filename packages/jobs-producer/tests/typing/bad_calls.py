@@ -23,6 +23,7 @@ class Receipt(Struct):
 
 MAIL = Queue("mail")
 SEND = MAIL.job("send", Send, Receipt)
+FILE = Queue("files").job("file", Receipt, str)
 COUNT = MAIL.job("count", dict[str, int])
 
 
@@ -40,6 +41,24 @@ async def payloads(producer: Producer) -> None:
     await producer.enqueue_many(SEND, [Receipt(sent=True)])  # pyright: ignore[reportArgumentType]
     await producer.enqueue_many(SEND, [BulkItem(Receipt(sent=True))])  # pyright: ignore[reportArgumentType]
     await producer.enqueue_many(SEND, Send("ada"))  # pyright: ignore[reportArgumentType]
+
+
+async def chains(producer: Producer) -> None:
+    """Put together what does not fit."""
+    chain = SEND.then(FILE)
+    SEND.then(COUNT)  # pyright: ignore[reportArgumentType]
+    SEND.then(FILE).then(SEND)  # pyright: ignore[reportArgumentType]
+    SEND.then(FILE, colour="red")  # pyright: ignore[reportCallIssue]
+    await producer.enqueue_chain(chain, Receipt(sent=True))  # pyright: ignore[reportArgumentType]
+    await producer.enqueue_chain(SEND, Send("a"))  # pyright: ignore[reportArgumentType]
+    await producer.enqueue(chain, Send("a"))  # pyright: ignore[reportArgumentType]
+    await producer.enqueue_many(chain, [Receipt(sent=True)])  # pyright: ignore[reportArgumentType]
+    assert_type(await (await producer.enqueue_chain(chain, Send("a"))).result(), Receipt)  # pyright: ignore[reportAssertTypeFailure]
+    SEND.call(Receipt(sent=True))  # pyright: ignore[reportArgumentType]
+    SEND.call(Send("a"), priorty="high")  # pyright: ignore[reportCallIssue]
+    chain.call(Receipt(sent=True))  # pyright: ignore[reportArgumentType]
+    await producer.enqueue(SEND, Send("a"), chain_to=[FILE])  # pyright: ignore[reportArgumentType]
+    await producer.enqueue(SEND, Send("a"), on_success=FILE.call(Receipt(sent=True)))  # pyright: ignore[reportArgumentType]
 
 
 async def options(producer: Producer) -> None:

@@ -8,6 +8,8 @@ from typing import assert_type
 from msgspec import Struct
 
 from jobs_core import (
+    Call,
+    Chain,
     Debounce,
     JobOptions,
     JsonValue,
@@ -28,11 +30,13 @@ from jobs_producer import (
     BulkInterrupted,
     BulkItem,
     BulkSummary,
+    ChainHandle,
     ItemOutcome,
     JobHandle,
     Producer,
     QueueHandle,
     ScheduleHandle,
+    SyncChainHandle,
     SyncJobHandle,
     SyncProducer,
     SyncQueueHandle,
@@ -54,6 +58,8 @@ class Receipt(Struct):
 MAIL = Queue("mail")
 SEND = MAIL.job("send", Send, Receipt)
 NOTE = MAIL.job("note", Send)
+FILE = MAIL.job("file", Receipt, str)
+TELL = MAIL.job("tell", str)
 COUNT = MAIL.job("count", dict[str, int], list[int])
 
 
@@ -169,8 +175,26 @@ async def once(producer: Producer) -> None:
     await producer.enqueue(SEND, Send("ada"), throttle=Throttle(60, key="x"), unique=None)
 
 
+async def chains(producer: Producer) -> None:
+    """Let jobs follow each other."""
+    chain = SEND.then(FILE).then(TELL, attempts=5, priority="low")
+    assert_type(chain, Chain[Send, None])
+    handle = await producer.enqueue_chain(SEND.then(FILE), Send("ada"), delay=5)
+    assert_type(handle, ChainHandle[str])
+    assert_type(await handle.result(timeout=5), str)
+    assert_type(handle.links[0], JobHandle[object])
+    assert_type(await producer.enqueue_many(chain, [Send("ada")]), BulkSummary)
+    raw = producer.queue("adhoc").call("anything", {"a": 1})
+    assert_type(raw, Call)
+    await producer.enqueue(
+        SEND, Send("ada"), chain_to=[TELL.call("x"), raw], on_success=[chain.call(Send("b"))]
+    )
+
+
 def sync(producer: SyncProducer) -> None:
     """Do the same without a loop."""
+    assert_type(producer.enqueue_chain(SEND.then(FILE), Send("ada")), SyncChainHandle[str])
+    assert_type(producer.enqueue_chain(SEND.then(FILE), Send("ada")).result(5), str)
     handle = producer.enqueue(SEND, Send("ada"), priority="high")
     assert_type(handle, SyncJobHandle[Receipt])
     assert_type(handle.result(timeout=5), Receipt)

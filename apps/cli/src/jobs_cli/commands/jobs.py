@@ -11,6 +11,7 @@ from jobs_cli.session import with_admin
 
 if TYPE_CHECKING:
     from jobs_admin import JobDetail
+    from jobs_core.records import FlowRecord, JobRef
 
 _REASON_LENGTH = 60
 
@@ -148,6 +149,19 @@ def _show_logs(queue: str, job_id: str, *, json: bool) -> None:
             print(f"    {cell(each)}")
 
 
+def _flow_fields(flow: FlowRecord | None) -> list[tuple[str, object]]:
+    """Return where a job stands, and the jobs around it."""
+    if flow is None:
+        return []
+
+    def name(ref: JobRef) -> str:
+        return f"{ref.queue}/{ref.name} {ref.id}"
+
+    place = f"{flow.position} of {flow.length}, {flow.chain}" if flow.position else None
+    before = name(flow.previous) if flow.previous else None
+    return [("chain", place), ("follows", before), *(("next", name(ref)) for ref in flow.next)]
+
+
 def _print_detail(job: JobDetail) -> None:
     import msgspec
 
@@ -177,6 +191,7 @@ def _print_detail(job: JobDetail) -> None:
             ("payload", as_json(job.payload)),
             ("result", as_json(job.result)),
             ("failed", job.failed_reason),
+            *_flow_fields(job.flow),
         ]
     )
     for attempt in job.history:

@@ -9,6 +9,7 @@ import msgspec
 from jobs_core.codecs import Codec
 from jobs_core.options import MetaValue
 from jobs_core.schedules.recurrence import Recurrence
+from jobs_core.wire import Flow
 
 __all__ = [
     "CATCH_UP_MS",
@@ -63,6 +64,7 @@ class ScheduleDefinition(msgspec.Struct, frozen=True, kw_only=True):
     catch_up_ms: int = CATCH_UP_MS
     pause_on_failure: bool = False
     from_code: bool = False
+    flow: Flow | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from jobs_core.codecs import Codecs, Place
 from jobs_core.errors import OptionError
+from jobs_core.flows.successors import make_plan
 from jobs_core.options import DefaultJobOptions, JobOptions, resolve
 from jobs_core.schedules.definition import ScheduleDefinition
 from jobs_core.schedules.options import Timing, check_schedule_id, default_id
@@ -47,6 +48,7 @@ def make_definition(
     known = cast("JobType[object, object]", job_type)
     chosen = check_schedule_id(default_id(known, timing.recurrence) if schedule_id is None else schedule_id)
     resolved = check_timing(known, timing, service)
+    plan = make_plan(resolved, service=service, codecs=codecs)
     data = job_type.encode(payload)
     codec = None if job_type.format == "json" else job_type.format
     seals = None
@@ -82,6 +84,7 @@ def make_definition(
         catch_up_ms=timing.catch_up_ms,
         pause_on_failure=timing.pause_on_failure,
         from_code=from_code,
+        flow=None if plan is None else plan.flow,
     )
 
 
@@ -151,6 +154,7 @@ async def make_fire(
         definition.tags,
         codec=codec,
         schedule=(definition.id, fire_ms),
+        flow=definition.flow,
     )
     flags = (
         (OWN_ID if remembered else 0)

@@ -11,6 +11,7 @@ import msgspec
 
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
+from jobs_core.flows.calls import Call
 from jobs_core.names import nearest
 from jobs_core.options import DefaultJobOptions, instant_ms
 from jobs_core.schedules.cron import Cron
@@ -70,6 +71,8 @@ class ScheduledJobOptions(DefaultJobOptions, total=False):
     """The job options that a schedule's jobs can have: all but those that mean one job alone."""
 
     key: str
+    chain_to: Sequence[Call]
+    on_success: Sequence[Call]
 
 
 class CommonScheduleOptions(TypedDict, total=False):
