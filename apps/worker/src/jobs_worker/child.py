@@ -19,7 +19,7 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConfigurationError, JobsError
 from jobs_core.scripts import Scripts
 from jobs_core.settings import WorkerSettings
-from jobs_worker import control, logs, loops
+from jobs_worker import control, logs, loops, otel
 from jobs_worker.control import (
     EXIT_CONFIGURATION,
     EXIT_GRACE_EXCEEDED,
@@ -220,6 +220,11 @@ async def _main(page: Page, sock: socket.socket) -> int:
     if not isinstance(config, ChildConfig):
         return EXIT_OK
     logs.configure(config.log_level, config.log_format)
+    try:
+        otel.configure()
+    except ConfigurationError as error:
+        _log.error("configuration", error=str(error), code=error.code)
+        return EXIT_CONFIGURATION
     child = Child(config, page, writer)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, child.stop)
@@ -245,6 +250,7 @@ def main() -> None:
     sock.setblocking(False)  # noqa: FBT003 - the name of the standard library
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_main(page, sock))
+    otel.flush()
     # Threads that were told to stop and did not must not keep the process.
     sys.stderr.flush()
     os._exit(code)

@@ -65,7 +65,8 @@ class Delivery(msgspec.Struct, eq=False):
     """A claimed job until it is settled. `owner` is the lane's incarnation that claimed it.
 
     `first_ms` is when the first attempt began, for jobs whose retries have a time budget; `decoded` the payload as its handler
-    takes it, where that was decoded here. `report` takes what its handler tells.
+    takes it, where that was decoded here. `report` takes what its handler tells, `carrier` is the context of
+    its span.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Delivery(msgspec.Struct, eq=False):
     ctx: JobContext | None = None
     decoded: object = None
     report: Callable[[Delivery, Report], None] | None = None
+    carrier: dict[str, str] | None = None
 
     @classmethod
     def of(

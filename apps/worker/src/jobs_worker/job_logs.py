@@ -39,6 +39,8 @@ _KNOWN = frozenset(
         "exception",
         "exc_info",
         "stack",
+        "trace_id",
+        "span_id",
     }
 )
 

@@ -20,6 +20,7 @@ if _without_rich:
 if TYPE_CHECKING:
     import types
 
+    from opentelemetry.trace import SpanContext
     from structlog.typing import EventDict, Processor
 
 
@@ -31,6 +32,7 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        _trace_ids,
     ]
     if form == "console":
         final: Processor = cast("Processor", structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
@@ -57,6 +59,16 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _trace_ids(_: object, __: str, event: EventDict) -> EventDict:
+    """Name the span that a line was logged in, where the process traces."""
+    api = sys.modules.get("opentelemetry.trace")
+    if api is not None and "trace_id" not in event:
+        span = cast("SpanContext", api.get_current_span().get_span_context())
+        if span.is_valid:
+            event["trace_id"], event["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    return event
 
 
 def _json(_: object, __: str, event: EventDict) -> str:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from contextvars import copy_context
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -18,9 +19,10 @@ import msgspec
 
 from jobs_core.codecs import Codecs, Place
 from jobs_core.options import decode_policy
+from jobs_core.tracing import telemetry
 from jobs_core.upcasts import chain
 from jobs_core.wire import Progress, encode_log_line, encode_progress
-from jobs_worker import job_logs, logs
+from jobs_worker import job_logs, logs, otel
 from jobs_worker.backoffs import NamedBackoff, backoffs_of, by_name
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
@@ -125,12 +127,16 @@ def main() -> None:
     channel = _Channel(socket.socket(fileno=int(os.environ.pop("JOBS_EXECUTOR_FD"))))
     codecs = Codecs.from_env(os.environ.pop("JOBS_EXECUTOR_PREFIX"))
     handlers: dict[tuple[str, str], ProcessorSpec] = {}
+    otel.configure()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         while (order := channel.receive()) is not None:
-            channel.send(_run(order, handlers, channel, codecs))
+            channel.send(copy_context().run(_run, order, handlers, channel, codecs))
     except _Terminated:
         sys.exit(128 + signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        otel.flush()
 
 
 class _Terminated(BaseException):
@@ -147,6 +153,8 @@ def _run(
     spec: ProcessorSpec | None = None
     payload: object = None
     try:
+        if order.trace is not None and (traced := telemetry()) is not None:
+            traced.go_on(order.trace)
         spec = _handler(order, handlers)
         steps = ()
         if spec.job is not None and order.sent_name != order.wire_name:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobs_core.wire import Flow, decode_log_line, decode_progress
-from jobs_worker import logs
+from jobs_worker import logs, otel
 from jobs_worker.effects import Effect
 from jobs_worker.facts import JobFacts
 from jobs_worker.reports import Checkpoint, Report
@@ -33,7 +33,7 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     """What a process is told to run. `module` and `wire_name` name the handler; nothing of it comes from the job's data.
 
     `sent_name` is the name@version that the job was enqueued under, `codec` says how its payload is written, `backoff` is `module:name`
-    of the function that a custom backoff asks.
+    of the function that a custom backoff asks, `trace` the context of its span.
     """
 
     module: str
@@ -50,6 +50,7 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     checkpoint: bytes | None = None
     log_level: int = 100
     flow: Flow | None = None
+    trace: dict[str, str] | None = None
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
@@ -227,8 +228,10 @@ class ProcessPool:
     async def close(self) -> None:
         """Stop all processes."""
         self._closed = True
+        # Where they trace they send what they have not sent yet.
+        grace = _TERM_GRACE if otel.wanted() else 0.5
         await asyncio.gather(
-            *(worker.stop(grace=0.5) for worker in [*self._free, *self._busy]),
+            *(worker.stop(grace=grace) for worker in [*self._free, *self._busy]),
             *self._retiring,
             return_exceptions=True,
         )

@@ -9,7 +9,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from jobs_core.codecs import SLOW_FROM, Codecs, Place
+from jobs_core.records import job_name
+from jobs_core.tracing import telemetry
 from jobs_core.wire import ErrorInfo
+from jobs_worker import logs
 from jobs_worker.context import JobContext
 from jobs_worker.delivery import (
     Delivery,
@@ -33,6 +36,7 @@ from jobs_worker.judging import Judgement
 from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.starting import find_checkpoint
+from jobs_worker.telling import KINDS, error_type
 from jobs_worker.time_limits import in_time
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from jobs_core.scripts import Scripts
+    from jobs_core.telemetry import Run, Telemetry
     from jobs_core.wire import Flow
     from jobs_worker.context import Shared
     from jobs_worker.effects import Effect
@@ -50,6 +55,9 @@ if TYPE_CHECKING:
     from jobs_worker.time_limits import TimeLimit
 
     AsyncHandler = Callable[[object, JobContext], Coroutine[object, object, object]]
+    End = Callable[[Delivery, Settlement | None], None]
+
+_log = logs.get("jobs.worker")
 
 
 T = TypeVar("T")
@@ -87,11 +95,30 @@ class Runner:
         self._codecs = codecs
         self._scripts = scripts
         self._log_level = log_level
+        self._telemetry = telemetry()
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
 
-    async def run(self, delivery: Delivery, end: Callable[[Delivery, Settlement | None], None]) -> None:
+    def run(self, delivery: Delivery, end: End) -> Coroutine[object, object, None]:
         """Run the handler and tell `end` the settlement, or None for a delivery that the worker abandoned."""
+        telemetry = self._telemetry
+        return self._run(delivery, end) if telemetry is None else self._run_traced(telemetry, delivery, end)
+
+    async def _run_traced(self, telemetry: Telemetry, delivery: Delivery, end: End) -> None:
+        """Run it in a span, which ends with it."""
+        traced = self._traced(telemetry, delivery)
+        if traced is None:
+            await self._run(delivery, end)
+            return
+        delivery.carrier = traced.carrier
+
+        def ended(delivery: Delivery, settlement: Settlement | None) -> None:
+            _end_traced(traced, settlement)
+            end(delivery, settlement)
+
+        await self._run(delivery, ended)
+
+    async def _run(self, delivery: Delivery, end: End) -> None:
         delivery.begun = True
         envelope = delivery.envelope
         route: Route = delivery.route  # pyright: ignore[reportAssignmentType] - what has no route is not run
@@ -239,6 +266,7 @@ class Runner:
             checkpoint=delivery.checkpoint,
             log_level=self._log_level,
             flow=envelope.flow,
+            trace=delivery.carrier,
         )
         reply = await self._processes.run(
             order, lambda told: self._report(delivery, told), delivery.time_limit
@@ -263,6 +291,24 @@ class Runner:
         )
         return failed_or_retried(delivery, error, run_us, self._worker, judged)
 
+    def _traced(self, telemetry: Telemetry, delivery: Delivery) -> Run | None:
+        """Begin the span of a delivery, in whose context all of it runs; None where that fails, for it must not stop a job."""
+        envelope = delivery.envelope
+        try:
+            return telemetry.run(
+                envelope.trace,
+                queue=self._queue,
+                job=job_name(delivery.header.name),
+                job_id=delivery.id,
+                attempt=delivery.attempt,
+                worker=self._worker,
+                later=delivery.header.due_ms > 0 or envelope.schedule is not None,
+                metadata=envelope.metadata or {},
+            )
+        except Exception:  # noqa: BLE001 - the boundary around span processors of the program
+            _log.exception("telemetry_failed", queue=self._queue, job_id=delivery.id)
+            return None
+
     def _context(self, delivery: Delivery, limit: TimeLimit | None, *, in_thread: bool = False) -> JobContext:
         delivery.report = self._tell if in_thread else self._tell_here
         ctx = delivery.ctx = JobContext(
@@ -285,3 +331,16 @@ class Runner:
         else:
             # What a handler on the loop does in threads of its own.
             self._tell(delivery, told)
+
+
+def _end_traced(traced: Run, settlement: Settlement | None) -> None:
+    """End the span of a delivery as it is settled; one that was abandoned has no settlement."""
+    kind = "abandoned" if settlement is None else KINDS[settlement.verb]
+    error = None if settlement is None or kind == "cancelled" else settlement.error
+    try:
+        if error is None:
+            traced.end(kind)
+        else:
+            traced.end(kind, error_type(error), error.message, error.stack)
+    except Exception:  # noqa: BLE001 - as where it began
+        _log.exception("telemetry_failed", outcome=kind)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from jobs_core.codecs import Codecs, Place
 from jobs_core.options import within_deadline
+from jobs_core.tracing import create
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def make_draft(
         job_type.check_size(len(data), "payload")
     merged = {**(metadata or {}), **(resolved.metadata or {})} or None
     policy = within_deadline(resolved.policy, deadline_ms) if deadline_ms else resolved.policy
-    envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, codec=codec, flow=flow))
+    trace = create(job_type.queue.name, job_type.name, job_id)
+    envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, trace, codec, flow=flow))
     flags, unique = OWN_ID | (KEYED if key else 0), b""
     if resolved.decide:
         flags |= EXPIRES if resolved.expires else 0

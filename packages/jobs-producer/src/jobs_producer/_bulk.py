@@ -32,6 +32,7 @@ from jobs_core.errors import (
 from jobs_core.options import JobOptions
 
 if TYPE_CHECKING:
+    from jobs_core.telemetry import Sending
     from jobs_producer._lane import Item
     from jobs_producer._submission import Outcome
 
@@ -42,6 +43,7 @@ _STEP = 128
 _KEPT_ERRORS = 100
 _REJECTIONS = (PayloadError, PayloadTooLarge, CodecError, OptionError)
 _UNFINISHED = ("unsent", "unknown")
+_NOT_SENT = frozenset({*_UNFINISHED, "rejected"})
 
 
 class BulkItem(msgspec.Struct, Generic[P], frozen=True):
@@ -114,6 +116,8 @@ class Bulk(Generic[P]):
         submit: Callable[[P, JobOptions], Awaitable[Item]],
         options: JobOptions,
         progress: Progress | None,
+        *,
+        sending: Sending | None = None,
     ) -> None:
         """Made by the producer; nothing happens before it is awaited or iterated over."""
         self._queue = queue
@@ -121,6 +125,7 @@ class Bulk(Generic[P]):
         self._submit = submit
         self._options = options
         self._progress = progress
+        self._sending = sending
         self._told = -1
 
     def __await__(self) -> Generator[object, None, BulkSummary]:
@@ -148,8 +153,29 @@ class Bulk(Generic[P]):
             full=counts["full"],
         )
 
-    async def __aiter__(self) -> AsyncIterator[ItemOutcome]:
+    def __aiter__(self) -> AsyncIterator[ItemOutcome]:
         """Add the items, at most 1,024 on their way at a time. Raises BulkInterrupted after the last one."""
+        return self._add() if self._sending is None else self._traced(self._add(), self._sending)
+
+    async def _traced(
+        self, added: AsyncGenerator[ItemOutcome, None], sending: Sending
+    ) -> AsyncGenerator[ItemOutcome, None]:
+        """Pass outcomes on, and end the span with how many were sent."""
+        sent = 0
+        try:
+            async with aclosing(added):
+                async for outcome in added:
+                    sent += outcome.outcome not in _NOT_SENT
+                    yield outcome
+        except GeneratorExit:
+            sending.sent_many(sent)
+            raise
+        except BaseException as error:
+            sending.failed(error, sent)
+            raise
+        sending.sent_many(sent)
+
+    async def _add(self) -> AsyncGenerator[ItemOutcome, None]:
         total = len(self._items) if isinstance(self._items, Sized) else None
         under_way: deque[Item | JobsError] = deque()
         unfinished: list[ItemOutcome] = []

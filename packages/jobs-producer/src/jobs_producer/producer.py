@@ -22,6 +22,7 @@ from jobs_core.records import JobRecord, read_records
 from jobs_core.schedules.options import CommonScheduleOptions
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
+from jobs_core.tracing import telemetry
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
 from jobs_producer import _shortcuts
 from jobs_producer._bulk import Bulk, BulkItem, Progress
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from jobs_core.queues.llm_requests import Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
     from jobs_core.states import CancelOutcome
+    from jobs_core.telemetry import Telemetry
     from jobs_core.wire import Flow
+    from jobs_producer._submission import Outcome
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -186,8 +189,12 @@ class Producer:
         ConnectionFailed where nothing was applied, OutcomeUnknown where it may have been (see `resubmit`),
         ServerFull where the server takes no writes, QueueFull or DuplicateJob where the queue refused the job.
         """
-        item, policy = await self._submit(job_type, payload, options)
-        outcome = await item.future
+        traced = telemetry()
+        if traced is None:
+            item, policy = await self._submit(job_type, payload, options)
+            outcome = await item.future
+        else:
+            item, policy, outcome = await self._traced(traced, job_type, payload, options)
         typed = cast("JobType[object, R]", job_type)
         return JobHandle(self._link, typed, item.id, outcome, policy)
 
@@ -198,8 +205,12 @@ class Producer:
 
         `payload` and `options` are those of the first link. Errors as `enqueue`, before anything is sent also for other links.
         """
-        item, policy = await self._submit(chain.first, payload, options, chain.steps)
-        outcome = await item.future
+        traced = telemetry()
+        if traced is None:
+            item, policy = await self._submit(chain.first, payload, options, chain.steps)
+            outcome = await item.future
+        else:
+            item, policy, outcome = await self._traced(traced, chain.first, payload, options, chain.steps)
         first = cast("JobType[object, object]", chain.first)
         links = links_of((first, item.id, policy), chain.steps, self._defaults)
         return ChainHandle(self._link, links, outcome)
@@ -227,12 +238,15 @@ class Producer:
         first = job_type
         resolve(first, options, self._defaults)
         self._link.here()
+        traced = telemetry()
+        sending = None if traced is None else traced.send(first.queue.name, first.name, many=True)
+        carrier = None if sending is None else sending.carrier
 
         async def submit(payload: P, own: JobOptions) -> Item:
-            item, _ = await self._submit(first, payload, own, steps)
+            item, _ = await self._submit(first, payload, own, steps, carrier)
             return item
 
-        return Bulk(first.queue.name, items, submit, options, progress)
+        return Bulk(first.queue.name, items, submit, options, progress, sending=sending)
 
     async def enqueue_notification(
         self,
@@ -305,17 +319,44 @@ class Producer:
         """
         return self._named(name, options)
 
+    async def _traced(
+        self,
+        traced: Telemetry,
+        job_type: JobType[P, R],
+        payload: P,
+        options: JobOptions,
+        steps: Sequence[Step] = (),
+    ) -> tuple[Item, bytes, Outcome]:
+        """Send a job in a span, and wait for the answer."""
+        sending = traced.send(job_type.queue.name, job_type.name)
+        try:
+            item, policy = await self._submit(job_type, payload, options, steps, sending.carrier)
+            outcome = await item.future
+        except BaseException as error:
+            sending.failed(error)
+            raise
+        sending.sent(item.id, outcome)
+        return item, policy, outcome
+
     async def _submit(
-        self, job_type: JobType[P, R], payload: P, options: JobOptions, steps: Sequence[Step] = ()
+        self,
+        job_type: JobType[P, R],
+        payload: P,
+        options: JobOptions,
+        steps: Sequence[Step] = (),
+        trace: dict[str, str] | None = None,
     ) -> tuple[Item, bytes]:
-        """Hand a job to the lane of its queue; its future is done when the server has answered."""
+        """Hand a job to the lane of its queue; its future is done when the server has answered.
+
+        `steps` are the links of a chain behind it, `trace` the context that travels with it.
+        """
         plan = None
         if steps or "chain_to" in options or "on_success" in options:
             plan = await self._planned(job_type, options, steps)
         item, policy = (
-            await self._sealed(job_type, payload, options, plan)
+            await self._sealed(job_type, payload, options, plan, trace)
             if job_type.seals
-            else self._item(job_type, payload, options, plan)
+            else self._item(job_type, payload, options, plan, trace)
         )
         lane = self._lane(job_type.queue)
         if not lane.add(item):
@@ -375,7 +416,12 @@ class Producer:
         return known
 
     async def _sealed(
-        self, job_type: JobType[P, R], payload: P, options: JobOptions, flow: Flow | None
+        self,
+        job_type: JobType[P, R],
+        payload: P,
+        options: JobOptions,
+        flow: Flow | None,
+        trace: dict[str, str] | None,
     ) -> tuple[Item, bytes]:
         """Make the item of a job with a codec; a large payload goes through it in a thread."""
         job_id = options.get("job_id") or new_job_id()
@@ -389,17 +435,18 @@ class Producer:
         else:
             stored, text = self._codecs.seal(*work)
         job_type.check_size(len(stored), "payload")
-        return self._item(job_type, payload, options, flow, (job_id, stored, text))
+        return self._item(job_type, payload, options, flow, trace, (job_id, stored, text))
 
-    def _item(
+    def _item(  # noqa: PLR0917 - once for each job, so by position
         self,
         job_type: JobType[P, R],
         payload: P,
         options: JobOptions,
-        flow: Flow | None = None,
+        flow: Flow | None,
+        trace: dict[str, str] | None,
         sealed: tuple[str, bytes, str | None] | None = None,
     ) -> tuple[Item, bytes]:
-        """Make an item; `sealed` is the id, and what a codec made of the payload."""
+        """Make an item; `sealed` is the id, and what a codec made of the payload, `trace` the context that travels with it."""
         loop = self._link.here()
         resolved = resolve(job_type, options, self._defaults)
         if sealed is None:
@@ -413,7 +460,7 @@ class Producer:
                 self._heads.clear()
             head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
         envelope = encode_envelope(
-            Envelope(resolved.policy, data, resolved.metadata, resolved.tags, codec=codec, flow=flow)
+            Envelope(resolved.policy, data, resolved.metadata, resolved.tags, trace, codec, flow=flow)
         )
         flags, unique, key = OWN_ID if resolved.job_id is not None else 0, b"", b""
         if resolved.decide:

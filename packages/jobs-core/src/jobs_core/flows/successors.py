@@ -19,6 +19,7 @@ from jobs_core.errors import OptionError, PayloadTooLarge
 from jobs_core.flow import key_of
 from jobs_core.options import MetaValue, resolve, within_deadline
 from jobs_core.payloads import MAX_BYTES
+from jobs_core.tracing import create
 from jobs_core.wire import (
     EXPIRES,
     KEYED,
@@ -300,7 +301,8 @@ def followers(flow: Flow, done: Done, codecs: Codecs) -> Iterator[tuple[str, Dra
             data,
             {**(done.metadata or {}), **(link.metadata or {})} or None,
             link.tags,
-            codec=codec,
+            create(link.queue, link.name.rpartition("@")[0], job_id),
+            codec,
             flow=Flow(chain if position > 1 else "", position, length, before, then),
         )
         head = _head(link.name)

@@ -12,8 +12,10 @@ from jobs_core.codecs import Codecs, Place
 from jobs_core.errors import OptionError
 from jobs_core.flows.successors import make_plan
 from jobs_core.options import DefaultJobOptions, JobOptions, resolve
+from jobs_core.records import job_name
 from jobs_core.schedules.definition import ScheduleDefinition
 from jobs_core.schedules.options import Timing, check_schedule_id, default_id
+from jobs_core.tracing import create
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
 
 if TYPE_CHECKING:
@@ -152,7 +154,8 @@ async def make_fire(
         data,
         definition.metadata,
         definition.tags,
-        codec=codec,
+        create(definition.queue, job_name(definition.wire_name), made),
+        codec,
         schedule=(definition.id, fire_ms),
         flow=definition.flow,
     )
