@@ -238,6 +238,8 @@ class Producer:
         first = job_type
         resolve(first, options, self._defaults)
         self._link.here()
+        # Whatever is wrong with its declaration is told now, not for each item.
+        self._lane(first.queue)
         traced = telemetry()
         sending = None if traced is None else traced.send(first.queue.name, first.name, many=True)
         carrier = None if sending is None else sending.carrier
