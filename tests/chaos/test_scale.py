@@ -1,8 +1,8 @@
 """Very many jobs: no script holds the server up, and a claim costs what it costs in an empty queue.
 
-JOBS_SCALE multiplies the sizes (1: a million waiting jobs). The figures are printed; of time, only what the server
-itself measured is judged. Where it may, the server goes before everything else that runs on the machine: its slow log
-tells how long a script took by the clock, so of a busy machine it would tell how long the server was not let run.
+JOBS_SCALE multiplies the sizes (1: a million waiting jobs). The figures are printed. A script is judged by how long
+the server worked on it (`Metered`); how many were late by the clock is told beside it. Pick-up is judged by the clock,
+without the moments at which a watch on each processor saw the machine stand still.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from statistics import median
 from typing import NamedTuple, cast
 
 import pytest
-from tests.support.engine import CLOCK, Engine, draft, group
+from tests.support.engine import Engine, draft, group
 from tests.support.invariants import broken
+from tests.support.metered import Metered, Slowest
+from tests.support.stalls import Seen, Stalls
 
 from jobs_admin import _bulk
 from jobs_admin._calls import Calls
 from jobs_core.connection import Client, parse_address
 from jobs_core.dead_letters import replay_arguments
-from jobs_core.loader import load, script_names
 from jobs_core.scripts import Claimed
 from jobs_core.server import EmbeddedServer
 from jobs_core.wire import pack_drafts
@@ -34,13 +36,18 @@ MILLION = round(1_000_000 * SCALE)
 HUNDRED_THOUSAND = round(100_000 * SCALE)
 SLOWEST_MS = 10.0
 PAYLOAD = b"x" * 200
-SCRIPTS = {load(name, clock).sha: name for name in script_names() for clock in (None, CLOCK)}
 
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedServer]:
     with EmbeddedServer() as server, undisturbed(server.pid):
         yield server
+
+
+@pytest.fixture
+def stalls() -> Iterator[Stalls]:
+    with Stalls() as stalls:
+        yield stalls
 
 
 @contextmanager
@@ -56,12 +63,18 @@ def undisturbed(pid: int) -> Generator[None]:
 
 
 @pytest.fixture
-async def engine(server: EmbeddedServer, prefix: str) -> AsyncIterator[Engine]:
-    client = Client(parse_address(server.url))
+async def engine(server: EmbeddedServer, stalls: Stalls, prefix: str) -> AsyncIterator[Engine]:
+    client = Metered(server, stalls)
     await client.connect(timeout=10)
-    await client.call("CONFIG", "SET", "slowlog-log-slower-than", 1000, "slowlog-max-len", 100_000)
+    await client.call("CONFIG", "SET", "slowlog-log-slower-than", 1000, "slowlog-max-len", 100)
     yield await Engine(client, prefix).start()
     await client.close()
+
+
+def slowest(engine: Engine) -> Slowest:
+    """Return the slowest script since the last look."""
+    assert isinstance(engine.client, Metered)
+    return engine.client.slowest()
 
 
 class Scale:
@@ -96,63 +109,41 @@ async def fill(engine: Engine, count: int, start: int = 0, *, delay_ms: int = 0,
     await asyncio.gather(*(lane(number) for number in range(16)))
 
 
-class Slow(NamedTuple):
-    """How long the slowest script took in ms, 1 at least, and which it was."""
-
-    ms: float
-    script: str
-
-    def __str__(self) -> str:
-        return f"{self.ms:.1f} ms ({self.script})" if self.script else "under 1 ms"
-
-
-async def slowest(engine: Engine) -> Slow:
-    """Return the slowest script since the last look."""
-    entries = cast("list[list[object]]", await engine.client.call("SLOWLOG", "GET", -1))
-    await engine.client.call("SLOWLOG", "RESET")
-    found = Slow(1.0, "")
-    for entry in entries:
-        command, took = cast("list[bytes]", entry[3]), cast("int", entry[2]) / 1000
-        if command[0].startswith(b"EVAL") and took > found.ms:
-            found = Slow(took, SCRIPTS.get(command[1].decode(), command[1].decode()))
-    return found
+async def cost_us(engine: Engine, want: int = 10) -> float:
+    """Take jobs and return what the claim cost the server, in µs, by its own count."""
+    await engine.client.call("CONFIG", "RESETSTAT")
+    claim = await engine.claim(want)
+    text = cast("object", await engine.client.call("INFO", "commandstats"))
+    line = next(
+        each
+        for each in (text if isinstance(text, str) else cast("bytes", text).decode()).splitlines()
+        if each.startswith("cmdstat_evalsha:")
+    )
+    assert len(claim.jobs) == want
+    await engine.settle(group("complete", *claim.jobs))
+    return float(line.partition("usec=")[2].partition(",")[0])
 
 
-async def cost_us(engine: Engine, rounds: int = 200, want: int = 10) -> float:
-    """Take jobs and return what one claim costs the server, in µs, by its own count."""
-    spent = 0.0
-    for _ in range(rounds):
-        await engine.client.call("CONFIG", "RESETSTAT")
-        claim = await engine.claim(want)
-        text = cast("object", await engine.client.call("INFO", "commandstats"))
-        line = next(
-            each
-            for each in (text if isinstance(text, str) else cast("bytes", text).decode()).splitlines()
-            if each.startswith("cmdstat_evalsha:")
-        )
-        spent += float(line.partition("usec=")[2].partition(",")[0])
-        assert len(claim.jobs) == want
-        await engine.settle(group("complete", *claim.jobs))
-    return spent / rounds
-
-
-async def base_cost_us(engine: Engine, rounds: int = 200, want: int = 10) -> float:
-    """Return what a claim costs where nothing waits but what it takes."""
-    spent = 0.0
-    for i in range(rounds):
-        await fill(engine, want, 900_000_000 + i * want)
-        spent += await cost_us(engine, 1, want)
-    return spent / rounds
+async def costs_us(
+    engine: Engine, base: Engine, key: Callable[[int], str] = lambda _: ""
+) -> tuple[float, float]:
+    """Return what a claim of 10 costs in two queues: the medians of turns, since the machine is not always as fast."""
+    costs: tuple[list[float], list[float]] = ([], [])
+    for i in range(300):
+        for each, found in zip((engine, base), costs, strict=True):
+            for j in range(10):
+                await each.add(f"cost-{i}-{j}", key=key(j), envelope=PAYLOAD)
+            found.append(await cost_us(each))
+    return median(costs[0]), median(costs[1])
 
 
 async def test_a_million_waiting_jobs(engine: Engine, tell: Scale) -> None:
-    base = await base_cost_us(engine)
     began = time.monotonic()
-    await slowest(engine)
     await fill(engine, MILLION)
-    tell(f"{MILLION} waiting: enqueued in {time.monotonic() - began:.1f} s, slowest {await slowest(engine)}")
-    cost = await cost_us(engine)
-    claiming = await slowest(engine)
+    filling = slowest(engine)
+    tell(f"{MILLION} waiting: enqueued in {time.monotonic() - began:.1f} s, slowest {filling}")
+    cost, base = await costs_us(engine, Engine(engine.client, engine.scripts.prefix, "empty"))
+    claiming = slowest(engine)
     tell(f"  a claim of 10 costs {cost:.0f} µs, in an empty queue {base:.0f} µs; slowest {claiming}")
     # The next one claimed is the critical one, behind all of them.
     await engine.add("critical", priority=1)
@@ -165,40 +156,37 @@ async def test_a_million_waiting_jobs(engine: Engine, tell: Scale) -> None:
         engine.scripts.drain(engine.queue, home="waiting", limit=500),
     ):
         await call
-    looking = await slowest(engine)
+    looking = slowest(engine)
+    tell(f"  tally, page, remove, drain: slowest {looking}")
     began = time.monotonic()
     assert await broken(engine) == []
-    tell(f"  tally, page, remove, drain: slowest {looking}")
-    checking = await slowest(engine)
+    checking = slowest(engine)
     tell(f"  checked in {time.monotonic() - began:.1f} s, slowest {checking}")
-    assert max(claiming, looking, checking).ms < SLOWEST_MS
+    assert max(filling.ms, claiming.ms, looking.ms, checking.ms) < SLOWEST_MS
     assert cost < 1.5 * base
 
 
 async def test_many_delayed_jobs_due_at_once(engine: Engine, tell: Scale) -> None:
     await fill(engine, HUNDRED_THOUSAND, delay_ms=60_000)
-    await slowest(engine)
+    slowest(engine)
     await engine.advance(61)
     calls = taken = 0
     while jobs := (await engine.claim(100)).jobs:
         calls += 1
         taken += len(jobs)
         await engine.settle(group("complete", *jobs))
-    slow = await slowest(engine)
+    slow = slowest(engine)
     tell(f"{HUNDRED_THOUSAND} due at once: {calls} claims, slowest {slow}")
     assert taken == HUNDRED_THOUSAND
     assert slow.ms < SLOWEST_MS
 
 
 async def test_many_keys(engine: Engine, tell: Scale) -> None:
-    await engine.declare(keyed=1)
-    while (await engine.claim(0, free=0)).again:
-        pass
-    for at in range(0, 2000, 10):
-        for i in range(at, at + 10):
-            await engine.add(f"few-{i}", key=f"key-{i % 10}", envelope=PAYLOAD)
-    base = await cost_us(engine)
-    await slowest(engine)
+    few = Engine(engine.client, engine.scripts.prefix, "few")
+    for each in (engine, few):
+        await each.declare(keyed=1)
+        while (await each.claim(0, free=0)).again:
+            pass
 
     async def lane(number: int) -> None:
         # As a producer sends what many callers enqueue at the same time.
@@ -208,15 +196,16 @@ async def test_many_keys(engine: Engine, tell: Scale) -> None:
             jobs = pack_drafts(drafts)
             await engine.scripts.enqueue(engine.queue, session=f"keys-{number}", seq=seq, jobs=jobs)
 
+    slowest(engine)
     await asyncio.gather(*(lane(number) for number in range(16)))
-    filling = await slowest(engine)
-    cost = await cost_us(engine)
-    claiming = await slowest(engine)
+    filling = slowest(engine)
+    cost, base = await costs_us(engine, few, lambda n: f"key-{n}")
+    claiming = slowest(engine)
+    slow = max(filling, claiming)
     tell(
-        f"{HUNDRED_THOUSAND} keys: a claim of 10 costs {cost:.0f} µs, with 10 keys {base:.0f} µs; "
-        f"slowest {max(filling, claiming)}"
+        f"{HUNDRED_THOUSAND} keys: a claim of 10 costs {cost:.0f} µs, with 10 keys {base:.0f} µs; slowest {slow}"
     )
-    assert max(filling, claiming).ms < SLOWEST_MS
+    assert slow.ms < SLOWEST_MS
     assert cost < 1.5 * base
 
 
@@ -225,14 +214,14 @@ async def test_payloads_up_to_a_mebibyte(engine: Engine, tell: Scale) -> None:
     for size in sizes:
         for i in range(24):
             await engine.add(f"p{size}-{i}", envelope=b"x" * size)
-    filling = await slowest(engine)
+    filling = slowest(engine)
     taken = 0
     while jobs := (await engine.claim(64)).jobs:
         taken += len(jobs)
         await engine.settle(group("complete", *jobs, arg=2, info=b"y" * 1000, keep_count=-1))
-    claiming = await slowest(engine)
+    claiming = slowest(engine)
     await engine.scripts.clean(engine.queue, home="completed", age_ms=0, limit=500)
-    cleaning = await slowest(engine)
+    cleaning = slowest(engine)
     tell(
         f"payloads of 1 KiB to 1 MiB: slowest enqueue {filling}, claim or settlement {claiming}, clean of all {cleaning}"
     )
@@ -371,18 +360,14 @@ DEEDS = [
 @pytest.mark.parametrize("keyed", [False, True], ids=["", "keyed"])
 @pytest.mark.parametrize("size", [200, 60 * 1024, 1024 * 1024])
 async def test_what_is_done_to_many_jobs(engine: Engine, tell: Scale, size: int, *, keyed: bool) -> None:
-    found: list[tuple[Slow, str]] = []
+    found: list[tuple[Slowest, str]] = []
     for deed in DEEDS:
-        # What a busy machine adds is not the script's: the least of up to three tries counts.
-        tries: list[Slow] = []
-        while len(tries) < 3 and (not tries or min(tries).ms >= SLOWEST_MS):
-            crowd = Crowd(engine, size, keyed=keyed)
-            await engine.client.call("FLUSHALL")
-            await engine.start()
-            await crowd.start()
-            await deed(crowd)
-            tries.append(await slowest(engine))
-        found.append((min(tries), deed.__name__))
+        crowd = Crowd(engine, size, keyed=keyed)
+        await engine.client.call("FLUSHALL")
+        await engine.start()
+        await crowd.start()
+        await deed(crowd)
+        found.append((slowest(engine), deed.__name__))
     found.sort(reverse=True)
     told = ", ".join(f"{deed} {slow}" for slow, deed in found[:4])
     tell(f"many jobs of {size} B{' by key' if keyed else ''}: {told}")
@@ -432,7 +417,7 @@ async def test_rates_are_exact_over_many_clients(engine: Engine, tell: Scale) ->
 
 
 async def test_cleaning_does_not_slow_the_pick_up(
-    engine: Engine, server: EmbeddedServer, tell: Scale
+    engine: Engine, server: EmbeddedServer, stalls: Stalls, tell: Scale
 ) -> None:
     done = 0
     while done < MILLION:
@@ -441,22 +426,22 @@ async def test_cleaning_does_not_slow_the_pick_up(
         while jobs := (await engine.claim(128)).jobs:
             await engine.settle(group("complete", *jobs, info=b"", keep_count=-1))
         done += count
-    await slowest(engine)
+    slowest(engine)
     other = Client(parse_address(server.url))
     await other.connect(timeout=10)
     live = Engine(other, engine.scripts.prefix)
     await engine.advance(3600)
     live.us = engine.us
 
-    async def p99(until: asyncio.Event | None = None) -> float:
-        times: list[float] = []
-        while not until.is_set() if until else len(times) < 2000:
+    async def pick_up(until: asyncio.Event | None = None) -> list[tuple[float, float]]:
+        times: list[tuple[float, float]] = []
+        while not until.is_set() if until else len(times) < 5000:
             began = time.perf_counter()
             await live.add(f"live{time.perf_counter_ns()}", session="live")
             claim = await live.claim(1, owner="live")
-            times.append(time.perf_counter() - began)
+            times.append((began, time.perf_counter()))
             await live.settle(group("complete", *claim.jobs), owner="live")
-        return sorted(times)[round(len(times) * 0.99) - 1] * 1000
+        return times
 
     over = asyncio.Event()
 
@@ -474,16 +459,37 @@ async def test_cleaning_does_not_slow_the_pick_up(
         return removed
 
     with undisturbed(0):
-        before = await p99()
+        calm = await pick_up()
         began = time.monotonic()
-        removed, during = await asyncio.gather(clean(), p99(over))
-    took = time.monotonic() - began
-    slow = await slowest(engine)
+        removed, busy = await asyncio.gather(clean(), pick_up(over))
+        took = time.monotonic() - began
+    slow = slowest(engine)
     await other.close()
+    seen = stalls.seen()
+    before, during = p99(calm, seen), p99(busy, seen)
     tell(
-        f"clean of {removed} under load in {took:.1f} s: p99 of enqueue and claim {during:.2f} ms, before {before:.2f} ms; "
-        f"slowest {slow}"
+        f"clean of {removed} under load in {took:.1f} s: p99 of enqueue and claim {during}, before {before}; slowest {slow}"
     )
     assert removed == MILLION
     assert slow.ms < SLOWEST_MS
-    assert during < 2 * before
+    assert during.ms < 2 * before.ms
+
+
+class P99(NamedTuple):
+    """What 99 of 100 took at most, in ms, of so many; and with those during which the machine stood still."""
+
+    ms: float
+    count: int
+    all_ms: float
+    all_count: int
+
+    def __str__(self) -> str:
+        return f"{self.ms:.2f} ms ({self.count}; {self.all_ms:.2f} ms of all {self.all_count})"
+
+
+def p99(times: list[tuple[float, float]], seen: Seen) -> P99:
+    """Judge times from, until, without those that the machine added to."""
+    everything = [ended - began for began, ended in times]
+    sound = [ended - began for began, ended in times if not seen.lost(began, ended)]
+    (ms, all_ms) = (sorted(each)[round(len(each) * 0.99) - 1] * 1000 for each in (sound, everything))
+    return P99(ms, len(sound), all_ms, len(everything))

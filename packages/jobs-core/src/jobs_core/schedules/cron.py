@@ -22,6 +22,8 @@ from jobs_core.schedules.zones import stretch_at
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from jobs_core.schedules.zones import Stretch
+
 __all__ = ["Cron"]
 
 _ALIASES = {
@@ -69,6 +71,9 @@ class Cron:
             for second in sorted(parsed.seconds)
         ]
         self._repeats = parsed.parts[2].startswith("*")
+        # The day since 1970 and the stretch that were found last: what fires often asks for the same again and again.
+        self._found_day = -1
+        self._found_stretch: tuple[ZoneInfo, Stretch] | None = None
         if self._wall_after(0) is None:
             raise OptionError("cron", expression, "it names a day that never comes")
 
@@ -81,7 +86,7 @@ class Cron:
         at = second + 1
         limit = second + _HORIZON_YEARS * 366 * _DAY
         while at < limit:
-            stretch = stretch_at(zone, at)
+            stretch = self._stretch_at(zone, at)
             wall_begin, wall_before = stretch.begin + stretch.offset, stretch.begin + stretch.before
             if at == stretch.begin and wall_before < wall_begin:
                 missed = self._wall_after(wall_before)
@@ -99,9 +104,22 @@ class Cron:
             at = stretch.end
         return None
 
+    def _stretch_at(self, zone: ZoneInfo, second: int) -> Stretch:
+        if self._found_stretch is not None:
+            of, stretch = self._found_stretch
+            if of is zone and stretch.begin <= second < stretch.end:
+                return stretch
+        stretch = stretch_at(zone, second)
+        self._found_stretch = zone, stretch
+        return stretch
+
     def _wall_after(self, wall: int) -> int | None:
         """Return the first matching wall-clock time from `wall` on (seconds since 1970 on that clock)."""
         days, time_of_day = divmod(wall, _DAY)
+        if days == self._found_day:
+            index = bisect_left(self._times, time_of_day)
+            if index < len(self._times):
+                return days * _DAY + self._times[index]
         day = date.fromordinal(_EPOCH_DAY + days)
         last = day.year + _HORIZON_YEARS
         while day.year <= last:
@@ -112,7 +130,8 @@ class Cron:
             if self._parsed.match_day(day):
                 index = bisect_left(self._times, time_of_day)
                 if index < len(self._times):
-                    return (day.toordinal() - _EPOCH_DAY) * _DAY + self._times[index]
+                    self._found_day = found = day.toordinal() - _EPOCH_DAY
+                    return found * _DAY + self._times[index]
             day += timedelta(days=1)
             time_of_day = 0
         return None

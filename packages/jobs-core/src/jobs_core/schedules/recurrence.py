@@ -88,6 +88,13 @@ def anchored(recurrence: Recurrence, since_ms: int) -> Recurrence:
 
 def fires(recurrence: Recurrence, after_ms: int, until_ms: int) -> Iterator[int]:
     """Yield the fires later than one instant and up to another, both Unix ms."""
+    if isinstance(recurrence, CronTimes):
+        cron, zone = _cron(recurrence.expression), load_zone(recurrence.timezone)
+        second = cron.after(after_ms // 1000, zone)
+        while second is not None and second * 1000 <= until_ms:
+            yield second * 1000
+            second = cron.after(second, zone)
+        return
     at = next_fire(recurrence, after_ms)
     while at is not None and at <= until_ms:
         yield at

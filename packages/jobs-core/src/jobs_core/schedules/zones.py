@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -16,6 +16,8 @@ __all__ = ["Stretch", "load_zone", "stretch_at"]
 # Two changes are never so close: the shortest stretch on record since 1970 is longer than a week.
 _PROBE = timedelta(hours=12)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY = 86_400
 # What datetime can hold, less a year on either side.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9997
 
@@ -45,7 +47,7 @@ def load_zone(name: str) -> ZoneInfo:
 
 def stretch_at(zone: ZoneInfo, second: int) -> Stretch:
     """Return the stretch that an instant (Unix seconds) lies in; a year's end ends it too."""
-    year = (_EPOCH + timedelta(seconds=second)).year
+    year = date.fromordinal(_EPOCH_DAY + second // _DAY).year
     stretches = _stretches(zone, min(max(year, _FIRST_YEAR), _LAST_YEAR))
     return stretches[bisect_right(stretches, second, key=_begin) - 1]
 
