@@ -479,12 +479,12 @@ class P99(NamedTuple):
     """What 99 of 100 took at most, in ms, of so many; and with those during which the machine stood still."""
 
     ms: float
-    count: int
+    times: int
     all_ms: float
-    all_count: int
+    all_times: int
 
     def __str__(self) -> str:
-        return f"{self.ms:.2f} ms ({self.count}; {self.all_ms:.2f} ms of all {self.all_count})"
+        return f"{self.ms:.2f} ms ({self.times}; {self.all_ms:.2f} ms of all {self.all_times})"
 
 
 def p99(times: list[tuple[float, float]], seen: Seen) -> P99:
