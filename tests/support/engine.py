@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.scripts import Claim, Claimed, Effects, Group, Scripts, Settled
+from jobs_core.scripts import MAX_BYTES, MAX_ITEMS, Claim, Claimed, Effects, Group, Scripts, Settled
 from jobs_core.wire import EXPIRES, KEYED, UNIQUE, Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
@@ -86,31 +86,33 @@ class Engine:
         cost: int = 0,
         session: str = "producer",
     ) -> bytes:
-        """Enqueue jobs that differ in their ids alone."""
-        self.seqs[session] += 1
-        return await self.scripts.enqueue(
-            self.queue,
-            session=session,
-            seq=self.seqs[session],
-            jobs=pack_drafts(
-                [
-                    draft(
-                        job_id,
-                        name=name,
-                        priority=priority,
-                        delay_ms=delay_ms,
-                        run_at_ms=run_at_ms,
-                        flags=flags,
-                        envelope=envelope,
-                        unique=unique,
-                        options=options,
-                        key=key,
-                        cost=cost,
-                    )
-                    for job_id in ids
-                ]
-            ),
-        )
+        """Enqueue jobs that differ in their ids alone, as many a call as one takes."""
+        verdicts: list[bytes] = []
+        a_call = max(min(MAX_ITEMS, MAX_BYTES // (len(envelope) + 1)), 1)
+        for at in range(0, len(ids), a_call):
+            drafts = [
+                draft(
+                    job_id,
+                    name=name,
+                    priority=priority,
+                    delay_ms=delay_ms,
+                    run_at_ms=run_at_ms,
+                    flags=flags,
+                    envelope=envelope,
+                    unique=unique,
+                    options=options,
+                    key=key,
+                    cost=cost,
+                )
+                for job_id in ids[at : at + a_call]
+            ]
+            self.seqs[session] += 1
+            verdicts.append(
+                await self.scripts.enqueue(
+                    self.queue, session=session, seq=self.seqs[session], jobs=pack_drafts(drafts)
+                )
+            )
+        return b"".join(verdicts)
 
     async def declare(self, **fields: str | int) -> None:
         """Declare limits, as fields of `cfg`; those of an earlier declaration are gone."""

@@ -94,10 +94,14 @@ class Metered(Client):
         """Return how long the script that ran last took by the slow log, which holds what took over a ms."""
         entries = cast("list[list[object]]", await self.call("SLOWLOG", "GET", 8))
         told = [
-            (cast("int", each[0]), cast("int", each[2]), cast("list[bytes]", each[3])[1]) for each in entries
+            (cast("int", each[0]), cast("int", each[2]), cast("list[bytes]", each[3])[:2]) for each in entries
         ]
         # Others may have run theirs since.
-        fresh = [took for number, took, sha in told if number > self._newest and sha == script.sha.encode()]
+        fresh = [
+            took
+            for number, took, command in told
+            if number > self._newest and command == [b"EVALSHA", script.sha.encode()]
+        ]
         self._newest = max([self._newest, *(number for number, _, _ in told)])
         return max(fresh, default=1000) / 1000
 

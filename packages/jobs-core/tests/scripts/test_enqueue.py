@@ -168,10 +168,23 @@ async def test_too_large_a_job_is_refused_with_all_of_its_call(engine: Engine) -
 
 
 async def test_too_many_jobs_are_refused(engine: Engine) -> None:
+    jobs = [draft(f"j{i}") for i in range(129)]
     with pytest.raises(ServerError, match="TOO_MANY"):
-        await engine.add(*(f"j{i}" for i in range(1001)))
+        await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs))
     assert await engine.dump() == {}
-    assert await engine.add(*(f"j{i}" for i in range(1000))) == b"1" * 1000
+    reply = await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs[1:]))
+    assert reply == b"1" * 128
+
+
+async def test_too_much_at_once_is_refused(engine: Engine) -> None:
+    jobs = [draft(f"j{i}", envelope=b"x" * 700_000) for i in range(2)]
+    with pytest.raises(PayloadTooLarge) as caught:
+        await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs))
+    assert caught.value.job == "j1"
+    assert await engine.dump() == {}
+    assert (
+        await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs[1:])) == b"1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ async def test_it_ends_with_all_its_jobs(flowing: Flowing) -> None:
 
 async def test_many_jobs_take_several_calls(flowing: Flowing) -> None:
     await flowing.open()
-    await flowing.fill(200)
+    await flowing.fill(100)
+    await flowing.fill(100, chunk="2")
     await flowing.settle_all()
     _, at, _ = await flowing.home.scripts.flow_cancel("mail", flow_id="f")
     assert at == 128

@@ -5,7 +5,8 @@ from tests.support.flowing import Flowing
 
 async def test_pages_are_of_ordinals(flowing: Flowing) -> None:
     await flowing.open()
-    await flowing.fill(150)
+    await flowing.fill(100)
+    await flowing.fill(50, chunk="2")
     await flowing.settle_all()
     await flowing.run(1)
     page = await flowing.home.scripts.flow_jobs("mail", flow_id="f")

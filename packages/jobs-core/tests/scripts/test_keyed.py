@@ -154,8 +154,8 @@ async def test_a_claim_costs_the_same_with_100_000_keys(engine: Engine) -> None:
     await fill(engine, 2, *(f"w{i:02}" for i in range(60)))
     await engine.take(1)
     few = await commands(engine, engine.claim(50, owner="w2"))
-    for start in range(0, 100_000, 1000):
-        names = [f"x{i:06}" for i in range(start, start + 1000)]
+    for start in range(0, 100_000, 125):
+        names = [f"x{i:06}" for i in range(start, start + 125)]
         await engine.scripts.enqueue(
             engine.queue,
             session="bulk",

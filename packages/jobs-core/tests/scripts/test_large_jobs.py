@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
-from tests.support.engine import Engine, draft, group
+from tests.support.engine import Engine, group
 
 from jobs_core.dead_letters import replay_arguments
-from jobs_core.wire import pack_drafts
 
 # Just below the size from which an envelope lies apart: eight of them are 480 KiB.
 ENVELOPE = b"x" * 60 * 1024
@@ -136,10 +135,7 @@ async def test_what_comes_due_in_a_keyed_queue(engine: Engine) -> None:
 
 async def test_an_entry_of_the_outbox_has_no_more_jobs_than_a_call_may_add(engine: Engine) -> None:
     await engine.declare(letters=1)
-    ids = [f"s{i:03}" for i in range(200)]
-    await engine.scripts.enqueue(
-        engine.queue, session="s", seq=1, jobs=pack_drafts([draft(each) for each in ids])
-    )
+    await engine.add(*(f"s{i:03}" for i in range(200)))
     settled = await engine.settled(group("fail", *(await engine.claim(200)).jobs, keep_count=-1))
     page = await engine.scripts.outbox(engine.queue, ids=settled.posted)
     assert [len(entry.effects) for entry in page.entries] == [128, 72]

@@ -19,7 +19,7 @@ from jobs_core.errors import (
 from jobs_core.schedules.fires import make_fire
 from jobs_core.schedules.plan import make_plan
 from jobs_core.schedules.store import Schedules, act_ms
-from jobs_core.scripts import MAX_BYTES
+from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import pack_drafts
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ __all__ = ["Ticker"]
 _AT_ONCE = 64
 _AT_MOST_S = 2.0
 _PUT_OFF_MS = 60_000
-_FIRES_A_CALL = 128
-_JOBS_A_CALL = 500
 _log = logging.getLogger("jobs_core")
 
 
@@ -79,7 +77,7 @@ class Ticker:
     async def _planned(self, stored: Stored, plan: Plan, now_ms: int) -> _Tick:
         definition = stored.definition
         fires, overlapped, following, late = list(plan.sent), 0, plan.next_ms, plan.late
-        most = max(min(_FIRES_A_CALL, MAX_BYTES // (len(definition.payload) + 1)), 1)
+        most = max(min(MAX_ITEMS, MAX_BYTES // (len(definition.payload) + 1)), 1)
         if definition.overlap != "allow" and fires:
             # Of several at once one would be left anyway; those that are late come first.
             overlapped, late, fires = len(fires) - 1, int(late == len(fires)), fires[-1:]
@@ -131,7 +129,7 @@ class Ticker:
             jobs = size = 0
             for tick in ticks[len(counts) :]:
                 jobs, size = jobs + tick.jobs, size + tick.size
-                if some and (jobs > _JOBS_A_CALL or size > MAX_BYTES):
+                if some and (jobs > MAX_ITEMS or size > MAX_BYTES):
                     break
                 some.append(tick)
             counts += await self._call(some)

@@ -5,7 +5,7 @@
 local function admit(q, args, at, to, bounded)
   local P, sub, byte, pack = q.P, string.sub, string.byte, struct.pack
   local groups, own, tombs, keys = {}, {}, {}, {}
-  local count = 0
+  local count, total = 0, 0
   while at <= to do
     local n, lead, name = tonumber(args[at]), args[at + 1], args[at + 2]
     local _, flags, _, priority = byte(lead or "", 1, 4)
@@ -15,7 +15,7 @@ local function admit(q, args, at, to, bounded)
       return redis.error_reply("BAD_RECORD of " .. (name or ""))
     end
     count = count + n
-    if count > 1000 then
+    if count > 128 then
       return redis.error_reply("TOO_MANY jobs in one call")
     end
     local due = tonumber(args[at + 4])
@@ -35,7 +35,8 @@ local function admit(q, args, at, to, bounded)
       local body = args[i + 1]
       local size = #body
       local name_len, key_len, high, low = byte(body, 1, 4)
-      if size > 1310700 then
+      total = total + size
+      if total > 1310700 then
         return redis.error_reply("TOO_LARGE " .. args[i])
       elseif size < 16 or name_len ~= #name or size < 16 + name_len + key_len + high * 256 + low then
         return redis.error_reply("BAD_RECORD " .. args[i])
