@@ -182,9 +182,7 @@ async def test_too_much_at_once_is_refused(engine: Engine) -> None:
         await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs))
     assert caught.value.job == "j1"
     assert await engine.dump() == {}
-    assert (
-        await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs[1:])) == b"1"
-    )
+    assert await engine.scripts.enqueue(engine.queue, session="s", seq=1, jobs=pack_drafts(jobs[1:])) == b"1"
 
 
 @pytest.mark.parametrize(
