@@ -109,7 +109,7 @@ async def test_what_its_writer_left_behind_is_relayed_by_another(engine: Engine)
         epoch=page.epoch,
         entry=posted,
         mark=page.mark,
-        effects=arguments(engine.queue, page.entries[0]),
+        effects=arguments(engine.queue, page.entries[0])[0],
     )
     await effected.end("b", jobs("y"))
     relay = Relay(engine.scripts)

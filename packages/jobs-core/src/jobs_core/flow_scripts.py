@@ -130,10 +130,21 @@ class FlowScripts:
         )
 
     async def flow_jobs(
-        self, queue: str, *, flow_id: str, from_: int = 0, count: int = 128, deadline: float | None = None
+        self,
+        queue: str,
+        *,
+        flow_id: str,
+        kind: str = "",
+        from_: int = 0,
+        count: int = 128,
+        deadline: float | None = None,
     ) -> FlowJobs:
-        """Read what a flow knows of its jobs, at most 128 or 512 KiB of it."""
-        reply = cast("list[Reply]", await self._run("flow_jobs", queue, (flow_id, from_, count), deadline))
+        """Read what a flow knows of its jobs, at most 128 or 512 KiB of it.
+
+        `kind` is `b` for a flow of its own, `j` for that of a job which waits, "" for the first of these that there is.
+        """
+        args = (flow_id, kind, from_, count)
+        reply = cast("list[Reply]", await self._run("flow_jobs", queue, args, deadline))
         total, at = cast("int", reply[0]), cast("int", reply[1])
         flat = reply[2:]
         jobs = [
@@ -157,8 +168,15 @@ class FlowScripts:
 
         Returns ids that nothing is known of (then no job is followed), and the entries of the outbox.
         """
-        unknown, posted = cast("list[Reply]", await self._run("follow", queue, tuple(edges), deadline))
-        return [each.decode() for each in cast("list[bytes]", unknown)], _ids(posted)
+        rest, posted = tuple(edges), list[int]()
+        while rest:
+            reply = cast("list[Reply]", await self._run("follow", queue, rest, deadline))
+            unknown = [each.decode() for each in cast("list[bytes]", reply[0])]
+            posted += _ids(reply[1])
+            if unknown:
+                return unknown, posted
+            rest = rest[2 * cast("int", reply[2]) :]
+        return [], posted
 
 
 def _ids(reply: Reply) -> list[int]:

@@ -22,10 +22,11 @@ from jobs_core.flows.ends import resolution
 from jobs_core.queue import Queue
 from jobs_core.queues.dead_letter.queue import DEAD_LETTERS
 from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.scripts import MAX_ITEMS
 from jobs_core.wire import Draft, pack_drafts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from jobs_core.connection.protocol import Encodable
     from jobs_core.scripts import Entry, OutboxPage, Scripts
@@ -35,6 +36,7 @@ __all__ = ["STALE_MS", "Relay", "encode_jobs"]
 STALE_MS = 2000
 """An effect so old was left behind by whoever should have relayed it."""
 
+MAX_TOLD = 512 * 1024
 _PAGES = 8
 _log = logging.getLogger("jobs.outbox")
 _encode = msgspec.msgpack.Encoder().encode
@@ -104,14 +106,7 @@ class Relay:
             try:
                 if target not in self._told:
                     await self._tell(target)
-                done = await self._scripts.apply(
-                    target,
-                    source=queue,
-                    epoch=page.epoch,
-                    entry=entry.id,
-                    mark=page.mark,
-                    effects=arguments(queue, entry),
-                )
+                done = await self._apply(queue, page, entry)
             except ServerFull as error:
                 _log.warning("effects of queue %s for %s wait: %s", queue, target, error)
                 break
@@ -128,6 +123,23 @@ class Relay:
             if done is not None:
                 applied.append(entry.id)
         return applied
+
+    async def _apply(self, queue: str, page: OutboxPage, entry: Entry) -> bool | None:
+        """Apply an entry, in parts where it is large; each part is applied once."""
+        done: bool | None = False
+        for part, effects in enumerate(arguments(queue, entry)):
+            done = await self._scripts.apply(
+                entry.target,
+                source=queue,
+                epoch=page.epoch,
+                entry=entry.id,
+                part=part,
+                mark=page.mark,
+                effects=effects,
+            )
+            if done is None:
+                return None
+        return done
 
     async def _tell(self, target: str) -> None:
         """Declare and list a queue that gets effects: perhaps nobody used it before."""
@@ -154,7 +166,7 @@ class _Parts:
         self.letters: list[Draft] = []
         self.clear: list[Encodable] = []
         self.count: list[Encodable] = []
-        self.resolve: list[Encodable] = []
+        self.resolve: list[list[Encodable]] = []
         self.cancel: list[Encodable] = []
 
     def read_jobs(self, content: bytes) -> None:
@@ -173,10 +185,11 @@ class _Parts:
         self.clear.append(letter_id(self.source, raw_id.decode(), int(failed_ms)))
 
     def read_end(self, content: bytes) -> None:
-        followed, edge = resolution(self.source, self.target, content)
-        if isinstance(followed, bytes):
-            self.read_jobs(followed)
-        self.resolve += edge
+        found = resolution(self.source, self.target, content)
+        if isinstance(found, bytes):
+            self.read_jobs(found)
+        else:
+            self.resolve += found
 
     def read_cancel(self, content: bytes) -> None:
         self.cancel += cast("list[Encodable]", _decode(content))
@@ -192,8 +205,8 @@ _READERS = {
 }
 
 
-def arguments(source: str, entry: Entry) -> list[Encodable]:
-    """Return what the apply script takes of an entry: a pure function, so that everybody relays the same."""
+def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
+    """Return what the apply script takes of an entry, of a large one in parts: a pure function, so that everybody relays the same."""
     parts = _Parts(source, entry.target)
     for kind, content in entry.effects:
         reader = _READERS.get(kind)
@@ -201,9 +214,30 @@ def arguments(source: str, entry: Entry) -> list[Encodable]:
             raise ValueError(f"an effect of kind {kind!r} is not known here; is a newer release at work?")
         reader(parts, content)
     parts.jobs += pack_drafts(parts.letters)
+    ends = list(_in_parts(parts.resolve))
     packed: list[Encodable] = []
-    for kind in ("jobs", "clear", "count", "resolve", "cancel"):
-        items = cast("list[Encodable]", getattr(parts, kind))
+    for kind, items in (
+        ("jobs", parts.jobs),
+        ("clear", parts.clear),
+        ("count", parts.count),
+        ("resolve", ends[0] if ends else []),
+        ("cancel", parts.cancel),
+    ):
         if items:
             packed += (kind, len(items), *items)
-    return packed
+    return [packed, *(["resolve", len(each), *each] for each in ends[1:])]
+
+
+def _in_parts(ends: Iterable[list[Encodable]]) -> Iterator[list[Encodable]]:
+    """Yield what is told of ends, as much at once as a call may take: many may follow one job, and each is told its result."""
+    part: list[Encodable] = []
+    size = 0
+    for end in ends:
+        told = len(cast("bytes", end[-1]))
+        if part and (len(part) >= MAX_ITEMS * len(end) or size + told > MAX_TOLD):
+            yield part
+            part, size = [], 0
+        part += end
+        size += told
+    if part:
+        yield part

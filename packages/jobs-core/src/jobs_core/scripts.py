@@ -370,13 +370,21 @@ class Scripts(FlowScripts):
         return OutboxPage(cast("bytes", reply[0]).decode(), int(cast("bytes", reply[1])), entries)
 
     async def apply(
-        self, queue: str, *, source: str, epoch: str, entry: int, mark: int, effects: Sequence[Encodable]
+        self,
+        queue: str,
+        *,
+        source: str,
+        epoch: str,
+        entry: int,
+        part: int = 0,
+        mark: int,
+        effects: Sequence[Encodable],
     ) -> bool | None:
-        """Apply an entry of the outbox of `source`, once.
+        """Apply an entry of the outbox of `source`, or a part (from 0) of a large one, once.
 
         Returns whether this call did, None where it cannot be applied now.
         """
-        reply = await self._run("apply", queue, (source, epoch, entry, mark, *effects))
+        reply = await self._run("apply", queue, (source, epoch, entry, part, mark, *effects))
         return None if reply == -1 else reply == 1
 
     async def ack(self, queue: str, *, ids: Sequence[int]) -> int:
@@ -690,6 +698,14 @@ class Scripts(FlowScripts):
     async def trim(self, queue: str) -> int:
         """Remove what outlived its time, at most 500 of each kind. Returns how many."""
         return cast("int", await self._run("trim", queue, ()))
+
+    async def tend(self, queue: str, *, deadline: float | None = None) -> tuple[bool, int]:
+        """Look after a queue that perhaps no worker serves: what expired, flows that were left behind, what was obliterated.
+
+        Returns whether there is more to do now, and how many entries its outbox has.
+        """
+        more, entries = cast("list[int]", await self._run("tend", queue, (), deadline))
+        return more == 1, entries
 
     async def tally(self, queue: str, *, deadline: float | None = None) -> Tally:
         """Count a queue without changing anything."""

@@ -81,6 +81,9 @@ KEYS: dict[str, Key] = {
         Key("sched.watch", "hash", "id"),
         Key("follows", "hash", "id"),
         Key("joins", "zset", "id"),
+        Key("join:", "hash"),
+        Key("join.done:", "string"),
+        Key("join.results:", "hash"),
         Key("flow:", "hash"),
         Key("flow.done:", "string"),
         Key("flow.results:", "hash"),
@@ -90,10 +93,13 @@ KEYS: dict[str, Key] = {
         Key("flows", "zset"),
         Key("flows.ended", "zset"),
         Key("flows.due", "zset"),
-        Key("early", "hash"),
-        Key("early.due", "zset"),
+        Key("early", "zset"),
+        Key("attach", "list"),
         Key("trash.follows", "hash"),
         Key("trash.flows", "zset"),
+        Key("trash.flows.ended", "zset"),
+        Key("trash.joins", "zset"),
+        Key("trash.early", "zset"),
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobs_core.dead_letters import unpack_parts
-from jobs_core.flows.edges import Edge, Sign, parse_edge
+from jobs_core.flows.edges import Sign, parse_edge
 from jobs_core.wire import end_note, ended_attempt, parse_finish
 
 if TYPE_CHECKING:
@@ -44,11 +44,14 @@ _SIGNS = {
 
 
 def sign_of(state: str, info: bytes) -> Sign:
-    """Return how a job ended, of the state that a script found it in and of what is told of it."""
+    """Return how a job ended, of the state that a script found it in and of what is told of it. Raises ValueError."""
     if state == "finished" or (state == "cancelled" and info.startswith(b"skipped")):
         finish = parse_finish(info)
         state = finish.state if finish is not None else end_note(info)[0]
-    return _SIGNS[state]
+    sign = _SIGNS.get(state)
+    if sign is None:
+        raise ValueError(f"a job that ended as {state!r} is not known here; is a newer release at work?")
+    return sign
 
 
 def read_ended(told: bytes) -> tuple[Sign, Ended]:
@@ -56,20 +59,23 @@ def read_ended(told: bytes) -> tuple[Sign, Ended]:
     return Sign(chr(told[0])), _decode(told[1:])
 
 
-def resolution(source: str, target: str, content: bytes) -> tuple[Edge | bytes, list[Encodable]]:
+def resolution(source: str, target: str, content: bytes) -> bytes | list[list[Encodable]]:
     """Return what an end in the outbox of a queue means for its target.
 
-    That is an edge with what `apply` takes of it, or the jobs that follow a failure, in msgpack as an effect `jobs` has them.
+    That is what `apply` takes of each edge, or the jobs that follow a failure, in msgpack as an effect `jobs` has them. Raises
+    ValueError, MsgspecError or struct.error for what cannot be read.
     """
     rest, raw_id, state, _, info = unpack_parts(content)
+    if rest.startswith(b"!:"):
+        return bytes.fromhex(rest[2:].decode())
     job_id = raw_id.decode()
     sign = sign_of(state.decode(), info)
     ended = _ended(source, job_id, sign, info)
-    if rest.startswith(b"!:"):
-        return bytes.fromhex(rest[2:].decode()), []
-    edge = parse_edge(target, rest.decode())
     told = b"" if sign is Sign.COMPLETED and ended.result is None else _encode(ended)
-    return edge, [edge.flow, edge.ordinal, edge.mode.value, sign.value, f"{source} {job_id}", told]
+    edges = [parse_edge(target, each) for each in rest.decode().split(";")]
+    return [
+        [edge.flow, edge.ordinal, edge.mode.value, sign.value, f"{source} {job_id}", told] for edge in edges
+    ]
 
 
 def _ended(source: str, job_id: str, sign: Sign, info: bytes) -> Ended:

@@ -1,6 +1,7 @@
---- Applies one entry of another queue's outbox, once however often it comes; `mark` is the oldest entry which that outbox still has.
+--- Applies one entry of another queue's outbox, or a part (from 0) of a large one, once however often it comes.
+-- `mark` is the oldest entry which that outbox still has.
 -- PREFIX: P
--- ARGV: source:str epoch:str entry:int mark:int
+-- ARGV: source:str epoch:str entry:int part:int mark:int
 -- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids)
 -- RETURNS: 1 applied, 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
@@ -12,11 +13,12 @@ end
 local origin = table.concat({ source, ":", epoch })
 local applied = P .. "in:" .. origin
 local low = tonumber(redis.call("HGET", P .. "inlow", origin) or 0)
-if entry < low or redis.call("ZSCORE", applied, entry) then
+local name = part == 0 and string.format("%.0f", entry) or string.format("%.0f.%.0f", entry, part)
+if entry < low or redis.call("ZSCORE", applied, name) then
   return 0
 end
 -- What is given up to now can be refused; from the first write on nothing can.
-local found, jobs, at = {}, nil, 5
+local found, jobs, at = {}, nil, 6
 while ARGV[at] do
   local kind, n = ARGV[at], tonumber(ARGV[at + 1])
   if kind == "jobs" then
@@ -52,12 +54,15 @@ for i = 1, #found do
   elseif kind == "cancel" then
     told = select(2, stop(q, args))
   elseif kind == "resolve" then
-    local id, edges = args[1], {}
+    local id, edges, own = args[1], {}, nil
     for j = 1, #args, 6 do
-      if args[j] ~= id then
+      -- A flow of its own may have the id of a job that waits.
+      local its = args[j + 2] == "n" or args[j + 2] == "o"
+      if edges[1] and (args[j] ~= id or own ~= its) then
         resolve(q, id, edges)
-        id, edges = args[j], {}
+        edges = {}
       end
+      id, own = args[j], its
       edges[#edges + 1] = { tonumber(args[j + 1]), args[j + 2], args[j + 3], args[j + 4], args[j + 5] }
     end
     resolve(q, id, edges)
@@ -65,7 +70,7 @@ for i = 1, #found do
     count_letters(q, args)
   end
 end
-redis.call("ZADD", applied, entry, entry)
+redis.call("ZADD", applied, entry, name)
 if mark > low then
   redis.call("HSET", P .. "inlow", origin, string.format("%.0f", mark))
   redis.call("ZREMRANGEBYSCORE", applied, "-inf", string.format("(%.0f", mark))

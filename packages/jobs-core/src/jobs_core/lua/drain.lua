@@ -3,7 +3,7 @@
 -- ARGV: home:str limit:int
 -- RETURNS: jobs removed, jobs left in that home
 -- ERRORS: SCHEMA, BAD_HOME, WRONGTYPE
--- INCLUDE: open save unsound forget notify leave let_go tell weight within
+-- INCLUDE: open save unsound forget notify follow leave let_go tell weight within
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -20,6 +20,7 @@ ids = within(P, ids, weight(P, ids))
 if ids[1] then
   tell(q, "removed", ids, {}, {}, true)
   notify(q, ids, "removed")
+  follow(q, ids, "removed", {})
   let_go(q, ids, false)
   if home == "waiting" then
     leave(q, ids)

@@ -21,6 +21,8 @@ end
 local first, node = tonumber(f[2]), tonumber(f[2])
 local n, targets = first, redis.call("HGET", keys.flow, "targets") or ""
 local known = targets
+redis.call("HLEN", keys.nodes)
+redis.call("LLEN", keys.staged)
 for i = 3, #ARGV, 4 do
   local target, kind, jobs, content = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if kind == "node" then

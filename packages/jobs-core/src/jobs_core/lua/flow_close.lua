@@ -20,7 +20,7 @@ if state == "open" or state == "staging" then
 end
 if state == "running" then
   if redis.call("EXISTS", keys.staged) == 1 then
-    left = flow_publish(q, flow_id)
+    left = (flow_publish(q, flow_id))
   end
   flow_ended(q, flow_id)
   state = redis.call("HGET", keys.flow, "state")

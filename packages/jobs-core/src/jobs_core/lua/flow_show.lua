@@ -10,8 +10,12 @@ if q.err then
   return q
 end
 local counts = { "c", "f", "x", "e", "r", "s", "m" }
-local key = table.concat({ P, "flow:", flow_id })
-local f = redis.call("HMGET", key, "kind", "state", "n", "resolved", "created", "ended", "info", unpack(counts))
+local kind, key = "b", table.concat({ P, "flow:", flow_id })
+if redis.call("EXISTS", key) == 0 then
+  kind, key = "j", table.concat({ P, "join:", flow_id })
+end
+local f = redis.call("HMGET", key, "", "state", "n", "resolved", "created", "ended", "info", unpack(counts))
+f[1] = f[3] and kind
 for i = 1, 14 do
   f[i] = f[i] or ""
 end

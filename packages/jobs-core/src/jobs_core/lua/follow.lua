@@ -1,7 +1,7 @@
---- Makes a flow follow jobs that are there, or have ended and are still told of: all of them, or none where one is not known.
+--- Makes a flow follow jobs that are there, or have ended and are still told of: as many as tell of 512 KiB, or none where one is not known.
 -- PREFIX: P
 -- REST: id and edge of each (at most 128)
--- RETURNS: ids that nothing is known of (none: all are followed), entries of the outbox
+-- RETURNS: ids that nothing is known of, entries of the outbox, how many are followed (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE
 -- INCLUDE: open save unsound homes attach
 -- FLAGS: allow-oom
@@ -18,8 +18,9 @@ local states = homes(P, ids)
 for i = 1, #ids do
   unknown[#unknown + 1] = states[i] == "" and ids[i] or nil
 end
+local done = 0
 if not unknown[1] then
-  attach(q, ids, edges)
+  done = attach(q, ids, edges)
   save(q)
 end
-return { unknown, rawget(q, "posted") or {} }
+return { unknown, rawget(q, "posted") or {}, done }

@@ -34,9 +34,12 @@ for i = 1, #watched, 1000 do
 end
 local jobs = redis.call("HLEN", P .. "rec")
 local others = redis.call("HLEN", P .. "waiters") + redis.call("HLEN", P .. "logs") + redis.call("HLEN", P .. "follows")
+for _, name in ipairs({ "flows", "flows.ended", "joins", "early" }) do
+  others = others + redis.call("ZCARD", P .. name)
+end
 local keys = "waiting delayed unroutable completed failed cancelled expired blocked state history progress checkpoint"
   .. " result result.due tomb sessions stats unroutable.names expiring uniq uniq.next uniq.due letters"
-  .. " kactive kbucket cancels errors rows early early.due flows.due"
+  .. " kactive kbucket cancels errors rows attach flows.due"
 for key in string.gmatch(keys, "%S+") do
   redis.call("UNLINK", P .. key)
 end
@@ -53,9 +56,9 @@ for _, owner in ipairs(busy) do
   redis.call("ZREM", P .. "idle", owner)
 end
 local trash = { rec = P .. "trash.rec", waiters = P .. "trash.waiters", logs = P .. "trash.logs" }
-trash.follows, trash.flows = P .. "trash.follows", P .. "trash.flows"
-redis.call("ZUNIONSTORE", P .. "flows", 3, P .. "flows", P .. "flows.ended", P .. "joins")
-redis.call("UNLINK", P .. "flows.ended", P .. "joins")
+for _, name in ipairs({ "follows", "flows", "flows.ended", "joins", "early" }) do
+  trash[name] = P .. "trash." .. name
+end
 for name, key in pairs(trash) do
   if redis.call("EXISTS", P .. name) == 1 then
     redis.call("RENAME", P .. name, key)

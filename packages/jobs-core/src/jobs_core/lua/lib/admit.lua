@@ -134,7 +134,7 @@ local function admit(q, args, at, to, bounded)
         local list = (verdict == "1" or survivor == id) and jobs.edges or jobs.attached
         list[#list + 1], list[#list + 2] = survivor or id, ordinals(edges, (i - first) / 2)
       end
-      if verdict == "1" and how and how.blocks then
+      if (verdict == "1" or survivor == id) and how and how.blocks then
         jobs.joins[#jobs.joins + 1], jobs.joins[#jobs.joins + 2] = id, how.blocks
       end
       if verdict == "1" or survivor == id then

@@ -1,10 +1,11 @@
---- Empties what obliterate put into the trash, at most 500 jobs, 500 awaited ones, 500 logs, 500 followed ones and 100 flows; who follows one hears that it
+--- Empties what obliterate put into the trash, at most 500 jobs, 500 awaited ones, 500 logs, 500 followed ones and 400 flows; who follows one hears that it
 -- was removed. Returns how many went, and how many are left.
 -- INCLUDE: tell_ends forget_flows
 local function empty_trash(q)
   local P = q.P
   local hashes = { P .. "trash.rec", P .. "trash.waiters", P .. "trash.logs", P .. "trash.follows" }
-  if redis.call("EXISTS", P .. "trash.flows", unpack(hashes)) == 0 then
+  local sets = { P .. "trash.flows", P .. "trash.flows.ended", P .. "trash.joins", P .. "trash.early" }
+  if redis.call("EXISTS", unpack(sets)) + redis.call("EXISTS", unpack(hashes)) == 0 then
     return 0, 0
   end
   local ids, bytes, done = redis.call("HRANDFIELD", P .. "trash.rec", 500), 0, 0
@@ -39,25 +40,33 @@ local function empty_trash(q)
     end
     redis.call("HDEL", P .. "trash.logs", id)
   end
-  local followed, ends = redis.call("HRANDFIELD", P .. "trash.follows", 500), {}
-  for i = 1, #followed do
-    for edge in string.gmatch(redis.call("HGET", P .. "trash.follows", followed[i]), "[^;]+") do
-      ends[#ends + 1] = { edge, followed[i], "removed", "" }
-    end
-    redis.call("HDEL", P .. "trash.follows", followed[i])
+  local followed, ends, told = redis.call("HRANDFIELD", P .. "trash.follows", 500), {}, 0
+  bytes = 0
+  while told < #followed and bytes < 524288 do
+    told = told + 1
+    local edges = redis.call("HGET", P .. "trash.follows", followed[told])
+    ends[told] = { edges, followed[told], "removed", "" }
+    bytes = bytes + #edges
+    redis.call("HDEL", P .. "trash.follows", followed[told])
   end
   tell_ends(q, ends)
-  local flows, gone = redis.call("ZPOPMIN", P .. "trash.flows", 100), {}
-  for i = 1, #flows, 2 do
-    -- One of the same id may be there again.
-    if not redis.call("ZSCORE", P .. "joins", flows[i]) and not redis.call("ZSCORE", P .. "flows", flows[i]) then
-      gone[#gone + 1] = flows[i]
+  local flows = 0
+  for i = 1, #sets do
+    local popped, gone, joins = redis.call("ZPOPMIN", sets[i], 100), {}, i > 2
+    for j = 1, #popped, 2 do
+      -- One of the same id may be there again.
+      local there = false
+      for _, name in ipairs(joins and { "joins", "early" } or { "flows", "flows.ended" }) do
+        there = there or redis.call("ZSCORE", P .. name, popped[j])
+      end
+      gone[#gone + 1] = not there and popped[j] or nil
     end
+    forget_flows(q, gone, joins)
+    flows = flows + #popped / 2
+    left = left + redis.call("ZCARD", sets[i])
   end
-  forget_flows(q, gone)
   for i = 1, #hashes do
     left = left + redis.call("HLEN", hashes[i])
   end
-  left = left + redis.call("ZCARD", P .. "trash.flows")
-  return done + #awaited + #logged + #followed + #flows / 2, left
+  return done + #awaited + #logged + told + flows, left
 end

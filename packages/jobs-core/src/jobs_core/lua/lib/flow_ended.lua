@@ -1,15 +1,15 @@
 --- Ends a flow that has no job of its own, where all it follows has ended and nothing more can come; one that had failed, and whose last
--- failure was mended, ends anew.
+-- failure was mended, completes after all.
 -- INCLUDE: fire flow_answer
 local function flow_ended(q, id)
   local P = q.P
   local key = P .. "flow:" .. id
-  local f = redis.call("HMGET", key, "state", "n", "resolved", "bad")
-  local state, bad = f[1], tonumber(f[4] or 0)
-  if state == "running" and tonumber(f[2]) == tonumber(f[3] or 0) then
+  local f = redis.call("HMGET", key, "state", "n", "resolved", "bad", "abandoned")
+  local state, bad, all = f[1], tonumber(f[4] or 0), tonumber(f[2]) == tonumber(f[3] or 0)
+  -- One that was obliterated is not among the flows any more.
+  if state == "running" and all and redis.call("ZREM", P .. "flows", id) == 1 then
     local new, now = bad > 0 and "failed" or "completed", string.format("%.0f", q.ms)
     redis.call("HSET", key, "state", new, "ended", now)
-    redis.call("ZREM", P .. "flows", id)
     redis.call("ZADD", P .. "flows.ended", now, id)
     redis.call("ZREM", P .. "flows.due", id)
     fire(q, id, "complete")
@@ -17,7 +17,7 @@ local function flow_ended(q, id)
       fire(q, id, "success")
     end
     flow_answer(q, id, new)
-  elseif state == "failed" and bad == 0 and tonumber(f[2]) == tonumber(f[3] or 0) then
+  elseif state == "failed" and bad == 0 and all and not f[5] then
     redis.call("HSET", key, "state", "completed")
     fire(q, id, "success")
   end

@@ -1,4 +1,4 @@
---- Sends jobs that a flow kept back, which is closed now, at most 128 parts or 512 KiB. Returns how many are left.
+--- Sends jobs that a flow kept back, which is closed now, at most 128 parts or 512 KiB. Returns how many parts are left, and the bytes it sent.
 -- INCLUDE: pieces post flow_keys
 local function flow_publish(q, id)
   local keys, bytes, n = flow_keys(q.P, id), 0, 0
@@ -15,7 +15,8 @@ local function flow_publish(q, id)
   if left == 0 then
     redis.call("ZREM", q.P .. "flows.due", id)
   else
-    redis.call("ZADD", q.P .. "flows.due", string.format("%.0f", q.ms), id)
+    -- Whoever closed it goes on at once; if it died, others do.
+    redis.call("ZADD", q.P .. "flows.due", string.format("%.0f", q.ms + 2000), id)
   end
-  return left
+  return left, bytes
 end

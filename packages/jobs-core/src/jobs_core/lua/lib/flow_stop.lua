@@ -1,5 +1,5 @@
 --- Ends a flow before what it follows has ended: cancelled, or failed because nobody filled it any more. What was kept back is not sent
--- any more. No callback comes of a flow that somebody cancelled; one that was left behind fails.
+-- any more. No callback comes of a flow that somebody cancelled, whatever its jobs do; one that was left behind fails, for good.
 -- INCLUDE: fire flow_answer flow_keys
 local function flow_stop(q, id, state)
   local P = q.P
@@ -10,8 +10,10 @@ local function flow_stop(q, id, state)
   redis.call("ZREM", P .. "flows.due", id)
   redis.call("ZADD", P .. "flows.ended", now, id)
   if state == "failed" then
+    redis.call("HSET", keys.flow, "abandoned", 1)
     fire(q, id, "failure")
     fire(q, id, "complete")
   end
+  redis.call("HDEL", keys.flow, "on:success", "on:failure", "on:complete")
   flow_answer(q, id, state)
 end

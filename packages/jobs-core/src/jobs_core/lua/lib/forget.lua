@@ -11,7 +11,7 @@ local function forget(q, ids, plain, bare, told)
     redis.call("HDEL", P .. "checkpoint", unpack(ids))
     redis.call("HDEL", P .. "follows", unpack(ids))
     if redis.call("ZREM", P .. "joins", unpack(ids)) > 0 then
-      forget_flows(q, ids)
+      forget_flows(q, ids, true)
     end
     if not told then
       drop_logs(q, ids)

@@ -11,7 +11,7 @@ local function give_up(q, id, state, told)
   local word = state == "failed" and "child" or "skipped"
   local info = string.format("%s %.0f %s", word, q.ms, told)
   note_end(q, state, { id }, { rec }, { redis.call("HGET", P .. "state", id) }, word)
-  finish(q, state, { id }, { info }, { -1, -1, -1 }, 0, flags == 0)
+  finish(q, state, { id }, { info }, { state == "failed" and -1 or -2, -1, -1 }, 0, flags == 0)
   redis.call("HINCRBY", P .. "stats", state .. ":" .. name, 1)
   if state == "failed" then
     series(q, 0, 0, 1, 0, 0, 0)

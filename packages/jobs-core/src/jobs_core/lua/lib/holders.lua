@@ -19,7 +19,7 @@ local function holders(q, keys)
   for i = 1, #asked do
     of[asked[i]] = { id = asked[i], state = states[i], rec = recs[i] }
   end
-  local live = { waiting = true, delayed = true, unroutable = true, active = true }
+  local live = { waiting = true, delayed = true, unroutable = true, active = true, blocked = true }
   for i = 1, #keys do
     local key, holder, behind, due = keys[i], of[ids[i]], of[nexts[i]], tonumber(dues[i] or nil)
     behind = behind and behind.state == "blocked" and behind.rec and behind or nil

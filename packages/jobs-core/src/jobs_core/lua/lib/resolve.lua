@@ -2,34 +2,31 @@
 -- Signs: c completed, f failed, x cancelled, e expired, r removed, s skipped, m missing. Modes say what an end that is no completion does:
 -- f the job that waits fails, i it runs nevertheless, c it runs at once, r the edge is as if it had never been, s it is skipped;
 -- of x it is skipped unless this one failed, of a only where that was skipped; of n the flow counts a failure, of o it does not.
--- What is told of an edge (of one that completed without a result nothing) is kept behind its sign.
--- INCLUDE: flow_ended fire unblock give_up flow_keys
+-- n and o are the modes of flows of their own, the others those of a job that waits. What is told of an edge (of one that completed
+-- without a result nothing) is kept behind its sign.
+-- INCLUDE: flow_ended fire decide flow_keys
 local function resolve(q, id, edges)
-  local P = q.P
-  local keys = flow_keys(P, id)
-  local f = redis.call("HMGET", keys.flow, "kind", "n")
-  if not f[1] then
-    -- Who was told before what it is told for: kept for a day. What is known to have been is over.
-    if not redis.call("ZSCORE", P .. "tomb", id) then
-      local early = { redis.call("HGET", P .. "early", id) or "" }
-      for i = 1, #edges do
-        local e = edges[i]
-        early[i + 1] = table.concat({ struct.pack(">I4c1c1I2I4", e[1], e[2], e[3], #e[4], #e[5]), e[4], e[5] })
-      end
-      redis.call("HSET", P .. "early", id, table.concat(early))
-      redis.call("ZADD", P .. "early.due", q.ms + 86400000, id)
+  local P, joins = q.P, edges[1][2] ~= "n" and edges[1][2] ~= "o"
+  local keys = flow_keys(P, id, joins)
+  local n = tonumber(redis.call("HGET", keys.flow, "n") or nil)
+  if not n then
+    local till = joins and redis.call("ZSCORE", P .. "tomb", id)
+    if not joins or till and till ~= "inf" then
+      -- It is over, and nothing is told to it any more.
+      return
     end
-    return
+    -- Who was told before what it is told for: kept for a day.
+    redis.call("ZADD", P .. "early", string.format("%.0f", q.ms + 86400000), id)
   end
+  -- A key of another type must show before the first write.
+  redis.call("HEXISTS", keys.results, "")
   local new, bad, counts, kept = 0, 0, {}, {}
   local verdict, why = nil, nil
   for i = 1, #edges do
-    local ordinal, mode, sign, _, told = unpack(edges[i])
+    local ordinal, mode, sign, who, told = unpack(edges[i])
     local ok = sign == "c"
-    local counted, fresh = ok or mode == "r", true
     if redis.call("SETBIT", keys.done, ordinal, 1) == 1 then
       local before = redis.call("HGET", keys.results, ordinal)
-      fresh = false
       -- One that had failed and was retried may complete after all; nothing else is news.
       if ok and before and string.sub(before, 1, 1) ~= "c" then
         local was = string.sub(before, 1, 1)
@@ -39,45 +36,37 @@ local function resolve(q, id, edges)
         kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ "c", told })
       end
     else
-      new = new + 1
+      new = new + ((not n or ordinal < n) and 1 or 0)
       counts[sign] = (counts[sign] or 0) + 1
       bad = bad + ((mode == "n" and not ok and sign ~= "s") and 1 or 0)
       if told ~= "" and not (mode == "r" and not ok) then
         kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ sign, told })
       end
-    end
-    if fresh and f[1] == "j" then
-      local skips = mode == "s" and not ok or mode == "x" and (ok or sign == "s") or mode == "a" and sign == "s"
-      if mode == "f" and not counted then
-        skips = sign == "s"
-        if not skips then
-          verdict, why = "failed", edges[i]
-        end
-      end
-      if skips and verdict ~= "failed" then
-        verdict, why = "cancelled", edges[i]
-      elseif mode == "c" and not ok then
-        verdict = verdict or "go"
+      local skips = (mode == "s" and not ok) or (mode == "x" and (ok or sign == "s")) or (mode == "a" or mode == "f") and sign == "s"
+      local decided = skips and "cancelled" or mode == "f" and not ok and "failed" or mode == "c" and not ok and "go"
+      if decided and (not verdict or verdict == "go" or decided == "failed" and verdict == "cancelled") then
+        verdict, why = decided, table.concat({ sign, " ", who })
       end
     end
   end
   if kept[1] then
     redis.call("HSET", keys.results, unpack(kept))
   end
-  local resolved = redis.call("HINCRBY", keys.flow, "resolved", new)
-  for sign, n in pairs(counts) do
-    redis.call("HINCRBY", keys.flow, sign, n)
+  for sign, count in pairs(counts) do
+    redis.call("HINCRBY", keys.flow, sign, count)
   end
-  if f[1] == "j" then
-    if verdict == "failed" or verdict == "cancelled" then
-      give_up(q, id, verdict, table.concat({ why[3], " ", why[4] }))
-    elseif verdict == "go" or new > 0 and resolved == tonumber(f[2]) then
-      unblock(q, id)
-    end
-  else
+  local resolved = n and redis.call("HINCRBY", keys.flow, "resolved", new)
+  if not joins then
     if bad ~= 0 and redis.call("HINCRBY", keys.flow, "bad", bad) > 0 and bad > 0 then
       fire(q, id, "failure")
     end
     flow_ended(q, id)
+  elseif verdict then
+    if not (n and decide(q, id, verdict, why)) then
+      -- It does not wait now; when it does, it finds this.
+      redis.call("HSET", keys.flow, "verdict", verdict, "why", why)
+    end
+  elseif n and new > 0 and resolved >= n then
+    unblock(q, id)
   end
 end

@@ -7,6 +7,8 @@ local function revive(q, id, failed_ms, priority, rec)
   to_ready(q, { score(q, q.ms * 1000, priority), id }, { rec })
   redis.call("HSET", P .. "state", id, struct.pack(">I4I4I4BI8", 0, 0, 0, 0, q.ms))
   redis.call("HDEL", P .. "result", id)
+  -- What the ends of others decided has been done.
+  redis.call("HDEL", table.concat({ P, "join:", id }), "verdict", "why")
   redis.call("ZREM", P .. "result.due", id)
   redis.call("ZREM", P .. "failed", id)
   redis.call("HINCRBY", P .. "meta", "bytes:failed", 0 - bytes)

@@ -5,7 +5,11 @@ local function succeed(q, heirs)
   for i = 1, #heirs, 2 do
     local key, id = heirs[i], heirs[i + 1]
     local rec = redis.call("HGET", P .. "rec", id)
-    if rec and redis.call("ZREM", P .. "blocked", id) == 1 then
+    local waits = redis.call("ZSCORE", P .. "joins", id) and not redis.call("HGET", table.concat({ P, "join:", id }), "in")
+    if rec and waits and redis.call("ZSCORE", P .. "blocked", id) then
+      -- It waits for others still, and holds the key meanwhile.
+      redis.call("HSET", P .. "uniq", key, id)
+    elseif rec and redis.call("ZREM", P .. "blocked", id) == 1 then
       local _, priority, stamp, due = record(rec)
       redis.call("HSET", P .. "uniq", key, id)
       if due > q.ms then

@@ -1,22 +1,18 @@
 --- Blocks jobs that run until all have ended that they wait for: `counts` is how many these are, the ones of earlier waits among them.
 -- That is no attempt. A job that was to stop ends as cancelled. Returns the ids of those. The caller takes them out of their home.
--- INCLUDE: history call_off unblock
+-- INCLUDE: history call_off join
 local function wait_for(q, ids, counts)
   local P, ended = q.P, { {}, {} }
   local recs, states = redis.call("HMGET", P .. "rec", unpack(ids)), redis.call("HMGET", P .. "state", unpack(ids))
   for i = 1, #ids do
-    local id, key = ids[i], P .. "flow:" .. ids[i]
+    local id = ids[i]
     local _, _, _, cancel = history(states[i])
     if recs[i] and cancel ~= 0 then
       table.insert(ended[1], id)
       table.insert(ended[2], recs[i])
     elseif recs[i] then
-      redis.call("HSET", key, "kind", "j", "n", counts[i])
-      redis.call("ZADD", P .. "joins", string.format("%.0f", q.ms), id)
       redis.call("ZADD", P .. "blocked", string.format("%.0f", q.ms), id)
-      if tonumber(redis.call("HGET", key, "resolved") or 0) >= tonumber(counts[i]) then
-        unblock(q, id)
-      end
+      join(q, id, tonumber(counts[i]))
     end
   end
   call_off(q, ended[1], ended[2])
