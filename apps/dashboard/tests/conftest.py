@@ -6,8 +6,10 @@ from typing import TypeAlias
 
 import httpx2
 import pytest
+from tests.support.dashboards import embedded
 from tests.support.seeding import Seeder
 
+from jobs_admin import Admin
 from jobs_core.connection import Client, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.settings import DashboardSettings
@@ -22,7 +24,7 @@ def dashboard(redis_url: str, prefix: str) -> Open:
 
     @asynccontextmanager
     async def opened(
-        *, client: str = "127.0.0.1", host: str = "127.0.0.1:3010", **tokens: str
+        *, client: str = "127.0.0.1", host: str = "127.0.0.1:3010", **tokens: object
     ) -> AsyncGenerator[httpx2.AsyncClient]:
         app = create_app(DashboardSettings(redis_url=redis_url, prefix=prefix, **tokens))  # pyright: ignore[reportArgumentType]
         transport = httpx2.ASGITransport(app=app, client=(client, 50_000))
@@ -47,3 +49,16 @@ async def mail(redis_url: str, prefix: str) -> AsyncIterator[Seeder]:
     await client.connect(timeout=5)
     yield Seeder(Scripts(client, prefix), "mail")
     await client.close()
+
+
+@pytest.fixture
+async def admin(redis_url: str, prefix: str) -> AsyncIterator[Admin]:
+    async with Admin(redis_url, prefix=prefix) as admin:
+        yield admin
+
+
+@pytest.fixture
+async def ada(admin: Admin, redis_url: str, prefix: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """Return a client of a dashboard that is a part of another application, which knows her as an admin."""
+    async with embedded(admin, redis_url, prefix) as (_, client):
+        yield client

@@ -1,22 +1,26 @@
-"""The dashboard as an ASGI application."""
+"""The dashboard as an ASGI application: of its own, or as a part of another."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
+from starlette.types import Lifespan
 
 from jobs_admin import Admin, Redaction
-from jobs_core.discovery import load_features
+from jobs_core.discovery import Catalog, load_features
 from jobs_core.errors import JobsError
+from jobs_core.payloads import JsonValue
 from jobs_core.settings import DashboardSettings
 from jobs_dashboard import metrics, page
-from jobs_dashboard.access import Gate, SecurityHeaders
+from jobs_dashboard.access import Access, Authenticate, Gate, check_exposure
+from jobs_dashboard.headers import SecurityHeaders
 from jobs_dashboard.openapi import document
 from jobs_dashboard.problems import Refused, on_bug, on_http_error, on_jobs_error, on_refused
 from jobs_dashboard.router import Router
@@ -24,17 +28,19 @@ from jobs_dashboard.services import Services
 from jobs_dashboard.table import ROWS
 from jobs_producer import Producer
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "dashboard_app"]
 
+_OPEN = ("/healthz", "/readyz")
 _log = logging.getLogger("jobs_dashboard")
 
 
 def create_app(settings: DashboardSettings | None = None) -> Starlette:
-    """Return the dashboard, by default as the environment says. Raises SettingsError or DeclarationError.
+    """Return the dashboard, by default as the environment says. Raises ConfigurationError.
 
     It connects when it starts, and refuses a server that jobs must not be trusted to.
     """
     settings = settings or DashboardSettings.from_env()
+    check_exposure(settings)
     catalog = load_features(settings.features)
     admin = Admin(
         settings.redis_url,
@@ -45,8 +51,6 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
     producer = Producer(
         settings.redis_url, prefix=settings.prefix, default_job_options=settings.default_job_options
     )
-    services = Services(admin, producer, catalog)
-    services.openapi = document(ROWS, services.version)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -55,8 +59,33 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
             for warning in await admin.check_server():
                 _log.warning("%s", warning)
             await stack.enter_async_context(producer)
+            stack.push_async_callback(services.close)
             yield
 
+    services = Services(admin, producer, catalog, Access(settings))
+    open_ = (*_OPEN, "/metrics") if settings.metrics_public else _OPEN
+    return _application(services, open_, lifespan)
+
+
+def dashboard_app(
+    *, admin: Admin, producer: Producer, authenticate: Authenticate, catalog: Catalog | None = None
+) -> Starlette:
+    """Return the dashboard as a part of another ASGI application, to be mounted under any path.
+
+    `authenticate` gets each request and returns an `Identity`, or None for who may not look; it may be asynchronous. The
+    application connects and closes admin and producer, which belong to one event loop; an admin made with
+    `redaction=Redaction(catalog)` hides what code marks. `catalog` is what code declares, by default the built-in features:
+    it checks what is enqueued.
+    """
+    declared = load_features() if catalog is None else catalog
+    services = Services(admin, producer, declared, Access(authenticate=authenticate))
+    return _application(services, _OPEN, None)
+
+
+def _application(
+    services: Services, open_: tuple[str, ...], lifespan: Lifespan[Starlette] | None
+) -> Starlette:
+    services.openapi = _document(services.version)
     app = Starlette(
         routes=[
             Route("/", page.show),
@@ -65,7 +94,7 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
         ],
         middleware=[
             Middleware(SecurityHeaders, page.content_security_policy()),
-            Middleware(Gate, settings),
+            Middleware(Gate, services.access, open_=open_, closed=("", "/", "/metrics")),
         ],
         exception_handlers={
             JobsError: on_jobs_error,
@@ -75,5 +104,12 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
         },
         lifespan=lifespan,
     )
-    app.state.admin, app.state.scrapes = admin, {}
+    app.state.admin = services.admin
+    app.state.scrapes = {}
+    app.state.services = services
     return app
+
+
+@cache
+def _document(version: str) -> dict[str, JsonValue]:
+    return document(ROWS, version)

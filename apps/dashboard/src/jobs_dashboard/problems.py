@@ -9,7 +9,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from jobs_admin import QueueBusy
+from jobs_admin import BulkNotFound, QueueBusy
 from jobs_core.errors import (
     CodecError,
     ConnectionFailed,
@@ -41,6 +41,7 @@ __all__ = ["PROBLEM_TYPE", "Problem", "Refused", "answer", "codes_of", "problem_
 PROBLEM_TYPE = "application/problem+json"
 _RETRY_AFTER = {"Retry-After": "1"}
 _KINDS: Mapping[type[JobsError], tuple[int, str]] = {
+    BulkNotFound: (404, "No such bulk action"),
     CodecError: (422, "Payload cannot be stored or read"),
     ConnectionFailed: (503, "Server unreachable"),
     DuplicateJob: (409, "Job is there already"),

@@ -9,7 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from jobs_admin import LiveRecord, WorkerRecord
+from jobs_core.options import MetaValue
 from jobs_core.payloads import JsonValue
+from jobs_core.records import AttemptRecord
+from jobs_core.states import State
 from jobs_dashboard.roles import RoleName
 
 __all__ = [
@@ -21,6 +24,9 @@ __all__ = [
     "JobId",
     "JobTypeSchema",
     "JobsQuery",
+    "Letter",
+    "LetterPage",
+    "LettersQuery",
     "Limit",
     "ListQuery",
     "LogsQuery",
@@ -37,7 +43,9 @@ __all__ = [
     "SeriesQuery",
     "ServerRecord",
     "Session",
+    "SignIn",
     "SignInWay",
+    "Status",
     "WorkerId",
 ]
 
@@ -76,7 +84,7 @@ class Status(msgspec.Struct, frozen=True):
     status: Literal["ok", "unreachable"]
 
 
-SignInWay: TypeAlias = Literal["token", "oidc", "proxy", "host"]
+SignInWay: TypeAlias = Literal["token", "proxy", "host"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +97,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     role: RoleName | None
     sign_in: tuple[SignInWay, ...]
     expires_at: datetime | None = None
+
+
+class SignIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token, and the name that the audit is to show beside its role."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=1000)]
+    name: Annotated[str, Meta(max_length=100)] = ""
 
 
 class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +186,49 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     after: Annotated[str, Meta(max_length=50, description="Cursor of the line to go on behind.")] = ""
     limit: Limit = 500
+
+
+class LettersQuery(ListQuery, frozen=True, kw_only=True):
+    """Which dead letters; `group` is a kind of error as the groups tell it, `q` a query over letters."""
+
+    queue: Name | None = None
+    name: Annotated[str, Meta(max_length=80, description="Name of the job, or name@version.")] | None = None
+    group: Annotated[str, Meta(max_length=500)] | None = None
+    q: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter: the job that failed for good, with all of its attempts.
+
+    `state` is that of the letter itself, `job` the id of the job, `payload_known` tells whether its payload can be shown:
+    not where it is encrypted, or was too large to be sent on.
+    """
+
+    id: str
+    state: State
+    queue: str
+    job: str
+    name: str
+    version: str
+    payload: JsonValue
+    payload_known: bool
+    reason: str
+    group: str
+    failed_at: datetime
+    created_at: datetime
+    priority: str
+    stalled: int
+    attempts: tuple[AttemptRecord, ...]
+    metadata: dict[str, MetaValue]
+    tags: tuple[str, ...]
+    trace_id: str
+
+
+class LetterPage(msgspec.Struct, frozen=True):
+    """Dead letters. `cursor` is where to go on, None at the end; a page may be short before that."""
+
+    letters: tuple[Letter, ...]
+    cursor: str | None = None
 
 
 class SchedulesQuery(msgspec.Struct, frozen=True, kw_only=True):

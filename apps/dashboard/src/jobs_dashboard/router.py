@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from jobs_dashboard.row import Row
     from jobs_dashboard.services import Services
 
-__all__ = ["IDENTITY", "Router", "request_path"]
+__all__ = ["IDENTITY", "REFUSAL", "Router", "request_path"]
 
 IDENTITY: Final = "jobs.identity"
 """Where in the scope of a request it stands who asks."""
+REFUSAL: Final = "jobs.refusal"
+"""And where, why nobody is known."""
 
 # A handler asks the server a bounded number of times, each within 5 s.
 _HANDLER_S = 30.0
@@ -40,7 +42,8 @@ class Router:
         """Answer with these services."""
         self._services = services
         self._paths: dict[str, dict[str, Row]] = {}
-        for row in rows:
+        # An id may hold slashes, so a path that ends in one is tried behind those that go on.
+        for row in sorted(rows, key=lambda each: each.path.endswith("}")):
             self._paths.setdefault(row.path, {})[row.method] = row
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +56,16 @@ class Router:
         row, named = self._find(request)
         identity = cast("Identity | None", request.scope.get(IDENTITY))
         if row.role is not None:
-            allow(identity, row.role.label, allowed=identity is not None and identity.role >= row.role)
+            if identity is None:
+                raise cast("Refused", request.scope[REFUSAL])
+            if identity.role < row.role:
+                who = (
+                    f"you are {identity.role.label}"
+                    if identity.actor
+                    else "without a token one may look alone"
+                )
+                detail = f"This needs the role {row.role.label}, and {who}; see DASHBOARD_TOKEN."
+                raise Refused(403, "forbidden", "Not allowed", detail)
         call = Call(request, self._services, identity)
         arguments = row.read_path(named)
         given = request.query_params
@@ -63,7 +75,7 @@ class Router:
         if row.body is not None and (body := await _read(request, row)):
             try:
                 arguments["body"] = row.read_body(body)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise Refused(
                     400, "malformed_body", "Malformed body", f"The body is no JSON: {error}."
                 ) from None
@@ -96,17 +108,6 @@ def request_path(request: Request) -> str:
     raw = cast("bytes | None", scope.get("raw_path"))
     path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
     return path.removeprefix(quote(scope.get("root_path", "")))
-
-
-def allow(identity: Identity | None, role: str, *, allowed: bool) -> None:
-    """Refuse who may not. Raises Refused."""
-    if allowed:
-        return
-    if identity is None:
-        detail = "Send a token of this dashboard as Authorization: Bearer, or sign in."
-        raise Refused(401, "not_signed_in", "Sign in", detail, {"WWW-Authenticate": "Bearer"})
-    detail = f"This needs the role {role}, and you are {identity.role.label}. Ask somebody who has it."
-    raise Refused(403, "forbidden", "Not allowed", detail)
 
 
 async def _read(request: Request, row: Row) -> bytes:

@@ -40,6 +40,7 @@ class Row:
         *,
         errors: tuple[type[JobsError], ...] = (),
         status: int = 200,
+        answers: object = None,
         also: Mapping[int, object] | None = None,
         body_limit: int = 64 * KIB,
         media: str = "application/json",
@@ -47,7 +48,8 @@ class Row:
         """Describe a route; `role` None lets anybody ask.
 
         `errors` are those of the packages that are told of besides wrong parameters and a server that is away, `also` other
-        statuses and the types of their answers, `body_limit` is in bytes.
+        statuses and the types of their answers, `answers` that of the status of the route where the handler answers several.
+        `body_limit` is in bytes.
         """
         self.method: Method = method
         self.path = path
@@ -55,6 +57,7 @@ class Row:
         self.role = role
         self.errors = errors
         self.status = status
+        self._answers = answers
         self.also: Mapping[int, object] = also or {}
         self.body_limit = body_limit
         self.media = media
@@ -97,7 +100,7 @@ class Row:
     @cached_property
     def answers(self) -> Mapping[int, object]:
         """The types of what is answered, by status; None: without a body."""
-        kind = self._hints["return"]
+        kind = self._answers or self._hints["return"]
         if get_origin(kind) is Answer:
             (kind,) = get_args(kind)
         plain = None if kind is type(None) or kind is Response else kind

@@ -9,12 +9,14 @@ from jobs_admin._query import Query, parse_query
 from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin._totals import JobTotals, QueueTotals
 from jobs_admin.admin import Admin, BulkVerb
-from jobs_admin.errors import QueueBusy, Unanswered
+from jobs_admin.errors import BulkNotFound, QueueBusy, Unanswered
 from jobs_admin.records import (
     AuditPage,
     AuditRecord,
     Breach,
+    BulkAction,
     BulkRecord,
+    BulkState,
     Cancellation,
     CheckReport,
     Finding,
@@ -49,7 +51,10 @@ __all__ = [
     "AuditPage",
     "AuditRecord",
     "Breach",
+    "BulkAction",
+    "BulkNotFound",
     "BulkRecord",
+    "BulkState",
     "BulkVerb",
     "Cancellation",
     "CheckReport",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast
 import msgspec
 
 from jobs_admin import (
+    _actions,
     _audit,
     _bulk,
     _check,
@@ -39,6 +40,7 @@ from jobs_admin._totals import QueueTotals, read_totals
 from jobs_admin.records import (
     AuditPage,
     AuditRecord,
+    BulkAction,
     BulkRecord,
     Cancellation,
     CheckReport,
@@ -393,6 +395,26 @@ class Admin:
         """List the last changes that anybody made, newest first, of one queue or all; at most 500. Raises OptionError."""
         check_bounds(limit, 0, cursor)
         return await _audit.read(self._calls, self._prefix, queue=queue, limit=limit, cursor=cursor)
+
+    async def note(self, verb: str, queue: str, which: str, count: int, detail: str = "") -> None:
+        """Enter in the audit a change that was made by other means, in the name of who acts."""
+        await self._log(verb, queue, which, count, detail)
+
+    async def bulk_actions(self) -> list[BulkAction]:
+        """List the last 200 changes of very many jobs that went on by themselves, newest first."""
+        return await _actions.read_all(self._calls, self._prefix)
+
+    async def bulk_action(self, action_id: str) -> BulkAction:
+        """Return one of them. Raises BulkNotFound."""
+        return await _actions.read(self._calls, self._prefix, action_id)
+
+    async def keep_bulk(self, action: BulkAction) -> str:
+        """Remember how far one is. Returns who asked for its end, "" for nobody."""
+        return await _actions.write(self._calls, self._prefix, action)
+
+    async def cancel_bulk(self, action_id: str) -> BulkAction:
+        """Ask one to end; it does within some seconds, and what it did stays. Raises BulkNotFound."""
+        return await _actions.cancel(self._calls, self._prefix, action_id, self._actor)
 
     async def pause(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs_core.errors import ConnectionFailed, JobsError
 
-__all__ = ["QueueBusy", "Unanswered"]
+__all__ = ["BulkNotFound", "QueueBusy", "Unanswered"]
 
 
 class Unanswered(ConnectionFailed):
@@ -34,4 +34,17 @@ class QueueBusy(JobsError):
         super().__init__(
             f"Queue {queue!r} runs {active:,} job{'' if active == 1 else 's'}. Pause it and wait for them to end, "
             f"or force it: then their handlers are cancelled, and what they still report is refused."
+        )
+
+
+class BulkNotFound(JobsError):
+    """No bulk action of this id is remembered."""
+
+    code = "bulk_not_found"
+
+    def __init__(self, action_id: str) -> None:
+        """Say which."""
+        self.action_id = action_id
+        super().__init__(
+            f"No bulk action {action_id!r} is remembered: the last 200 are. What was changed is in the audit."
         )

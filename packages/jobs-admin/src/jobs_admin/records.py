@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,9 @@ __all__ = [
     "AuditPage",
     "AuditRecord",
     "Breach",
+    "BulkAction",
     "BulkRecord",
+    "BulkState",
     "Cancellation",
     "CheckReport",
     "Finding",
@@ -126,6 +128,33 @@ class BulkRecord(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     dry_run: bool = False
     cursor: str | None = None
+
+
+BulkState: TypeAlias = Literal["running", "completed", "cancelled", "failed", "interrupted"]
+
+
+class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of very many jobs that goes on, or went on, by itself: what, of which jobs, who wanted it, how far it is.
+
+    `total` is None where only a look at the jobs would tell. `interrupted` is one that nothing was heard of for 30 s: the
+    program that did it is gone; `done` is how far it came at least, and the same again goes on with what is left.
+    """
+
+    id: str
+    verb: str
+    queue: str
+    query: str = ""
+    detail: str = ""
+    state: BulkState = "running"
+    done: int = 0
+    total: int | None = None
+    actor: str = ""
+    reason: str = ""
+    started_at: datetime
+    seen_at: datetime
+    ended_at: datetime | None = None
+    cancelled_by: str = ""
+    error: str = ""
 
 
 class AuditPage(msgspec.Struct, frozen=True):

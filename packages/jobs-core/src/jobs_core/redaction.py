@@ -161,7 +161,8 @@ def _made(kind: inspect.Type, made: dict[object, Mask]) -> Mask:
 def _fill(mask: Mask, kind: inspect.Type, made: Callable[[inspect.Type], Mask]) -> None:
     match kind:
         case inspect.Metadata():
-            mask.hidden = bool((kind.extra or {}).get("redact"))
+            extra = cast("dict[str, object]", kind.extra or {})  # pyright: ignore[reportUnknownMemberType]
+            mask.hidden = bool(extra.get("redact"))
             mask.any_of = [made(kind.type)]
         case inspect.StructType(array_like=True):
             tag = [] if kind.tag is None else [Mask()]

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
@@ -39,6 +40,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,100}", re.ASCII).fullmatch
 _SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:pass|token|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 _MAX_PROCESSES = 1024
 
@@ -190,13 +192,24 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
 
 
 class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
-    """What the dashboard reads. A token that is None is not in use."""
+    """What the dashboard reads. A token that is None is not in use, and a way to sign in neither; `session` is in seconds.
+
+    `admins`, `operators` and `viewers` name people whom a proxy signs in.
+    """
 
     host: str = "127.0.0.1"
     port: int = 3010
     token: str | None = None
     operator_token: str | None = None
     viewer_token: str | None = None
+    url: str | None = None
+    session: float = 43_200.0
+    admins: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    viewers: tuple[str, ...] = ()
+    proxy_header: str | None = None
+    proxy_groups_header: str | None = None
+    proxy_trusted: tuple[IPv4Network | IPv6Network, ...] = ()
     metrics_public: bool = False
 
     _secrets: ClassVar[frozenset[str]] = frozenset({"token", "operator_token", "viewer_token"})
@@ -210,6 +223,14 @@ class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
             "token": read.text("DASHBOARD_TOKEN") or None,
             "operator_token": read.text("DASHBOARD_OPERATOR_TOKEN") or None,
             "viewer_token": read.text("DASHBOARD_VIEWER_TOKEN") or None,
+            "url": read.url("DASHBOARD_URL", ("http", "https")),
+            "session": read.seconds("DASHBOARD_SESSION", 43_200.0, least=60.0),
+            "admins": tuple(read.names("DASHBOARD_ADMINS")),
+            "operators": tuple(read.names("DASHBOARD_OPERATORS")),
+            "viewers": tuple(read.names("DASHBOARD_VIEWERS")),
+            "proxy_header": _header(read, "DASHBOARD_PROXY_HEADER"),
+            "proxy_groups_header": _header(read, "DASHBOARD_PROXY_GROUPS_HEADER"),
+            "proxy_trusted": _networks(read, "DASHBOARD_PROXY_TRUSTED"),
             "metrics_public": read.flag("METRICS_PUBLIC", default=False),
         }
 
@@ -327,6 +348,21 @@ class _Reader:
             return None
         _check_url(variable, text, schemes, f"a URL {', '.join(f'{scheme}://' for scheme in schemes)}")
         return text
+
+
+def _header(read: _Reader, variable: str) -> str | None:
+    text = read.text(variable)
+    if text and not _HEADER(text):
+        raise SettingsError(variable, text, "the name of a header, such as X-Forwarded-User")
+    return text.lower() or None
+
+
+def _networks(read: _Reader, variable: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(each) for each in read.names(variable))
+    except ValueError:
+        allowed = "addresses or networks with commas between them, such as 10.0.0.7,10.1.0.0/16"
+        raise SettingsError(variable, read.text(variable), allowed) from None
 
 
 def _redis_url(read: _Reader) -> str:

@@ -103,7 +103,7 @@ KEYS: dict[str, Key] = {
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.
-SYSTEM_KEYS = {"queues": "hash", "workers": "hash", "audit": "stream", "scale": "hash"}
+SYSTEM_KEYS = {"queues": "hash", "workers": "hash", "audit": "stream", "scale": "hash", "bulks": "hash"}
 
 
 def kind_of(name: str) -> Key | None:
