@@ -236,7 +236,10 @@ class Producer:
         if isinstance(job_type, Chain):
             job_type, steps = cast("JobType[P, R]", job_type.first), job_type.steps
         first = job_type
-        resolve(first, options, self._defaults)
+        # What is wrong with the whole call is told before the first item.
+        make_plan(
+            resolve(first, options, self._defaults), steps=steps, service=self._defaults, codecs=self._codecs
+        )
         self._link.here()
         # Whatever is wrong with its declaration is told now, not for each item.
         self._lane(first.queue)
