@@ -44,7 +44,11 @@ async def test_they_are_sent_with_the_completion(run: Run) -> None:
             (f"n{i}", {"correlation_id": "c", "n": i}) for i in range(3)
         ]
         assert len({job_id for _, job_id, _ in seen}) == 3
-        assert (await worker.scripts.outbox("first")).entries == []
+
+        async def acknowledged() -> bool:
+            return (await worker.scripts.outbox("first")).entries == []
+
+        await until(acknowledged)
 
 
 async def test_an_attempt_that_fails_sends_none(run: Run) -> None:

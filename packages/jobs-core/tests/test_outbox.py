@@ -10,13 +10,15 @@ from msgspec.structs import replace
 from tests.support.effects import Effected, effect
 from tests.support.engine import NAME, Engine, draft, group
 from tests.support.invariants import broken
+from tests.support.waiting import until
 
 from jobs_core.backoff import Fixed
 from jobs_core.connection import Client, parse_address
 from jobs_core.dead_letters import letter_id, payload_of, remake, replay_arguments, unread
 from jobs_core.options import Policy, Retention, encode_policy
-from jobs_core.outbox import STALE_MS, Relay, arguments, encode_jobs
+from jobs_core.outbox import STALE_MS, Relay, arguments, encode_jobs, written
 from jobs_core.queues.dead_letter import DEAD_LETTER, DeadLetter
+from jobs_core.scripts import Effects, Entry, Group, Settled
 from jobs_core.wire import (
     OWN_ID,
     AttemptInfo,
@@ -119,6 +121,94 @@ async def test_what_its_writer_left_behind_is_relayed_by_another(engine: Engine)
     other = beside(engine, "other")
     assert await other.take() == ["x", "y"]
     assert (await other.stats())["added:send@1"] == 2
+
+
+async def settled(engine: Engine, *contents: tuple[str, bytes, int]) -> tuple[list[Effects | Group], Settled]:
+    """End as many jobs as there are effects, each with one of them (target, content, how many jobs it counts)."""
+    ids = [f"j{at}-{engine.us}" for at in range(len(contents))]
+    await engine.add(*ids)
+    claimed = (await engine.claim(len(ids))).jobs
+    groups: list[Effects | Group] = [
+        effect("jobs", target, (job, content), jobs=count)
+        for job, (target, content, count) in zip(claimed, contents, strict=True)
+    ]
+    groups.append(group("complete", *claimed))
+    return groups, await engine.settled(*groups)
+
+
+async def test_whoever_wrote_entries_knows_them(engine: Engine) -> None:
+    groups, done = await settled(engine, ("other", b"a", 100), ("other", b"b", 100))
+    entries, left = written(groups, [*done.posted, 7])
+    page = await engine.scripts.outbox(engine.queue, ids=done.posted)
+    assert (entries, left, done.epoch) == (page.entries, [7], page.epoch)
+
+
+async def test_entries_are_split_as_the_script_does(engine: Engine) -> None:
+    await engine.add("a")
+    (job,) = (await engine.claim()).jobs
+    groups = [
+        effect("jobs", "other", *[(job, b"x" * 200_000)] * 5),
+        effect("jobs", "third", *[(job, b"y")] * 4, jobs=50),
+        group("complete", job),
+    ]
+    done = await engine.settled(*groups)
+    entries, left = written(groups, done.posted)
+    # A page has no room for all of them.
+    pages = [await engine.scripts.outbox(engine.queue, ids=[each]) for each in done.posted]
+    assert (entries, left) == ([entry for page in pages for entry in page.entries], [])
+    assert [len(entry.effects) for entry in entries] == [2, 2, 1, 2, 2]
+
+
+async def test_what_is_carried_is_applied_once_and_acknowledged_together(engine: Engine) -> None:
+    relay = Relay(engine.scripts)
+    for number in range(3):
+        groups, done = await settled(
+            engine, ("other", jobs(f"x{number}"), 1), ("other", jobs(f"y{number}"), 1)
+        )
+        entries, _ = written(groups, done.posted)
+        if number < 2:
+            await asyncio.gather(*(relay.carry(engine.queue, done.epoch, [entry]) for entry in entries))
+    # The last call's worker died before it carried anything.
+    await engine.advance(2.1)
+    assert await Relay(engine.scripts).relay(engine.queue, age_ms=STALE_MS) == 2
+    other = beside(engine, "other")
+    assert sorted(await other.take()) == ["x0", "x1", "x2", "y0", "y1", "y2"]
+    # What was acknowledged is not remembered for longer than until the next mark.
+    groups, done = await settled(engine, ("other", jobs("z"), 1))
+    await relay.carry(engine.queue, done.epoch, written(groups, done.posted)[0])
+    assert len(await other.zset(f"in:{engine.queue}:{done.epoch}")) == 3
+
+
+async def test_what_was_carried_and_not_acknowledged_is_applied_once(engine: Engine) -> None:
+    groups, done = await settled(engine, ("other", jobs("x"), 1))
+    carrying = asyncio.create_task(
+        Relay(engine.scripts).carry(engine.queue, done.epoch, written(groups, done.posted)[0])
+    )
+    other = beside(engine, "other")
+
+    async def there() -> bool:
+        return await other.state("x") == "waiting"
+
+    await until(there)
+    # Killed while it gathers what it is to acknowledge.
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+    assert len((await engine.scripts.outbox(engine.queue)).entries) == 1
+    await engine.advance(2.1)
+    assert await Relay(engine.scripts).relay(engine.queue, age_ms=STALE_MS) == 1
+    assert await other.take() == ["x"]
+    assert (await other.stats())["added:send@1"] == 1
+
+
+def test_jobs_that_are_alike_are_added_as_one_group() -> None:
+    plain = [encode_jobs([draft(each)]) for each in ("a", "b", "c")]
+    mixed = encode_jobs([draft("d"), draft("e", priority=1)])
+    entry = Entry(1, "other", [("jobs", each) for each in (plain[0], mixed, *plain[1:])])
+    ((kind, size, *packed),) = arguments("mail", entry)
+    assert (kind, size, len(packed)) == ("jobs", len(packed), len(packed))
+    assert [packed[at] for at in (0, 8, 16)] == [1, 1, 3]
+    assert packed[22::2] == ["a", "b", "c"]
 
 
 async def test_two_may_relay_the_same(engine: Engine) -> None:

@@ -567,10 +567,13 @@ class Lane:
         self._settled(settlements, settled)
 
     def _settled(self, settlements: Sequence[Settlement], settled: Settled) -> None:
-        lost, stopped, posted = settled
-        if posted:
+        lost, stopped, posted, entries, epoch = settled
+        if entries or posted:
             for settlement in settlements:
                 self._declare_targets(settlement)
+        if entries:
+            self._asides.spawn(self._relay.carry(self.queue, epoch, entries))
+        if posted:
             self._asides.spawn(self._relay.relay(self.queue, ids=posted))
         for delivery in lost:
             self._ends.lost(delivery)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError, ServerError, ServerFull
+from jobs_core.outbox import written
 from jobs_core.scripts import Effects, Group
 from jobs_worker import logs
 
 if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.scripts import Scripts
+    from jobs_core.scripts import Entry, Scripts
     from jobs_worker.delivery import Delivery, Settlement
     from jobs_worker.sessions import Session
     from jobs_worker.telling import Teller
@@ -24,13 +25,15 @@ _log = logs.get("jobs.worker")
 class Settled(NamedTuple):
     """What became of settlements.
 
-    `lost` are those whose lease was lost, `stopped` those that were to stop and ended as cancelled instead, `posted` the entries that
-    were written into the outbox.
+    `lost` are those whose lease was lost, `stopped` those that were to stop and ended as cancelled instead. `entries` were written into the
+    outbox of that epoch, and so were those that `posted` names.
     """
 
     lost: list[Delivery]
     stopped: list[Delivery]
     posted: list[int]
+    entries: list[Entry]
+    epoch: str
 
     def without_lost(self) -> Settled:
         """Return the same, nothing having been lost."""
@@ -60,13 +63,15 @@ async def settle(
             await asyncio.sleep(_ERROR_PAUSE)
         else:
             break
+    refused = b"0" in settled.verdict
+    entries, posted = ([], settled.posted) if refused else written(groups, settled.posted)
     if settled.verdict.count(b"1") == len(settlements):
-        return Settled([], [], settled.posted)
+        return Settled([], [], posted, entries, settled.epoch)
     ordered = (each for members in alike for each in members)
     verdicts = [*zip(ordered, settled.verdict, strict=True)]
     lost = [each.delivery for each, verdict in verdicts if verdict == ord("0")]
     stopped = [each.delivery for each, verdict in verdicts if verdict == ord("c")]
-    return Settled(lost, stopped, settled.posted)
+    return Settled(lost, stopped, posted, entries, settled.epoch)
 
 
 def _effects(settlements: list[Settlement]) -> list[Effects]:

@@ -22,22 +22,28 @@ from jobs_core.flows.ends import resolution
 from jobs_core.queue import Queue
 from jobs_core.queues.dead_letter.queue import DEAD_LETTERS
 from jobs_core.registry import QueueEntry, announce_queue
-from jobs_core.scripts import MAX_ITEMS
+from jobs_core.scripts import MAX_ITEMS, Effects, Entry, OutboxPage
 from jobs_core.wire import Draft, pack_drafts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.scripts import Entry, OutboxPage, Scripts
+    from jobs_core.scripts import Group, Scripts
 
-__all__ = ["STALE_MS", "Relay", "encode_jobs"]
+__all__ = ["STALE_MS", "Relay", "encode_jobs", "written"]
 
 STALE_MS = 2000
 """An effect so old was left behind by whoever should have relayed it."""
 
 MAX_TOLD = 512 * 1024
 _PAGES = 8
+# How long entries that were applied are gathered before they are acknowledged, and how many a call takes.
+_GATHER = 0.02
+_ACKED = 500
+# What an entry may hold, as `post_all` has it.
+_ENTRY_JOBS = 128
+_ENTRY_BYTES = 524_288
 _log = logging.getLogger("jobs.outbox")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -46,6 +52,30 @@ _decode = msgspec.msgpack.Decoder().decode
 def encode_jobs(drafts: Sequence[Draft]) -> bytes:
     """Return jobs as the content of an effect `jobs`."""
     return _encode(pack_drafts(drafts))
+
+
+def written(groups: Iterable[Group | Effects], posted: Sequence[int]) -> tuple[list[Entry], list[int]]:
+    """Return the entries that a settle call wrote of its effects, and the ids of those that it wrote of something else.
+
+    None of its deliveries may have been refused. As `post_all` does it: as many effects to an entry as it may hold.
+    """
+    ids = iter(posted)
+    entries: list[Entry] = []
+    for group in groups:
+        if not isinstance(group, Effects):
+            continue
+        effects: list[tuple[str, bytes]] = []
+        jobs = size = 0
+        for at in range(2, len(group.items), 4):
+            count, content = cast("tuple[int, bytes]", tuple(group.items[at : at + 2]))
+            if effects and (jobs + count > _ENTRY_JOBS or size + len(content) > _ENTRY_BYTES):
+                entries.append(Entry(next(ids), group.target, effects))
+                effects, jobs, size = [], 0, 0
+            effects.append((group.kind, content))
+            jobs, size = jobs + count, size + len(content)
+        if effects:
+            entries.append(Entry(next(ids), group.target, effects))
+    return entries, [*ids]
 
 
 class Relay:
@@ -57,6 +87,8 @@ class Relay:
         self._declared = {queue.name: queue for queue in (DEAD_LETTERS, *declared)}
         self._told: set[str] = set()
         self._refused: set[tuple[str, int]] = set()
+        self._marks: dict[str, tuple[str, int]] = {}
+        self._applied: dict[str, list[int]] = {}
 
     def declare(self, queue: Queue) -> None:
         """Take note of what code declares of a target."""
@@ -80,7 +112,48 @@ class Relay:
                     break
         return done
 
+    async def carry(self, queue: str, epoch: str, entries: Sequence[Entry]) -> None:
+        """Relay entries that were just written, by whoever wrote them: nothing is read again.
+
+        They leave the outbox some ms later, many at a time; what is not acknowledged by then is applied once all the same. Raises as `relay`.
+        """
+        known, mark = self._marks.get(queue, ("", 0))
+        page = OutboxPage(epoch, mark if known == epoch else 0, [*entries])
+        applied, lost = await self._apply_page(queue, page)
+        if applied:
+            await self._ack_soon(queue, applied)
+        if lost is not None:
+            raise lost
+
+    async def _ack_soon(self, queue: str, applied: list[int]) -> None:
+        """Acknowledge with what others of this process apply in the next ms: the first of them sees to it."""
+        gathered = self._applied.get(queue)
+        if gathered is not None:
+            gathered += applied
+            return
+        self._applied[queue] = applied
+        try:
+            await asyncio.sleep(_GATHER)
+        finally:
+            del self._applied[queue]
+        for start in range(0, len(applied), _ACKED):
+            await self._ack(queue, applied[start : start + _ACKED])
+
+    async def _ack(self, queue: str, applied: list[int]) -> int:
+        acked = await self._scripts.ack(queue, ids=applied)
+        # An older mark is as true: entries only get younger.
+        self._marks[queue] = (acked.epoch, acked.mark)
+        return acked.gone
+
     async def _relay_page(self, queue: str, page: OutboxPage) -> int:
+        applied, lost = await self._apply_page(queue, page)
+        done = await self._ack(queue, applied) if applied else 0
+        if lost is not None:
+            raise lost
+        return done
+
+    async def _apply_page(self, queue: str, page: OutboxPage) -> tuple[list[int], BaseException | None]:
+        """Apply entries; returns those that were applied, and what cut it short."""
         targets: dict[str, list[Entry]] = {}
         for entry in page.entries:
             targets.setdefault(entry.target, []).append(entry)
@@ -95,10 +168,7 @@ class Relay:
                 lost = result
             else:
                 applied += result
-        done = await self._scripts.ack(queue, ids=applied) if applied else 0
-        if lost is not None:
-            raise lost
-        return done
+        return applied, lost
 
     async def _apply_all(self, queue: str, page: OutboxPage, target: str, entries: list[Entry]) -> list[int]:
         applied: list[int] = []
@@ -163,6 +233,7 @@ class _Parts:
         self.source = source
         self.target = target
         self.jobs: list[Encodable] = []
+        self._alike: dict[tuple[Encodable, ...], list[Encodable]] = {}
         self.letters: list[Draft] = []
         self.clear: list[Encodable] = []
         self.count: list[Encodable] = []
@@ -170,7 +241,18 @@ class _Parts:
         self.cancel: list[Encodable] = []
 
     def read_jobs(self, content: bytes) -> None:
-        self.jobs += cast("list[Encodable]", _decode(content))
+        group = cast("list[Encodable]", _decode(content))
+        if len(group) == 6 + 2 * cast("int", group[0]) and not group[5]:
+            # One kind of jobs, as most effects hold: those of many jobs that are alike are added as one group.
+            self._alike.setdefault(tuple(group[1:6]), []).extend(group[6:])
+        else:
+            self.jobs += group
+
+    def all_jobs(self) -> list[Encodable]:
+        """Return the groups of all jobs."""
+        for head, items in self._alike.items():
+            self.jobs += (len(items) // 2, *head, *items)
+        return self.jobs + pack_drafts(self.letters)
 
     def read_children(self, content: bytes) -> None:
         self.jobs += children(self.source, content)
@@ -213,11 +295,10 @@ def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
         if reader is None:
             raise ValueError(f"an effect of kind {kind!r} is not known here; is a newer release at work?")
         reader(parts, content)
-    parts.jobs += pack_drafts(parts.letters)
     ends = list(_in_parts(parts.resolve))
     packed: list[Encodable] = []
     for kind, items in (
-        ("jobs", parts.jobs),
+        ("jobs", parts.all_jobs()),
         ("clear", parts.clear),
         ("count", parts.count),
         ("resolve", ends[0] if ends else []),

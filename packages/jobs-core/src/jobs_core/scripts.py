@@ -206,11 +206,13 @@ class Effects(msgspec.Struct, frozen=True):
 class Settled(msgspec.Struct, frozen=True):
     """What became of settlements: b"1" (settled) or b"0" (the lease was lost) for each, in the order given.
 
-    `posted` names the entries that this call wrote into the outbox.
+    `posted` names the entries that this call wrote into the outbox, whose epoch is `epoch`: those of the effects given, in
+    their order, then what else follows.
     """
 
     verdict: bytes
     posted: list[int]
+    epoch: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -227,6 +229,14 @@ class OutboxPage(msgspec.Struct, frozen=True):
     epoch: str
     mark: int
     entries: list[Entry]
+
+
+class Acked(msgspec.Struct, frozen=True):
+    """Entries that left an outbox; `mark` is as old as the oldest one that it has now, or older."""
+
+    gone: int
+    mark: int
+    epoch: str
 
 
 class Scripts(FlowScripts):
@@ -354,8 +364,9 @@ class Scripts(FlowScripts):
                     group.wait_us,
                 )
             args += group.items
-        verdict, _, posted = cast("bytes", await self._run("settle", queue, args)).partition(b"\n")
-        return Settled(verdict, [int(each) for each in posted.split()] if posted else [])
+        verdict, _, written = cast("bytes", await self._run("settle", queue, args)).partition(b"\n")
+        epoch, *posted = written.split() or [b""]
+        return Settled(verdict, [int(each) for each in posted], epoch.decode())
 
     async def outbox(
         self, queue: str, *, after: int = 0, age_ms: int = 0, ids: Sequence[int] = ()
@@ -387,9 +398,10 @@ class Scripts(FlowScripts):
         reply = await self._run("apply", queue, (source, epoch, entry, part, mark, *effects))
         return None if reply == -1 else reply == 1
 
-    async def ack(self, queue: str, *, ids: Sequence[int]) -> int:
-        """Take entries off an outbox that were applied. Returns how many were still there."""
-        return cast("int", await self._run("ack", queue, tuple(ids)))
+    async def ack(self, queue: str, *, ids: Sequence[int]) -> Acked:
+        """Take entries off an outbox that were applied."""
+        gone, mark, epoch = cast("list[Reply]", await self._run("ack", queue, tuple(ids)))
+        return Acked(cast("int", gone), int(cast("bytes", mark)), cast("bytes", epoch).decode())
 
     async def beat(
         self, queue: str, *, lease_ms: int, owners: Sequence[str], deadline: float | None = None

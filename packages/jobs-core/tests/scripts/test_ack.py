@@ -8,13 +8,18 @@ async def test_entries_go_once(engine: Engine) -> None:
     effected = Effected(engine)
     first = await effected.end("a", b"one")
     second = await effected.end("b", b"two")
-    assert await engine.scripts.ack(engine.queue, ids=[first]) == 1
-    assert await engine.scripts.ack(engine.queue, ids=[first]) == 0
+    acked = await engine.scripts.ack(engine.queue, ids=[first])
+    assert (acked.gone, acked.mark) == (1, second)
+    assert (await engine.scripts.ack(engine.queue, ids=[first])).gone == 0
     page = await engine.scripts.outbox(engine.queue)
     assert (page.mark, [entry.id for entry in page.entries]) == (second, [second])
-    assert await engine.scripts.ack(engine.queue, ids=[second]) == 1
+    assert page.epoch == acked.epoch
+    acked = await engine.scripts.ack(engine.queue, ids=[second])
+    assert acked.gone == 1
     assert await engine.call("EXISTS", "out") == 0
-    assert await engine.scripts.ack(engine.queue, ids=[]) == 0
+    # Nothing is left, and whatever is written from now on is younger.
+    assert (await engine.scripts.ack(engine.queue, ids=[])).gone == 0
+    assert second < acked.mark <= await effected.end("c", b"three")
 
 
 async def test_ids_grow_also_after_the_last_one_went(engine: Engine) -> None:

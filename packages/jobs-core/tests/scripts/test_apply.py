@@ -52,6 +52,19 @@ async def test_a_job_known_by_its_id_is_not_added_again(engine: Engine) -> None:
     assert await engine.take() == ["a", "b"]
 
 
+async def test_a_job_that_is_there_is_not_added_again(engine: Engine) -> None:
+    packed = pack_drafts([draft(each) for each in ("a", "b", "c")])
+    first = pack_drafts([draft("b")])
+    assert await apply(engine, 5, "jobs", len(first), *first) is True
+    (job,) = (await engine.claim(1)).jobs
+    # Another end of the job before, as a failover may repeat it: the one that runs is left alone.
+    assert await apply(engine, 6, "jobs", len(packed), *packed) is True
+    assert await engine.state("b") == "active"
+    await engine.settle(group("complete", job))
+    assert await engine.take() == ["a", "c"]
+    assert (await engine.stats())["added:send@1"] == 3
+
+
 async def test_delayed_ones_wait(engine: Engine) -> None:
     await apply(engine, 5, *jobs("a", delay_ms=1000))
     assert await engine.state("a") == "delayed"

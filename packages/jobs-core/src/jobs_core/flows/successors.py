@@ -227,9 +227,9 @@ class _Planner:
         key_fields: tuple[str, ...] = (),
         seals: Codec | None = None,
     ) -> bytes:
-        flags = (
-            OWN_ID | (EXPIRES if resolved.expires else 0) | (KEYED if key else 0) | (UNIQUE if unique else 0)
-        )
+        # An id that follows from the job before is not remembered: `apply` adds each once, and none that is there.
+        flags = OWN_ID if resolved.job_id else 0
+        flags |= (EXPIRES if resolved.expires else 0) | (KEYED if key else 0) | (UNIQUE if unique else 0)
         packed = _encode(
             _Planned(
                 job.queue.name,

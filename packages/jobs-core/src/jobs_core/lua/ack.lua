@@ -1,7 +1,7 @@
 --- Takes entries off the outbox that their targets applied.
 -- PREFIX: P
 -- REST: ids of entries
--- RETURNS: entries that were still there
+-- RETURNS: entries that were still there, the oldest one that is left (none: what the next one exceeds), epoch
 -- ERRORS: SCHEMA
 -- INCLUDE: open
 -- FLAGS: allow-oom
@@ -10,7 +10,9 @@ if q.err then
   return q
 end
 local gone = ARGV[1] and redis.call("XDEL", P .. "out", unpack(ARGV)) or 0
-if gone > 0 and redis.call("XLEN", P .. "out") == 0 then
+local oldest = redis.call("XRANGE", P .. "out", "-", "+", "COUNT", 1)[1]
+if gone > 0 and not oldest then
   redis.call("UNLINK", P .. "out")
 end
-return gone
+local mark = oldest and string.gsub(oldest[1], "-.*", "") or string.format("%.0f", q.stamp + 1)
+return { gone, mark, redis.call("HGET", P .. "meta", "epoch") or "0" }

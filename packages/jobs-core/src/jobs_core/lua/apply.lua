@@ -22,7 +22,7 @@ local found, jobs, at = {}, nil, 6
 while ARGV[at] do
   local kind, n = ARGV[at], tonumber(ARGV[at + 1])
   if kind == "jobs" then
-    jobs = admit(q, ARGV, at + 2, at + 1 + n)
+    jobs = admit(q, ARGV, at + 2, at + 1 + n, false, true)
     if jobs.err then
       return jobs
     end

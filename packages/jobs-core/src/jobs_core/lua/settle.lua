@@ -5,7 +5,7 @@
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
 -- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel), delay_ms (retry, snooze, limit) or how many it waits for (wait), info (of limit: what is held back, job, key or queue); at the end groups of what else is to be written down, as `note` takes it
--- RETURNS: one character a delivery: 1 settled, c settled, but ended as cancelled instead, for it was to stop, 0 refused (its lease was lost); where effects were written then a newline and the ids of their entries
+-- RETURNS: one character a delivery: 1 settled, c settled, but ended as cancelled instead, for it was to stop, 0 refused (its lease was lost); where effects were written then a newline, the epoch of the outbox and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
 -- INCLUDE: open save session remember finish stopped put_back wait_for park post_all freed note series
 -- FLAGS: allow-oom
@@ -113,6 +113,7 @@ if at <= #ARGV then
 end
 if rawget(q, "posted") then
   verdicts[#verdicts + 1] = "\n"
+  verdicts[#verdicts + 1] = (redis.call("HGET", P .. "meta", "epoch") or "0") .. " "
   verdicts[#verdicts + 1] = table.concat(q.posted, " ")
 end
 local verdict = table.concat(verdicts)

@@ -1,10 +1,10 @@
 --- Reads the groups of new jobs in args[at] to args[to], checks them, and decides what becomes of each; nothing is written.
--- `bounded` says that a full queue takes no more. Returns what `enter` writes, with `verdict` (of each job, then who stands for it) and
+-- `bounded` says that a full queue takes no more, `derived` that ids of our making follow from other jobs, so that one may be there. Returns what `enter` writes, with `verdict` (of each job, then who stands for it) and
 -- `added` (by name@version), or one with `err`.
 -- INCLUDE: head_start choices ordinals unique_of has holders dispute room compose
-local function admit(q, args, at, to, bounded)
+local function admit(q, args, at, to, bounded, derived)
   local P, sub, byte, pack = q.P, string.sub, string.byte, struct.pack
-  local groups, own, tombs, keys = {}, {}, {}, {}
+  local groups, own, made_up, tombs, keys = {}, {}, {}, {}, {}
   local count, total = 0, 0
   while at <= to do
     local n, lead, name = tonumber(args[at]), args[at + 1], args[at + 2]
@@ -53,8 +53,19 @@ local function admit(q, args, at, to, bounded)
       for i = first, last, 2 do
         own[#own + 1] = args[i]
       end
+    elseif derived then
+      for i = first, last, 2 do
+        made_up[#made_up + 1] = args[i]
+      end
     end
     at = last + 1
+  end
+  local there = made_up[1] and redis.call("HMGET", P .. "rec", unpack(made_up)) or {}
+  local met = false
+  for i = 1, #there do
+    if there[i] then
+      tombs[made_up[i]], met = true, true
+    end
   end
   if own[1] then
     local till = redis.call("ZMSCORE", P .. "tomb", unpack(own))
@@ -76,7 +87,7 @@ local function admit(q, args, at, to, bounded)
     local is_own, before = flags % 2 == 1, head_start(q, priority)
     local place, header, created = nil, nil, 0
     local lines = q.events and { name .. " 0 " }
-    local looked_at = how or is_own or left or edges
+    local looked_at = how or is_own or left or edges or met
     for i = first + 1, looked_at and first or last, 2 do
       looked_at = looked_at or #args[i] > 65516
     end
