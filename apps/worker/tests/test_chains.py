@@ -422,6 +422,22 @@ async def test_keys_are_made_of_the_result_that_is_piped(run: Run) -> None:
         assert b"t7" in record[: parse_header(record).size]
 
 
+async def test_a_result_too_large_for_its_follower_fails_its_own_job(run: Run) -> None:
+    texts = Queue("texts")
+    make = texts.job("make", payload=int, result=str, attempts=1)
+    take = texts.job("take", payload=str)
+
+    @processor(make)
+    async def made(payload: int, _: JobContext) -> str:
+        return "x" * payload
+
+    async with run(made) as worker:
+        handle = await worker.producer.enqueue(make, 1_000_000, on_success=[take.call("y" * 400_000)])
+        with pytest.raises(JobFailed, match=r"PayloadTooLarge.*job 'take'"):
+            await handle.result(10)
+        assert await added(worker, "texts") == [1]
+
+
 async def test_a_known_job_leads_to_the_chain_that_it_began(run: Run) -> None:
     pipeline = Pipeline()
     async with run(*pipeline.handlers) as worker:

@@ -124,6 +124,8 @@ async def test_too_much_is_refused(redis_url: str, prefix: str) -> None:
     async with Producer(redis_url, prefix=prefix) as producer:
         with pytest.raises(PayloadTooLarge, match="plan of what follows"):
             await producer.enqueue(STORE, 1, chain_to=[text.call("x" * 400_000)] * 3)
+        with pytest.raises(PayloadTooLarge, match="what follows it"):
+            await producer.enqueue(text, "x" * 1_000_000, on_success=[text.call("x" * 400_000)])
         with pytest.raises(OptionError, match="nested"):
             await producer.enqueue(STORE, 1, on_success=[nested])
         await nothing_sent(producer, redis_url, prefix)

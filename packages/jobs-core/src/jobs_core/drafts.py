@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
 from jobs_core.codecs import Codecs, Place
+from jobs_core.flows.successors import check_record
 from jobs_core.options import within_deadline
 from jobs_core.tracing import create
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Draft, Envelope, RecordHead, encode_envelope
@@ -77,4 +78,7 @@ def make_draft(
         resolved.run_at_ms,
         resolved.decide,
     )
-    return Draft(job_id, head.body(envelope, key=key, unique=unique), alike)
+    body = head.body(envelope, key=key, unique=unique)
+    if flow is not None:
+        check_record(job_type.queue.name, job_type.name, len(body))
+    return Draft(job_id, body, alike)

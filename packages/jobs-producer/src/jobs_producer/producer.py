@@ -12,7 +12,7 @@ from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
 from jobs_core.flows.calls import Chain
-from jobs_core.flows.successors import make_plan
+from jobs_core.flows.successors import check_record, make_plan
 from jobs_core.ids import new_job_id
 from jobs_core.names import check_job_id, check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, JobOptions, check_options, resolve
@@ -475,9 +475,12 @@ class Producer:
         if job_type.queue.keyed or resolved.key is not None:
             key = job_type.key_of(payload, resolved.key).encode()
             flags |= KEYED if key else 0
+        body = head.body(envelope, key=key, unique=unique)
+        if flow is not None:
+            check_record(job_type.queue.name, job_type.name, len(body))
         item = Item(
             resolved.job_id or made_id,
-            head.body(envelope, key=key, unique=unique),
+            body,
             head.alike(
                 flags,
                 resolved.priority,

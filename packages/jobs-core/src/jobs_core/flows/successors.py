@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from jobs_core.options import DefaultJobOptions, Resolved
     from jobs_core.queue import JobType, Queue
 
-__all__ = ["MAX_LINKS", "Done", "Plan", "end_of", "follower_id", "followers", "make_plan"]
+__all__ = ["MAX_LINKS", "Done", "Plan", "check_record", "end_of", "follower_id", "followers", "make_plan"]
 
 MAX_LINKS = 1000
 """How many jobs may follow a job, all branches taken together."""
 
 _MAX_DEPTH = 50
+# What a record may have; scripts refuse more.
+_MAX_RECORD = 1_310_700
 # What the results that its followers are handed may have in all.
 _MAX_HANDED = 16 * 1024 * 1024
 
@@ -266,6 +268,13 @@ class _Planner:
         return packed
 
 
+def check_record(queue: str, name: str, size: int) -> None:
+    """Refuse a record that no script would take, `size` being what it has from byte 21 on. Raises PayloadTooLarge."""
+    if size > _MAX_RECORD:
+        what = "payload, with the result that it is handed and what follows it,"
+        raise PayloadTooLarge(queue, name, size, _MAX_RECORD, what=what)
+
+
 def followers(flow: Flow, done: Done, codecs: Codecs) -> Iterator[tuple[str, Draft]]:
     """Make the jobs that follow one that completed: of each its queue and its draft.
 
@@ -314,10 +323,9 @@ def followers(flow: Flow, done: Done, codecs: Codecs) -> Iterator[tuple[str, Dra
             link.run_at_ms,
             link.decide,
         )
-        yield (
-            link.queue,
-            Draft(job_id, head.body(encode_envelope(envelope), key=key, unique=link.unique), alike),
-        )
+        body = head.body(encode_envelope(envelope), key=key, unique=link.unique)
+        check_record(link.queue, link.name.rpartition("@")[0], len(body))
+        yield link.queue, Draft(job_id, body, alike)
 
 
 def end_of(flow: Flow, queue: str, job_id: str) -> FlowEnd:
