@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from tests.support.engine import Engine, draft, group
 
 from jobs_core.flows.children import encode_children
-from jobs_core.flows.edges import Edge, Mode
+from jobs_core.flows.edges import Edge
 from jobs_core.flows.ends import read_ended
+from jobs_core.flows.modes import Mode
 from jobs_core.outbox import Relay
 from jobs_core.wire import EFFECTS, OWN_ID
 

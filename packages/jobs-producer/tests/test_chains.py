@@ -60,7 +60,7 @@ def test_links_that_do_not_fit_are_refused_when_they_are_joined() -> None:
         ChainMismatch, match="chained/extract returns Rows, and chained/store takes int"
     ) as refused:
         then(EXTRACT, STORE)
-    assert (refused.value.result_type, refused.value.payload_type) == ("Rows", "int")
+    assert (refused.value.result, refused.value.payload) == ("Rows", "int")
     with pytest.raises(ChainMismatch, match="chained/store returns nothing"):
         then(cast("JobType[int, Rows]", STORE), ADD)
     with pytest.raises(ChainMismatch, match="then"):

@@ -8,16 +8,19 @@ A handler returns its result and raises the rest: `Fail` (for good), `Discard` (
 """
 
 from jobs_worker.backoffs import backoff
+from jobs_worker.children import ChildOutcome, Children, Results
 from jobs_worker.context import JobContext
 from jobs_worker.following import Previous
 from jobs_worker.hooks import HOOKS, HookEvent, Hooks
-from jobs_worker.outcomes import Discard, Fail, RateLimited, Retry, Snooze
+from jobs_worker.outcomes import Discard, Fail, RateLimited, Retry, Snooze, WaitForChildren
 from jobs_worker.processors import processor
 from jobs_worker.time_limits import JobTimeout
 from jobs_worker.worker import Worker, WorkerMetrics
 
 __all__ = [
     "HOOKS",
+    "ChildOutcome",
+    "Children",
     "Discard",
     "Fail",
     "HookEvent",
@@ -26,8 +29,10 @@ __all__ = [
     "JobTimeout",
     "Previous",
     "RateLimited",
+    "Results",
     "Retry",
     "Snooze",
+    "WaitForChildren",
     "Worker",
     "WorkerMetrics",
     "backoff",

@@ -13,9 +13,11 @@ import msgspec
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import PayloadError, PayloadTooLarge
 from jobs_core.flows.calls import Chain
+from jobs_core.flows.modes import EdgePolicy, policy_mode
 from jobs_core.payloads import JsonValue, decode_any
 from jobs_core.wire import LogLine, Progress
 from jobs_worker import logs
+from jobs_worker.children import Children, Results
 from jobs_worker.effects import Collector
 from jobs_worker.facts import JobFacts
 from jobs_worker.job_logs import OFF
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from jobs_core.codecs import Codecs
     from jobs_core.options import JobOptions, MetaValue
     from jobs_core.queue import JobType
+    from jobs_worker.children import Pages, Waited
     from jobs_worker.effects import Enqueued
     from jobs_worker.following import Previous
     from jobs_worker.time_limits import TimeLimit
@@ -82,6 +85,10 @@ class Host(Protocol):
         """Return the job that this one follows, None where there is none."""
         ...
 
+    def waited(self) -> tuple[Waited | None, Pages | None]:
+        """Return what is known of the jobs that this one waited for, and what reads on."""
+        ...
+
 
 class _Alone:
     """Runs a handler in a test."""
@@ -102,6 +109,9 @@ class _Alone:
         del codecs  # made for a test, so it is in no codec
         return self._previous
 
+    def waited(self) -> tuple[Waited | None, Pages | None]:
+        return None, None
+
 
 class JobContext(msgspec.Struct, eq=False, weakref=True):
     """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes.
@@ -120,6 +130,7 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
     _facts: JobFacts | None = None
     _log: structlog.stdlib.BoundLogger | None = None
     _collector: Collector | None = None
+    _children: Children | None = None
 
     def __repr__(self) -> str:
         """Tell which job it is."""
@@ -176,6 +187,19 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
     def previous(self) -> Previous | None:
         """The job that this one follows in a chain or by `on_success`, with its result; None where it follows none."""
         return self._host.previous(self._codecs)
+
+    @property
+    def children(self) -> Children:
+        """The jobs that this one waited for, or that its batch had: how each ended, and its result."""
+        if self._children is None:
+            waited, pages = self._host.waited()
+            self._children = Children(waited, self._codecs, pages)
+        return self._children
+
+    @property
+    def results(self) -> Results:
+        """The results of the jobs that this one waited for (`after`, steps of a workflow): by name of the step, else by id."""
+        return Results(self.children, self._host.waited()[0], self._codecs)
 
     @property
     def created_at_ms(self) -> float:
@@ -327,6 +351,22 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         if isinstance(job, Chain):
             return self._collected().add(job.first, payload, options, job.steps)
         return self._collected().add(job, payload, options)
+
+    def add_child(
+        self,
+        job: JobType[P, R],
+        payload: P,
+        *,
+        policy: EdgePolicy = "fail_parent",
+        **options: Unpack[JobOptions],
+    ) -> str:
+        """Add a job that this one is to wait for, and return its id. Raise `WaitForChildren` when all are added.
+
+        They are sent in the same step in which this job begins to wait, and not at all if this attempt fails, so a retry does not
+        double them. `policy` says what becomes of this job where the child does not complete. Errors as `enqueue`.
+        """
+        collected, there = self._collected(), len(self.children)
+        return collected.add_child(job, payload, options, there + collected.children, policy_mode(policy))
 
     @property
     def enqueued(self) -> tuple[Enqueued, ...]:

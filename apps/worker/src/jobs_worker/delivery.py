@@ -19,6 +19,7 @@ from jobs_core.records import failure_text, job_name
 from jobs_core.upcasts import upcasted
 from jobs_core.wire import (
     BIG,
+    EFFECTS,
     AttemptInfo,
     Envelope,
     ErrorInfo,
@@ -30,7 +31,7 @@ from jobs_core.wire import (
 from jobs_worker.facts import JobFacts
 from jobs_worker.following import Payload, previous_of
 from jobs_worker.judging import BadPayload, Judgement, judge
-from jobs_worker.outcomes import Discard, Outcome, RateLimited, Retry, Snooze
+from jobs_worker.outcomes import Discard, Outcome, RateLimited, Retry, Snooze, WaitForChildren
 from jobs_worker.process_pool import ProcessDied
 from jobs_worker.time_limits import JobTimeout, TimeLimit
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Claimed
     from jobs_core.wire import FlowEnd, Header, JobStateEntry
     from jobs_worker.backoffs import NamedBackoff
+    from jobs_worker.children import Pages, Waited
     from jobs_worker.context import JobContext
     from jobs_worker.effects import Effect
     from jobs_worker.following import Previous
@@ -86,6 +88,8 @@ class Delivery(msgspec.Struct, eq=False):
     decoded: object = None
     report: Callable[[Delivery, Report], None] | None = None
     carrier: dict[str, str] | None = None
+    waited_for: Waited | None = None
+    pages: Pages | None = None
 
     @classmethod
     def of(
@@ -133,6 +137,10 @@ class Delivery(msgspec.Struct, eq=False):
             return None
         place = Place(cast("Route", self.route).queue.name, self.header.name, self.id)
         return previous_of(envelope.flow, Payload(place, envelope.payload, envelope.codec), codecs)
+
+    def waited(self) -> tuple[Waited | None, Pages | None]:
+        """Return what is known of the jobs that it waited for, and what reads on."""
+        return self.waited_for, self.pages
 
     def flow_end(self) -> FlowEnd | None:
         """Return what is told of its flow when it ended."""
@@ -209,7 +217,7 @@ class Settlement(msgspec.Struct, eq=False):
 
     @property
     def verb(self) -> str:
-        """complete, fail, cancel, retry, snooze, limit, release or unroutable."""
+        """complete, fail, cancel, retry, snooze, limit, wait, release or unroutable."""
         return self.key[0]
 
     @property
@@ -246,7 +254,7 @@ def completed(
     """
     key = _complete_key(delivery.header.name, delivery.envelope.policy)
     info, told = b"", None
-    if key[3] or key[2].count:
+    if key[3] or key[2].count or delivery.header.flags & EFFECTS:
         if isinstance(result, Written):
             written, codec = result.data, result.codec
         elif stored is not None:
@@ -272,9 +280,9 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def keeps_result(delivery: Delivery) -> bool:
-    """Tell whether the result of a delivery will be kept at all."""
+    """Tell whether the result of a delivery will be kept at all, here or by a flow that follows the job."""
     key = _complete_key(delivery.header.name, delivery.envelope.policy)
-    return bool(key[3] or key[2].count)
+    return bool(key[3] or key[2].count or delivery.header.flags & EFFECTS)
 
 
 def seal_result(
@@ -339,6 +347,8 @@ def ended_with(delivery: Delivery, error: BaseException, run_us: int, worker: st
     if isinstance(error, Discard) or delivery.cancelling:
         told = describe(error) if isinstance(error, Discard) else None
         return cancelled(delivery, run_us, worker, told)
+    if isinstance(error, WaitForChildren):
+        return waiting(delivery, run_us)
     if isinstance(error, (Snooze, RateLimited)):
         scope = error.scope if isinstance(error, RateLimited) else None
         return set_aside(delivery, error.after_ms, run_us, scope=scope)
@@ -354,6 +364,18 @@ def set_aside(delivery: Delivery, after_ms: int, run_us: int, *, scope: str | No
     verb, info = ("snooze", b"") if scope is None else ("limit", scope.encode())
     key = (verb, delivery.header.name, delivery.policy.keep_failed, 0)
     return Settlement(delivery, key, after_ms, info, run_us, delivery.wait_us)
+
+
+def waiting(
+    delivery: Delivery, run_us: int, *, added: int = 0, effects: tuple[Effect, ...] = ()
+) -> Settlement:
+    """Settle a delivery that waits for the children it added: `added` and `effects` where it ran in a process, else its context's."""
+    collector = None if delivery.ctx is None else delivery.ctx.collector
+    if collector is not None:
+        added, effects = collector.children, collector.effects(waits=True)
+    there = 0 if delivery.waited_for is None else delivery.waited_for.total
+    key = ("wait", delivery.header.name, delivery.policy.keep_failed, 0)
+    return Settlement(delivery, key, there + added, b"", run_us, delivery.wait_us, effects=effects)
 
 
 def cancelled(delivery: Delivery, run_us: int, worker: str, error: ErrorInfo | None = None) -> Settlement:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from jobs_core.drafts import derived_id, make_draft
-from jobs_core.errors import OptionError
+from jobs_core.errors import JobsError, OptionError
+from jobs_core.flows.edges import Edge, with_edges
+from jobs_core.flows.modes import Mode
 from jobs_core.flows.successors import make_plan
 from jobs_core.options import resolve
 from jobs_core.outbox import encode_jobs
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from jobs_core.codecs import Codecs
     from jobs_core.flows.calls import Step
-    from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue
+    from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue, Resolved
     from jobs_core.queue import JobType, Queue
     from jobs_core.wire import Draft
 
@@ -51,6 +53,19 @@ class Enqueued(msgspec.Struct, frozen=True):
     payload: object
     options: JobOptions
     steps: tuple[Step, ...] = ()
+
+
+class ChildrenNotAwaited(JobsError):
+    """A handler added children and then returned: nobody would have waited for them."""
+
+    code = "children_not_awaited"
+
+    def __init__(self, children: int) -> None:
+        self.children = children
+        super().__init__(
+            f"The handler added {children:,} children and returned. Raise WaitForChildren when all are added, and give the result in "
+            f"the run that finds them in ctx.children; for jobs that nobody waits for there is ctx.enqueue."
+        )
 
 
 class _Defaults:
@@ -94,11 +109,13 @@ class Collector:
         self._drafts: dict[str, list[Draft]] = {}
         self._count = 0
         self._bytes = 0
+        self.children = 0
         self._lock = Lock()
 
     def add(self, job: JobType[P, R], payload: P, options: JobOptions, steps: Sequence[Step] = ()) -> str:
         """Take one job, and the links of a chain behind it. Returns its id. Raises PayloadError, PayloadTooLarge or OptionError."""
         resolved = resolve(job, options, _defaults.get())
+        _refuse_bound(resolved)
         plan = make_plan(resolved, steps=steps, service=_defaults.get(), codecs=self._codecs)
         with self._lock:
             own = resolved.job_id or derived_id(*self._origin, self._count)
@@ -112,14 +129,7 @@ class Collector:
                 codecs=self._codecs,
                 flow=None if plan is None else plan.flow,
             )
-            if self._count >= MAX_JOBS or self._bytes + len(draft.body) > MAX_BYTES:
-                raise OptionError(
-                    "enqueue",
-                    self._count,
-                    f"one job may enqueue {MAX_JOBS:,} jobs or {MAX_BYTES >> 20} MiB as its effects; use a producer for more",
-                )
-            self._count += 1
-            self._bytes += len(draft.body)
+            self._count_in(draft)
             self._drafts.setdefault(job.queue.name, []).append(draft)
             for queue in (job.queue, *(() if plan is None else plan.queues)):
                 self.queues[queue.name] = queue
@@ -127,10 +137,58 @@ class Collector:
                 self.enqueued.append(Enqueued(own, job, payload, options, tuple(steps)))  # pyright: ignore[reportArgumentType] - of any type
             return own
 
-    def effects(self) -> tuple[Effect, ...]:
-        """Return what travels with the completion."""
+    def add_child(self, job: JobType[P, R], payload: P, options: JobOptions, number: int, mode: Mode) -> str:
+        """Take one job that this one waits for, as its child of this number. Returns its id. Errors as `add`."""
+        resolved = resolve(job, options, _defaults.get())
+        _refuse_bound(resolved)
+        queue, job_id, _ = self._origin
+        with self._lock:
+            own = resolved.job_id or derived_id(*self._origin, -1 - number)
+            draft = make_draft(
+                job,
+                payload,
+                resolved,
+                job_id=own,
+                metadata=self._metadata,
+                deadline_ms=self._deadline_ms,
+                codecs=self._codecs,
+            )
+            self._count_in(draft)
+            self.children += 1
+            self._drafts.setdefault(job.queue.name, []).append(
+                with_edges(draft, str(Edge(queue, job_id, number, mode)))
+            )
+            self.queues[job.queue.name] = job.queue
+            if self._keep:
+                self.enqueued.append(Enqueued(own, job, payload, options))  # pyright: ignore[reportArgumentType] - of any type
+            return own
+
+    def _count_in(self, draft: Draft) -> None:
+        if self._count >= MAX_JOBS or self._bytes + len(draft.body) > MAX_BYTES:
+            raise OptionError(
+                "enqueue",
+                self._count,
+                f"one job may enqueue {MAX_JOBS:,} jobs or {MAX_BYTES >> 20} MiB as its effects; use a producer for more",
+            )
+        self._count += 1
+        self._bytes += len(draft.body)
+
+    def effects(self, *, waits: bool = False) -> tuple[Effect, ...]:
+        """Return what travels with the completion, or where the job `waits` with the beginning of that. Raises ChildrenNotAwaited."""
+        if self.children and not waits:
+            raise ChildrenNotAwaited(self.children)
         with self._lock:
             return tuple(each for target, drafts in self._drafts.items() for each in in_parts(target, drafts))
+
+
+def _refuse_bound(resolved: Resolved) -> None:
+    for option in ("after", "on_failure"):
+        if getattr(resolved, option):
+            raise OptionError(
+                option,
+                "…",
+                "it is for a producer's calls; add children, or start a workflow, where a handler needs it",
+            )
 
 
 def in_parts(target: str, drafts: Iterable[Draft]) -> list[Effect]:

@@ -21,6 +21,7 @@ _HOOKS: dict[str, HookName] = {
     "retry": "retrying",
     "cancel": "cancelled",
 }
+_SET_ASIDE = {"snooze": "snoozed", "limit": "limited", "wait": "blocked"}
 _log = logs.get("jobs.worker")
 
 
@@ -60,10 +61,10 @@ class Ends:
         elif verb == "cancel":
             self.stats.cancelled += 1
             self._tell(settlement, "cancelled", logging.INFO)
-        elif verb in {"snooze", "limit"}:
+        elif verb in _SET_ASIDE:
             self.stats.set_aside += 1
             if self.debug:
-                self._tell(settlement, "snoozed" if verb == "snooze" else "limited", logging.DEBUG)
+                self._tell(settlement, _SET_ASIDE[verb], logging.DEBUG)
         elif verb == "fail":
             self.stats.failed += 1
             self._tell(settlement, "failed", logging.INFO)
@@ -101,7 +102,7 @@ class Ends:
             self.stats.retried -= 1
         elif verb == "cancel":
             self.stats.cancelled -= 1
-        elif verb in {"snooze", "limit"}:
+        elif verb in _SET_ASIDE:
             self.stats.set_aside -= 1
 
     def lost(self, delivery: Delivery) -> None:

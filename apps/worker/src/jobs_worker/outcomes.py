@@ -54,6 +54,18 @@ class Snooze(Outcome):
         self.reason = reason
 
 
+class WaitForChildren(Outcome):
+    """Wait for the children that this run added (`ctx.add_child`): the job runs again when they have ended. That is no attempt.
+
+    It then finds them in `ctx.children`. Without new children it runs again at once.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        """Say why, where that helps."""
+        super().__init__(reason or "waits for its children")
+        self.reason = reason
+
+
 class RateLimited(Outcome):
     """Run again when somebody else's limit allows it. That is no attempt.
 
@@ -78,4 +90,4 @@ def _until_ms(value: Duration | datetime, name: str) -> int:
     return max(round((value.timestamp() - time.time()) * 1000), 0)
 
 
-__all__ = ["Discard", "Fail", "Outcome", "RateLimited", "Retry", "Scope", "Snooze"]
+__all__ = ["Discard", "Fail", "Outcome", "RateLimited", "Retry", "Scope", "Snooze", "WaitForChildren"]

@@ -36,7 +36,7 @@ from jobs_worker.following import Payload, Previous, Result, follow, previous_of
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Rules, judge
 from jobs_worker.lineage import die_with_parent
-from jobs_worker.outcomes import Discard, RateLimited, Snooze
+from jobs_worker.outcomes import Discard, RateLimited, Snooze, WaitForChildren
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.processors import ProcessorSpec, specs_of
 from jobs_worker.reports import Checkpoint, Report
@@ -45,6 +45,7 @@ from jobs_worker.time_limits import TimeLimit, in_time
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
+    from jobs_worker.children import Pages, Waited
     from jobs_worker.effects import Effect
     from jobs_worker.facts import JobFacts
 
@@ -115,6 +116,9 @@ class _Host:
         place = Place(order.facts.queue, order.sent_name, order.facts.job_id)
         return previous_of(order.flow, Payload(place, order.payload, order.codec), codecs)
 
+    def waited(self) -> tuple[Waited | None, Pages | None]:
+        return self._order.waited, None
+
 
 def main() -> None:
     """Serve until the worker closes the socket."""
@@ -147,11 +151,12 @@ def _terminate(_: int, __: object) -> None:
     raise _Terminated
 
 
-def _run(
+def _run(  # noqa: C901 - one way through a job
     order: JobOrder, handlers: dict[tuple[str, str], ProcessorSpec], channel: _Channel, codecs: Codecs
 ) -> JobReply:
     spec: ProcessorSpec | None = None
     payload: object = None
+    ctx: JobContext | None = None
     try:
         if order.trace is not None and (traced := telemetry()) is not None:
             traced.go_on(order.trace)
@@ -188,6 +193,11 @@ def _run(
         return JobReply("result", data, codec=text, effects=effects + followed)
     except _Terminated:
         raise
+    except WaitForChildren:
+        collector = None if ctx is None else ctx.collector
+        if collector is None:
+            return JobReply("wait", after_ms=0)
+        return JobReply("wait", after_ms=collector.children, effects=collector.effects(waits=True))
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         return _told(error, order, spec, payload)
 

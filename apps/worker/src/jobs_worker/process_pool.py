@@ -14,6 +14,7 @@ import msgspec
 
 from jobs_core.wire import Flow, decode_log_line, decode_progress
 from jobs_worker import logs, otel
+from jobs_worker.children import Waited
 from jobs_worker.effects import Effect
 from jobs_worker.facts import JobFacts
 from jobs_worker.reports import Checkpoint, Report
@@ -51,13 +52,14 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
     log_level: int = 100
     flow: Flow | None = None
     trace: dict[str, str] | None = None
+    waited: Waited | None = None
 
 
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
-    """What a process answers. `kind` is progress, extend, result, error, or an outcome: fail, retry, discard, snooze, limit.
+    """What a process answers. `kind` is progress, extend, result, error, or an outcome: fail, retry, discard, snooze, limit, wait.
 
     `data` is progress or result, `after_ms` the wait that an outcome or a custom backoff asks for (-1: none) or the time that an
-    attempt was extended by, `scope` that of a limit, `note` why there is no retry.
+    attempt was extended by, or how many children it added, `scope` that of a limit, `note` why there is no retry.
     """
 
     kind: str

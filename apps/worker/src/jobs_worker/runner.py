@@ -29,13 +29,14 @@ from jobs_worker.delivery import (
     released,
     seal_result,
     set_aside,
+    waiting,
 )
 from jobs_worker.following import Result, follow
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
 from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
-from jobs_worker.starting import find_checkpoint
+from jobs_worker.starting import find_checkpoint, find_children
 from jobs_worker.telling import KINDS, error_type
 from jobs_worker.time_limits import in_time
 
@@ -127,7 +128,7 @@ class Runner:
         settlement: Settlement | None = None
         started = perf_counter()
         try:
-            if delivery.again and not await find_checkpoint(self._scripts, self._queue, delivery):
+            if (delivery.again or envelope.waits is not None) and not await self._find(delivery):
                 # That is no failure of the handler, which has not begun.
                 settlement = released(delivery)
             elif route.runs_in == "process":
@@ -160,6 +161,14 @@ class Runner:
         finally:
             end(delivery, settlement)
             delivery.let_go()
+
+    async def _find(self, delivery: Delivery) -> bool:
+        """Read what earlier attempts and other jobs left for this one."""
+        left = await asyncio.gather(
+            find_checkpoint(self._scripts, self._queue, delivery),
+            find_children(self._scripts, self._queue, delivery),
+        )
+        return all(left)
 
     async def _open(self, delivery: Delivery, text: str) -> tuple[bytes, str]:
         place = Place(self._queue, delivery.header.name, delivery.id)
@@ -267,6 +276,7 @@ class Runner:
             log_level=self._log_level,
             flow=envelope.flow,
             trace=delivery.carrier,
+            waited=delivery.waited_for,
         )
         reply = await self._processes.run(
             order, lambda told: self._report(delivery, told), delivery.time_limit
@@ -282,6 +292,8 @@ class Runner:
         if reply.kind == "discard" or delivery.cancelling:
             told = error if reply.kind == "discard" else None
             return cancelled(delivery, run_us, self._worker, told)
+        if reply.kind == "wait":
+            return waiting(delivery, run_us, added=reply.after_ms, effects=reply.effects)
         if reply.kind in {"snooze", "limit"}:
             return set_aside(delivery, reply.after_ms, run_us, scope=reply.scope or None)
         judged = Judgement(

@@ -10,15 +10,20 @@ import msgspec
 
 from jobs_core.errors import JobsError, SchemaMismatch
 from jobs_core.keys import big_key
-from jobs_core.wire import Header, decode_envelope, parse_header, parse_history
+from jobs_core.wire import Header, Waits, decode_envelope, parse_header, parse_history
 from jobs_worker import logs
+from jobs_worker.children import Waited
 from jobs_worker.delivery import Delivery, Settlement, cancelled, overdue, unopened, unreadable, unroutable
 
 if TYPE_CHECKING:
+    from jobs_core.flow_scripts import FlowJobs
     from jobs_core.scripts import Claimed, Scripts
     from jobs_worker.routes import QueueRoutes
 
 _ERROR_PAUSE = 1.0
+# So many children of a job are at hand when it runs; the others it goes through page by page.
+HELD_CHILDREN = 10_000
+HELD_BYTES = 8 * 1024 * 1024
 _log = logs.get("jobs.worker")
 
 
@@ -77,6 +82,34 @@ async def find_checkpoint(scripts: Scripts, queue: str, delivery: Delivery) -> b
     key = scripts.key(queue) + "checkpoint"
     known, delivery.checkpoint = await _read(scripts, queue, "HGET", key, delivery.id)
     return known
+
+
+async def find_children(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
+    """Let a delivery know of the jobs that it waited for, as far as they can be held; returns False where that cannot be read now."""
+    waits = delivery.envelope.waits or Waits()
+    home, flow = waits.queue or queue, waits.flow or delivery.id
+
+    async def page(at: int) -> FlowJobs:
+        return await scripts.flow_jobs(home, flow_id=flow, from_=at)
+
+    told: list[tuple[bool, bytes]] = []
+    held, at = 0, 0
+    try:
+        while True:
+            found = await page(at)
+            told += [(job.ended, job.told) for job in found.jobs]
+            held += sum(len(job.told) for job in found.jobs)
+            if found.next is None or len(told) >= HELD_CHILDREN or held >= HELD_BYTES:
+                break
+            at = found.next
+    except JobsError as error:
+        _log.warning("fetch_failed", queue=queue, error=str(error))
+        await asyncio.sleep(_ERROR_PAUSE)
+        return False
+    if found.total:
+        delivery.waited_for = Waited(found.total, told, waits.labels)
+        delivery.pages = page
+    return True
 
 
 async def _read(scripts: Scripts, queue: str, *command: str) -> tuple[bool, bytes | None]:

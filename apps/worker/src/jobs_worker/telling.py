@@ -30,6 +30,7 @@ KINDS = {
     "unroutable": "unroutable",
     "snooze": "snoozed",
     "limit": "limited",
+    "wait": "blocked",
 }
 _ATTEMPTS = frozenset({"completed", "failed", "retrying"})
 _TEXT_CAP = 1000

@@ -29,7 +29,17 @@ __all__ = ["EVENT_KINDS", "Event", "EventListener", "Handler"]
 
 EVENT_KINDS = (
     *("added", "active", "progress", "completed", "failed", "retrying", "stalled", "cancelled", "expired"),
-    *("released", "snoozed", "limited", "unroutable", "rerouted", "promoted", "replayed", "removed"),
+    *(
+        "released",
+        "snoozed",
+        "limited",
+        "blocked",
+        "unroutable",
+        "rerouted",
+        "promoted",
+        "replayed",
+        "removed",
+    ),
     *("rescheduled", "reprioritized", "paused", "resumed", "obliterated", "trimmed"),
 )
 _BLOCK_MS = 2000

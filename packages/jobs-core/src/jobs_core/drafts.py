@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jobs_core.options import MetaValue, Resolved
     from jobs_core.queue import JobType
-    from jobs_core.wire import Flow
+    from jobs_core.wire import Flow, Waits
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -45,10 +45,12 @@ def make_draft(
     deadline_ms: int = 0,
     codecs: Codecs | None = None,
     flow: Flow | None = None,
+    waits: Waits | None = None,
 ) -> Draft:
     """Return a job whose id is remembered like one that a caller gave.
 
-    Metadata and deadline are inherited: its own metadata go before them, and the earlier deadline holds. `flow` is what follows it.
+    Metadata and deadline are inherited: its own metadata go before them, and the earlier deadline holds. `flow` is what follows it,
+    `waits` what it waits for.
 
     `codecs` have the keys and files of a job with a codec. Raises PayloadError, PayloadTooLarge or CodecError,
     ConfigurationError where keys are missing.
@@ -63,7 +65,9 @@ def make_draft(
     merged = {**(metadata or {}), **(resolved.metadata or {})} or None
     policy = within_deadline(resolved.policy, deadline_ms) if deadline_ms else resolved.policy
     trace = create(job_type.queue.name, job_type.name, job_id)
-    envelope = encode_envelope(Envelope(policy, data, merged, resolved.tags, trace, codec, flow=flow))
+    envelope = encode_envelope(
+        Envelope(policy, data, merged, resolved.tags, trace, codec, flow=flow, waits=waits)
+    )
     flags, unique = OWN_ID | (KEYED if key else 0), b""
     if resolved.decide:
         flags |= EXPIRES if resolved.expires else 0

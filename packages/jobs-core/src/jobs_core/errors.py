@@ -31,6 +31,12 @@
         - ChainFailed: a link of its chain ended in another way
         - ResultExpired, ResultNotKept: it is not kept, or no longer
         - ResultTimeout: it has not ended in the time given (also a TimeoutError)
+    - FlowError: a flow cannot be submitted as it is
+    - FlowNotFound: no flow has the id
+    - FlowClosed: nothing can be added to the flow any more
+    - FlowFailed, FlowCancelled: a flow ended in another way than completed
+    - FlowTimeout: a flow has not ended in the time given (also a TimeoutError)
+    - DependencyUnknown: a job is to wait for one that nothing is known of
     - LeaseLost: the job was taken from this worker
     - OwnerGone: the server holds this worker child for dead
     - SchemaMismatch: the data was written by another major version
@@ -52,7 +58,14 @@ __all__ = [
     "ConfigurationError",
     "ConnectionFailed",
     "DeclarationError",
+    "DependencyUnknown",
     "DuplicateJob",
+    "FlowCancelled",
+    "FlowClosed",
+    "FlowError",
+    "FlowFailed",
+    "FlowNotFound",
+    "FlowTimeout",
     "JobCancelled",
     "JobExpired",
     "JobFailed",
@@ -294,8 +307,8 @@ class ChainMismatch(OptionError):
     def __init__(self, job: str, result: str, follower: str, payload: str) -> None:
         self.job = job
         self.follower = follower
-        self.result_type = result
-        self.payload_type = payload
+        self.result = result
+        self.payload = payload
         super().__init__(
             "then",
             follower,
@@ -478,6 +491,57 @@ class ScheduleEnded(JobsError):
         )
 
 
+class FlowError(JobsError):
+    """A flow cannot be submitted as it is; nothing was sent."""
+
+    code = "flow_error"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"The flow is wrong: {reason}. Nothing was sent.")
+
+
+class FlowNotFound(JobsError):
+    """No flow with this id is kept in the queue."""
+
+    code = "flow_not_found"
+
+    def __init__(self, queue: str, flow_id: str) -> None:
+        self.queue = queue
+        self.flow_id = flow_id
+        super().__init__(
+            f"Queue {queue!r} keeps no flow {flow_id!r}. It never existed, or ended over a week or 10,000 flows ago."
+        )
+
+
+class FlowClosed(JobsError):
+    """Nothing can be added to a flow any more: it is closed, has ended, or is not known."""
+
+    code = "flow_closed"
+
+    def __init__(self, queue: str, flow_id: str) -> None:
+        self.queue = queue
+        self.flow_id = flow_id
+        super().__init__(
+            f"Nothing can be added to flow {flow_id!r} of queue {queue!r}: it is closed, was left open for longer than its "
+            f"open_timeout, or is not known. Nothing was added."
+        )
+
+
+class DependencyUnknown(JobsError):
+    """A job is to wait for one that nothing is known of; it was not added."""
+
+    code = "dependency_unknown"
+
+    def __init__(self, queue: str, job_id: str) -> None:
+        self.queue = queue
+        self.job_id = job_id
+        super().__init__(
+            f"Nothing is known of job {job_id!r} of queue {queue!r}, which the new job is to wait for: it never existed, or it ended "
+            f"and its result is gone. Nothing was added; give that job a longer result_ttl, or leave it out of after."
+        )
+
+
 class WrongState(JobsError):
     """The job is not in a state that allows the call. `expected` are the states that do."""
 
@@ -516,6 +580,46 @@ class JobFailed(ResultError):
             queue,
             job_id,
             f"failed for good: {reason or 'no reason given'}. Mend the cause, then retry the job",
+        )
+
+
+class FlowFailed(JobsError):
+    """A flow ended without completing. `label`, `queue` and `job_id` name its first job that did not complete ("": none is known)."""
+
+    code = "flow_failed"
+
+    def __init__(self, flow_id: str, label: str, queue: str, job_id: str, reason: str) -> None:
+        self.flow_id = flow_id
+        self.label = label
+        self.queue = queue
+        self.job_id = job_id
+        self.reason = reason
+        which = f" at {label!r} (job {job_id!r} of queue {queue!r})" if job_id else ""
+        super().__init__(f"Flow {flow_id!r} failed{which}: {reason}.")
+
+
+class FlowCancelled(JobsError):
+    """A flow was cancelled before all its jobs had ended."""
+
+    code = "flow_cancelled"
+
+    def __init__(self, queue: str, flow_id: str) -> None:
+        self.queue = queue
+        self.flow_id = flow_id
+        super().__init__(f"Flow {flow_id!r} of queue {queue!r} was cancelled.")
+
+
+class FlowTimeout(JobsError, TimeoutError):
+    """A flow has not ended in the time given; it goes on."""
+
+    code = "flow_timeout"
+
+    def __init__(self, queue: str, flow_id: str, timeout: float) -> None:
+        self.queue = queue
+        self.flow_id = flow_id
+        self.timeout = timeout
+        super().__init__(
+            f"Flow {flow_id!r} of queue {queue!r} has not ended within {timeout:g} s. It goes on."
         )
 
 

@@ -22,6 +22,7 @@ from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
 from jobs_core.flow import check_cost, check_key
 from jobs_core.flows.calls import Call, as_calls
+from jobs_core.flows.dependencies import Awaited, Dependency, as_awaited
 from jobs_core.names import check_job_id, check_tag, nearest
 from jobs_core.states import Priority
 from jobs_core.uniqueness import CHOICES, Debounce, Rule, Throttle, Unique, as_rule, lay_over
@@ -91,16 +92,23 @@ class DefaultJobOptions(TypedDict, total=False):
     when_full: Literal["error", "wait"]
 
 
-class JobOptions(DefaultJobOptions, total=False):
-    """The job options of a call: those of any level, and those that mean one job alone."""
+class StepOptions(DefaultJobOptions, total=False):
+    """The job options of one job of a flow: those of any level, and those that mean one job alone."""
 
     delay: Duration
     run_at: datetime
     job_id: str
     deadline: datetime
     key: str
+
+
+class JobOptions(StepOptions, total=False):
+    """The job options of a call: those of a job, what it waits for, and what follows it."""
+
+    after: Sequence[Dependency]
     chain_to: Sequence[Call]
     on_success: Sequence[Call]
+    on_failure: Sequence[Call]
 
 
 class Retention(msgspec.Struct, frozen=True, array_like=True):
@@ -135,7 +143,8 @@ class Resolved(msgspec.Struct, frozen=True):
     """The options of one job, merged and checked; `policy` is encoded, 0 ms means not delayed.
 
     `decide` is what the server decides by when it takes the job, "" for most; `expires` and `rule` say of what kind
-    that is. `waits`: where the queue is full the call waits for room. `chain_to` and `on_success` are what follows the job.
+    that is. `waits`: where the queue is full the call waits for room. `chain_to`, `on_success` and
+    `on_failure` are what follows the job, `after` what it waits for.
     """
 
     policy: bytes
@@ -153,6 +162,8 @@ class Resolved(msgspec.Struct, frozen=True):
     key: str | None = None
     chain_to: tuple[Call, ...] = ()
     on_success: tuple[Call, ...] = ()
+    after: tuple[Awaited, ...] = ()
+    on_failure: tuple[Call, ...] = ()
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -255,7 +266,9 @@ _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 _policy_decoder = msgspec.msgpack.Decoder(Policy)
 _PRIORITIES = {priority.name.lower(): priority.value for priority in Priority}
-_ONLY_AT_CALL = frozenset({"delay", "run_at", "job_id", "deadline", "key", "chain_to", "on_success"})
+_ONLY_AT_CALL = frozenset(
+    {"delay", "run_at", "job_id", "deadline", "key", "after", "chain_to", "on_success", "on_failure"}
+)
 _DEFAULTS: dict[str, object] = {
     "priority": Priority.NORMAL,
     "attempts": 3,
@@ -513,6 +526,8 @@ _OF_ONE_JOB: dict[str, tuple[str, Callable[[object], object]]] = {
     "tags": ("tags", _tags),
     "chain_to": ("chain_to", lambda value: as_calls("chain_to", value)),
     "on_success": ("on_success", lambda value: as_calls("on_success", value)),
+    "on_failure": ("on_failure", lambda value: as_calls("on_failure", value)),
+    "after": ("after", lambda value: as_awaited("after", value)),
 }
 
 

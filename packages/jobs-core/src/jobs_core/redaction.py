@@ -7,7 +7,6 @@ they are repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Final, cast
 
 import msgspec
@@ -39,6 +38,7 @@ class Mask:
         self.places: list[Mask] = []
         self.rest: Mask | None = None
         self.any_of: list[Mask] = []
+        self._hides: bool | None = None
 
     @classmethod
     def of(cls, *kinds: object) -> Mask:
@@ -48,10 +48,12 @@ class Mask:
         mask.any_of = [_made(inspect.type_info(kind), made) for kind in kinds]
         return mask
 
-    @cached_property
+    @property
     def hides(self) -> bool:
         """Whether anything is hidden at all."""
-        return any(each.hidden for each in self._all(set()))
+        if self._hides is None:
+            self._hides = any(each.hidden for each in self._all(set()))
+        return self._hides
 
     def apply(self, value: JsonValue) -> JsonValue:
         """Return the value with a mask in place of what is hidden; null stays."""

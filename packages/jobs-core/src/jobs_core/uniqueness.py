@@ -95,6 +95,11 @@ class Rule(msgspec.Struct, frozen=True):
     option: str
     delay_ms: int = 0
 
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it leaves a job that is there as it is."""
+        return "conflict=skip" in self.decide or "conflict=error" in self.decide
+
     def value(self, name: str, payload: object) -> bytes:
         """Return the unique key of a job, as its record carries it. Raises `OptionError` for a missing field."""
         if self.key is not None:

@@ -79,11 +79,23 @@ class FlowEnd(msgspec.Struct, array_like=True, frozen=True, gc=False):
     next: tuple[tuple[str, str, str], ...]
 
 
+class Waits(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """That a job waits for others, or tells of them: `labels` name them in order, where they have names.
+
+    What became of them is read of the flow of this queue and id; "": of the job's own.
+    """
+
+    labels: tuple[str, ...] = ()
+    queue: str = ""
+    flow: str = ""
+
+
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What travels with a job besides its header; `policy` is the encoded Policy decided at enqueue.
 
     `codec` says how the payload is written, None being plain JSON; `schedule` is the id of the schedule that sent the
-    job, and which of its fires (Unix ms) it is. `flow` is what came before it and what follows it.
+    job, and which of its fires (Unix ms) it is. `flow` is what came before it and what follows it,
+    `waits` says that others did.
     """
 
     policy: bytes
@@ -94,6 +106,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     codec: str | None = None
     schedule: tuple[str, int] | None = None
     flow: Flow | None = None
+    waits: Waits | None = None
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):

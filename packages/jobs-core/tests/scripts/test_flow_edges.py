@@ -4,7 +4,8 @@ import pytest
 from tests.support.engine import group
 from tests.support.flowing import Flowing
 
-from jobs_core.flows.edges import Edge, Mode, Sign
+from jobs_core.flows.edges import Edge
+from jobs_core.flows.modes import Mode, Sign
 from jobs_core.wire import EFFECTS, OWN_ID, child_note
 
 FLAGS = OWN_ID | EFFECTS

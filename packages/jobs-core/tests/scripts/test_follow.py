@@ -4,7 +4,8 @@ import pytest
 from tests.support.engine import group
 from tests.support.flowing import Flowing
 
-from jobs_core.flows.edges import Edge, Mode
+from jobs_core.flows.edges import Edge
+from jobs_core.flows.modes import Mode
 
 
 def edge(ordinal: int = 0, mode: Mode = Mode.FAIL_PARENT) -> str:

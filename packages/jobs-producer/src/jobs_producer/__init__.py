@@ -7,12 +7,15 @@
 `Producer` is for asyncio programs, `SyncProducer` for all others.
 """
 
+from jobs_core.flows.dependencies import on
 from jobs_producer._bulk import Bulk, BulkInterrupted, BulkItem, BulkSummary, ItemOutcome
 from jobs_producer._chain import ChainHandle
+from jobs_producer._flows import FlowRun, Flows
 from jobs_producer._handle import JobHandle
 from jobs_producer._schedules import ScheduleHandle, Schedules, SyncSchedules
 from jobs_producer.producer import Producer, QueueHandle
 from jobs_producer.sync import SyncChainHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
+from jobs_producer.workflows import Child, Flow, Nested, Step, Workflow, child, step
 
 __all__ = [
     "Bulk",
@@ -20,15 +23,25 @@ __all__ = [
     "BulkItem",
     "BulkSummary",
     "ChainHandle",
+    "Child",
+    "Flow",
+    "FlowRun",
+    "Flows",
     "ItemOutcome",
     "JobHandle",
+    "Nested",
     "Producer",
     "QueueHandle",
     "ScheduleHandle",
     "Schedules",
+    "Step",
     "SyncChainHandle",
     "SyncJobHandle",
     "SyncProducer",
     "SyncQueueHandle",
     "SyncSchedules",
+    "Workflow",
+    "child",
+    "on",
+    "step",
 ]

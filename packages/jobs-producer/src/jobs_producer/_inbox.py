@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConnectionFailed
@@ -14,13 +14,17 @@ from jobs_core.states import State
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from jobs_core.flow_scripts import FlowTold
     from jobs_core.scripts import Located, Scripts
+
+T = TypeVar("T")
 
 # A message can be lost with its connection; after a reconnect all waiters look again, and this is the bound
 # for anything else.
 _LOOK_AGAIN = 15.0
 # Each look at the server may take this long, also where the caller has less time or none.
 _LOOK = 1.0
+_FLOW_GOES_ON = frozenset({"staging", "open", "running"})
 _ENDED = frozenset({"", "finished"} | {state.value for state in State if state.final})
 
 
@@ -47,25 +51,63 @@ class Inbox:
         A job that has not ended at the first look is passed to `check`. Raises TimeoutError at the deadline
         (loop time), though not before one look.
         """
+
+        async def first(found: Located) -> None:
+            if check is not None:
+                await check(found)
+
+        return await self._wait(
+            queue,
+            job_id,
+            deadline,
+            lambda: self.look(queue, job_id),
+            lambda found: found.state in _ENDED,
+            first,
+        )
+
+    async def wait_flow(self, queue: str, flow_id: str, deadline: float | None) -> FlowTold:
+        """Wait until a flow ended, and return what is known of it. Raises TimeoutError as `wait`."""
+
+        async def look() -> FlowTold:
+            try:
+                return await self._scripts.flow_show(queue, inbox=self._name, flow_id=flow_id)
+            except OutcomeLost as error:
+                raise ConnectionFailed(self._scripts.client.address.display, str(error)) from None
+
+        found, _ = await self._wait(
+            queue, f"\x01{flow_id}", deadline, look, lambda told: told.state not in _FLOW_GOES_ON
+        )
+        return found
+
+    async def _wait(  # noqa: PLR0917 - two callers, above
+        self,
+        queue: str,
+        name: str,
+        deadline: float | None,
+        look: Callable[[], Awaitable[T]],
+        ended: Callable[[T], bool],
+        first: Callable[[T], Awaitable[None]] | None = None,
+    ) -> tuple[T, str]:
+        """Look until what is looked for has ended: again whenever a message names it, and now and then."""
         loop = asyncio.get_running_loop()
         heard = ""
         if queue not in self._queues:
             self._queues.add(queue)
             channel = inbox_channel(self._scripts.key(queue), self._name)
             self._scripts.client.subscribe(channel, lambda body: self._message(queue, body))
-        key = (queue, job_id)
+        key = (queue, name)
         while True:
             message: asyncio.Future[str] = loop.create_future()
             self._waiting.setdefault(key, set()).add(message)
             try:
                 limit = None if deadline is None else max(deadline, loop.time() + _LOOK)
                 async with asyncio.timeout_at(limit):
-                    found = await self.look(queue, job_id)
-                if found.state in _ENDED:
+                    found = await look()
+                if ended(found):
                     return found, heard
-                if check is not None:
-                    await check(found)
-                    check = None
+                if first is not None:
+                    await first(found)
+                    first = None
                 left = _LOOK_AGAIN if deadline is None else min(_LOOK_AGAIN, deadline - loop.time())
                 if left <= 0:
                     raise TimeoutError

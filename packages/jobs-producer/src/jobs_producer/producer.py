@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, Unpack, cast
 
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs, Place
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
+from jobs_core.flows.book import follow
 from jobs_core.flows.calls import Chain
+from jobs_core.flows.edges import bound, failure_edges, follow_edges
+from jobs_core.flows.failures import drafts_of
 from jobs_core.flows.successors import check_record, make_plan
 from jobs_core.ids import new_job_id
 from jobs_core.names import check_job_id, check_prefix, check_queue_name
@@ -23,10 +26,11 @@ from jobs_core.schedules.options import CommonScheduleOptions
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.tracing import telemetry
-from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, encode_envelope
+from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, Waits, encode_envelope
 from jobs_producer import _shortcuts
 from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._chain import ChainHandle, links_of
+from jobs_producer._flows import Flows
 from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
 from jobs_producer._lane import Buffer, Item, Lane
@@ -53,16 +57,21 @@ R = TypeVar("R")
 # further apart share a call, and who gets room or a turn later than that would not make it.
 _SLACK = 0.05
 _RECORD_HEADS = 4096
+# What travels with a job: what follows it, its trace, and that it waits for others.
+Around: TypeAlias = "tuple[Flow | None, dict[str, str] | None, Waits | None]"
+_BOUND = frozenset({"after", "chain_to", "on_success", "on_failure"})
 _log = logging.getLogger("jobs_producer")
 
 
 class Producer:
     """Enqueues typed jobs. Concurrent calls share round trips; one connection serves all of them.
 
-    Belongs to the event loop it is connected on. Programs without one use `SyncProducer`. `schedules` are recurring jobs.
+    Belongs to the event loop it is connected on. Programs without one use `SyncProducer`. `schedules` are recurring
+    jobs, `flows` jobs that wait for each other.
     """
 
     schedules: Final[Schedules]
+    flows: Final[Flows]
     # The text of a Lua fragment that tells the time in place of the server's; only a test kit has one.
     _clock: str | None = None
 
@@ -92,6 +101,7 @@ class Producer:
         self._queues: dict[str, QueueHandle] = {}
         self._link = Link(self._address, self._timeout, self._codecs)
         self.schedules = Schedules(self._link, self._defaults, self._declared)
+        self.flows = Flows(self._link, self._defaults, self._declared)
         self._prepare()
 
     @classmethod
@@ -355,14 +365,21 @@ class Producer:
 
         `steps` are the links of a chain behind it, `trace` the context that travels with it.
         """
-        plan = None
-        if steps or "chain_to" in options or "on_success" in options:
+        plan = waits = None
+        edges = ""
+        if steps or (options and not _BOUND.isdisjoint(options)):
             plan = await self._planned(job_type, options, steps)
+            if "after" in options or "on_failure" in options:
+                options = cast("JobOptions", {"job_id": new_job_id(), **options})
+                waits, edges = await self._bind(job_type, options)
         item, policy = (
-            await self._sealed(job_type, payload, options, plan, trace)
+            await self._sealed(job_type, payload, options, (plan, trace, waits))
             if job_type.seals
-            else self._item(job_type, payload, options, plan, trace)
+            else self._item(job_type, payload, options, (plan, trace, waits))
         )
+        if edges or waits is not None:
+            blocks = None if waits is None else len(options.get("after", ()))
+            item.alike = bound(item.alike, edges, blocks=blocks)
         lane = self._lane(job_type.queue)
         if not lane.add(item):
             await lane.add_later(item)
@@ -380,6 +397,30 @@ class Producer:
         for queue in plan.queues:
             await self._lane(queue).declared(deadline)
         return plan.flow
+
+    async def _bind(self, job_type: JobType[P, R], options: JobOptions) -> tuple[Waits | None, str]:
+        """Make jobs tell of their ends that a new one waits for, and return that it waits, and the edges of its own."""
+        deadline = self._link.here().time() + self._timeout
+        resolved = resolve(job_type, options, self._defaults)
+        queue, job_id = job_type.queue.name, options.get("job_id", "")
+        if resolved.after and resolved.rule is not None and not resolved.rule.stands_alone:
+            reason = (
+                "a job that waits for others cannot take the place of one that is there; use skip or error"
+            )
+            raise OptionError("after", len(resolved.after), reason)
+        edges = ""
+        if resolved.on_failure:
+            made = drafts_of(
+                resolved.on_failure, (queue, job_id), self._defaults, resolved.metadata, self._codecs
+            )
+            for target in made.queues:
+                await self._lane(target).declared(deadline)
+            edges = failure_edges(made.drafts)
+        if not resolved.after:
+            return None, edges
+        for name, each in follow_edges(queue, job_id, resolved.after).items():
+            await follow(self._scripts, name, each, deadline=deadline)
+        return Waits(), edges
 
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""
@@ -425,8 +466,7 @@ class Producer:
         job_type: JobType[P, R],
         payload: P,
         options: JobOptions,
-        flow: Flow | None,
-        trace: dict[str, str] | None,
+        around: Around,
     ) -> tuple[Item, bytes]:
         """Make the item of a job with a codec; a large payload goes through it in a thread."""
         job_id = options.get("job_id") or new_job_id()
@@ -440,19 +480,19 @@ class Producer:
         else:
             stored, text = self._codecs.seal(*work)
         job_type.check_size(len(stored), "payload")
-        return self._item(job_type, payload, options, flow, trace, (job_id, stored, text))
+        return self._item(job_type, payload, options, around, (job_id, stored, text))
 
-    def _item(  # noqa: PLR0917 - once for each job, so by position
+    def _item(
         self,
         job_type: JobType[P, R],
         payload: P,
         options: JobOptions,
-        flow: Flow | None,
-        trace: dict[str, str] | None,
+        around: Around,
         sealed: tuple[str, bytes, str | None] | None = None,
     ) -> tuple[Item, bytes]:
-        """Make an item; `sealed` is the id, and what a codec made of the payload, `trace` the context that travels with it."""
+        """Make an item; `sealed` is the id, and what a codec made of the payload, `around` what travels with it."""
         loop = self._link.here()
+        flow, trace, waits = around
         resolved = resolve(job_type, options, self._defaults)
         if sealed is None:
             made_id, data = new_job_id(), job_type.encode(payload)
@@ -465,7 +505,9 @@ class Producer:
                 self._heads.clear()
             head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
         envelope = encode_envelope(
-            Envelope(resolved.policy, data, resolved.metadata, resolved.tags, trace, codec, flow=flow)
+            Envelope(
+                resolved.policy, data, resolved.metadata, resolved.tags, trace, codec, flow=flow, waits=waits
+            )
         )
         flags, unique, key = OWN_ID if resolved.job_id is not None else 0, b"", b""
         if resolved.decide:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from jobs_core.dead_letters import unpack_parts
-from jobs_core.flows.edges import Edge, Mode, options_text
+from jobs_core.flows.edges import Edge, options_text
+from jobs_core.flows.modes import Mode
 from jobs_core.wire import pack_drafts
 
 if TYPE_CHECKING:

@@ -7,49 +7,31 @@ joined by `;`.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import msgspec
+from msgspec.structs import replace
 
-from jobs_core.wire import Draft, pack_drafts
+from jobs_core.flows.modes import Mode
+from jobs_core.wire import EFFECTS, Alike, Draft, pack_drafts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Edge", "Mode", "Sign", "failure_edge", "joined", "options_text", "parse_edge"]
+    from jobs_core.flows.dependencies import Awaited
 
-
-class Mode(StrEnum):
-    """What an edge does when its job ends otherwise than by completing.
-
-    The first four are the policies of a parent's edge to a child. `AFTER_SUCCESS`, `AFTER_FAILURE` and `AFTER_ALL` are
-    conditions of a workflow's step: where one does not come true, the step is skipped. `COUNTED` and `TOLERATED` are edges to a
-    flow that has no job of its own.
-    """
-
-    FAIL_PARENT = "f"
-    IGNORE = "i"
-    CONTINUE = "c"
-    REMOVE = "r"
-    AFTER_SUCCESS = "s"
-    AFTER_FAILURE = "x"
-    AFTER_ALL = "a"
-    COUNTED = "n"
-    TOLERATED = "o"
-
-
-class Sign(StrEnum):
-    """How a job ended that a flow follows."""
-
-    COMPLETED = "c"
-    FAILED = "f"
-    CANCELLED = "x"
-    EXPIRED = "e"
-    REMOVED = "r"
-    SKIPPED = "s"
-    MISSING = "m"
+__all__ = [
+    "Edge",
+    "bound",
+    "failure_edge",
+    "failure_edges",
+    "follow_edges",
+    "joined",
+    "options_text",
+    "parse_edge",
+    "with_edges",
+]
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -81,6 +63,18 @@ def joined(edges: Iterable[Edge | str]) -> str:
     return ";".join(map(str, edges))
 
 
+def with_edges(draft: Draft, edges: str, *, blocks: int | None = None) -> Draft:
+    """Return a new job with its edges, and for how many others it waits."""
+    return replace(draft, alike=bound(draft.alike, edges, blocks=blocks))
+
+
+def bound(alike: Alike, edges: str, *, blocks: int | None = None) -> Alike:
+    """Return what a job shares with others of its kind, with its edges and for how many others it waits: so it shares it with none."""
+    lead, name, delay_ms, run_at_ms, options = alike
+    lead = bytes((lead[0], lead[1] | (EFFECTS if edges else 0), *lead[2:]))
+    return (lead, name, delay_ms, run_at_ms, options_text(options, edges=edges, blocks=blocks))
+
+
 def options_text(options: str, *, edges: str = "", blocks: int | None = None) -> str:
     """Add to what the server decides by when it takes a job: its edges, and for how many others it waits."""
     parts = [options] if options else []
@@ -89,3 +83,17 @@ def options_text(options: str, *, edges: str = "", blocks: int | None = None) ->
     if blocks is not None:
         parts.append(f"blocks={blocks}")
     return ",".join(parts)
+
+
+def follow_edges(queue: str, job_id: str, awaited: Sequence[Awaited]) -> dict[str, list[str]]:
+    """Return for each queue the ids that a job waits for and the edges to it, one after the other."""
+    edges: dict[str, list[str]] = {}
+    for place, each in enumerate(awaited):
+        edge = str(Edge(queue, job_id, place, each.mode))
+        edges.setdefault(each.queue or queue, []).extend((each.id, edge))
+    return edges
+
+
+def failure_edges(drafts: Mapping[str, Iterable[Draft]]) -> str:
+    """Return the edges of a job whose failure for good is followed by these jobs, by queue."""
+    return joined(failure_edge(queue, list(each)) for queue, each in drafts.items())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobs_core.dead_letters import unpack_parts
-from jobs_core.flows.edges import Sign, parse_edge
+from jobs_core.flows.edges import parse_edge
+from jobs_core.flows.modes import Sign
 from jobs_core.wire import end_note, ended_attempt, parse_finish
 
 if TYPE_CHECKING:

@@ -1,0 +1,241 @@
+"""Flows of a producer: submitted whole, or filled while they run; and handles on them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+
+from jobs_core.codecs import Place
+from jobs_core.errors import (
+    FlowCancelled,
+    FlowFailed,
+    FlowNotFound,
+    FlowTimeout,
+    ResultExpired,
+    ResultNotKept,
+)
+from jobs_core.flows.book import FlowBook
+from jobs_core.flows.ends import read_ended
+from jobs_core.flows.graph import Given, decode_node
+from jobs_core.flows.modes import Sign
+from jobs_core.flows.records import FlowInfo
+from jobs_core.ids import new_job_id
+from jobs_core.names import check_job_id, check_queue_name
+from jobs_core.payloads import JsonValue
+from jobs_core.records import shown_payload
+from jobs_core.scripts import MAX_ITEMS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from jobs_core.flow_scripts import FlowJob
+    from jobs_core.flows.graph import Graph
+    from jobs_core.flows.records import FlowJobRecord, FlowRecord
+    from jobs_core.options import DefaultJobOptions
+    from jobs_core.queue import JobType, Queue
+    from jobs_producer._handle import Link
+    from jobs_producer.workflows import Flow, Step, Workflow
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+__all__ = ["FlowRun", "Flows"]
+
+
+class Flows:
+    """The flows that a producer submits and reads. Each is kept by the queue of its first job; ids are unique in it.
+
+    Every call raises ConnectionFailed where the server does not answer in time; each has the same effect twice as once.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        service: DefaultJobOptions,
+        declare: Callable[[Queue, float], Coroutine[object, object, None]],
+    ) -> None:
+        """Made by the producer; `declare` writes what code declares of a queue."""
+        self._link = link
+        self._service = service
+        self._declare = declare
+
+    async def start(self, workflow: Workflow) -> FlowRun[dict[str, JsonValue]]:
+        """Submit a workflow: all of its steps, or none. One whose id is known is not started again.
+
+        Raises FlowError, PayloadError, PayloadTooLarge, CodecError or OptionError before anything is sent.
+        """
+        info = FlowInfo("workflow", workflow.name, workflow.metadata, workflow.tags)
+        queue, flow_id, created = await self._submit(workflow.graph(), workflow.id, info)
+        return FlowRun(self._link, queue, flow_id, workflow.name, created=created)
+
+    async def submit(self, flow: Flow[R]) -> FlowRun[R]:
+        """Submit a parent and its children: all of them, or none. Errors as `start`."""
+        info = FlowInfo("flow", flow.name, flow.metadata, flow.tags)
+        queue, flow_id, created = await self._submit(flow.graph(), flow.id, info)
+        return FlowRun(self._link, queue, flow_id, flow.name, created=created, root=flow.job)
+
+    def run(self, queue: Queue | str, flow_id: str) -> FlowRun[dict[str, JsonValue]]:
+        """Return a handle on a flow that was submitted elsewhere. Raises OptionError for what cannot be an id."""
+        return FlowRun(self._link, _name(queue), check_job_id(flow_id), "", created=False)
+
+    async def _submit(self, graph: Graph, flow_id: str | None, info: FlowInfo) -> tuple[str, str, bool]:
+        flow_id = new_job_id() if flow_id is None else check_job_id(flow_id)
+        home = graph.nodes[0].call.job.queue.name
+        given = Given(self._service, info.metadata, info.tags, self._link.codecs)
+        if len(graph.nodes) <= MAX_ITEMS:
+            made = graph.drafts((home, flow_id), given)
+        else:
+            # Encoding many payloads takes a while, and the loop is not ours alone.
+            made = await asyncio.to_thread(graph.drafts, (home, flow_id), given)
+        deadline = self._link.here().time() + self._link.timeout
+        for queue in graph.queues.values():
+            await self._declare(queue, deadline)
+        book = FlowBook(self._link.scripts, graph.queues.values())
+        # Each call of it has the time of an enqueue.
+        deadline = self._link.here().time() + max(self._link.timeout, len(made) / 200)
+        created = await book.submit(home, flow_id, info, made, deadline=deadline)
+        return home, flow_id, created
+
+
+class FlowRun(Generic[R]):
+    """A handle on a flow. `created` says whether this call made it; `queue` is the queue that keeps it."""
+
+    def __init__(
+        self,
+        link: Link,
+        queue: str,
+        flow_id: str,
+        name: str,
+        *,
+        created: bool,
+        root: JobType[object, R] | None = None,
+    ) -> None:
+        """Made by `Flows`."""
+        self.queue: Final = queue
+        self.id: Final = flow_id
+        self.name: Final = name
+        self.created: Final = created
+        self._link = link
+        self._root = root
+
+    def __repr__(self) -> str:
+        return f"FlowRun({self.queue}/{self.id})"
+
+    async def status(self) -> FlowRecord:
+        """Return what is known of the flow. Raises FlowNotFound or ConnectionFailed."""
+        return await self._book.record(self.queue, self.id, deadline=self._deadline())
+
+    async def jobs(self, start: int = 0, limit: int = MAX_ITEMS) -> list[FlowJobRecord]:
+        """Return jobs of the flow in order, from a number on: what each waits for, and where it is."""
+        found, _ = await self._book.jobs(
+            self.queue, self.id, start=start, limit=limit, deadline=self._deadline()
+        )
+        return found
+
+    async def cancel(self) -> bool:
+        """Cancel the flow and all its jobs; those that run are asked to stop. Returns False if it had ended. Raises FlowNotFound."""
+        return await self._book.cancel(self.queue, self.id, deadline=self._deadline()) == "cancelled"
+
+    async def done(self, timeout: float | None = None) -> FlowRecord:
+        """Wait until the flow ended, and return what is known of it. Raises FlowTimeout or FlowNotFound."""
+        now = self._link.here().time()
+        deadline = None if timeout is None else now + timeout
+        try:
+            told = await self._link.inbox.wait_flow(self.queue, self.id, deadline)
+        except TimeoutError:
+            raise FlowTimeout(self.queue, self.id, timeout or 0.0) from None
+        if told.kind != "b":
+            raise FlowNotFound(self.queue, self.id)
+        return await self.status()
+
+    async def result(self, timeout: float | None = None) -> R:
+        """Wait for the flow to complete, and return its result; `timeout` in seconds.
+
+        That of a parent with children is the parent's. That of a workflow holds the result of each step by its name, where
+        that has one. Raises FlowFailed, FlowCancelled, FlowTimeout (it goes on) or FlowNotFound.
+        """
+        record = await self.done(timeout)
+        if record.state == "cancelled":
+            raise FlowCancelled(self.queue, self.id)
+        if record.state != "completed":
+            raise await self._failure()
+        if self._root is not None:
+            return await self._typed(0, self._root)
+        return cast("R", {label: value async for label, value in self._results()})
+
+    async def result_of(self, step: Step[S]) -> S:
+        """Return the typed result of a step that completed.
+
+        Raises ResultNotKept where it has none, ResultExpired for a step that is not there or has not completed.
+        """
+        async for number, job in self._each():
+            if job.node and decode_node(job.node).label == step.label:
+                return await self._typed(number, step.job)
+        raise ResultExpired(self.queue, step.label)
+
+    async def _typed(self, number: int, job: JobType[object, S]) -> S:
+        page = await self._link.scripts.flow_jobs(
+            self.queue, flow_id=self.id, from_=number, count=1, deadline=self._deadline()
+        )
+        found = page.jobs[0]
+        node = decode_node(found.node)
+        if not found.ended:
+            raise ResultExpired(node.queue, node.id)
+        if not found.told:
+            raise ResultNotKept(node.queue, node.id)
+        sign, ended = read_ended(found.told)
+        if sign is not Sign.COMPLETED:
+            raise ResultExpired(node.queue, node.id)
+        if ended.result is None:
+            raise ResultNotKept(node.queue, node.id)
+        data, form = ended.result, "json"
+        if ended.codec is not None:
+            place = Place(ended.queue, ended.name, ended.id, "result")
+            data, form = await asyncio.to_thread(self._link.codecs.open, place, data, ended.codec)
+        return job.decode_result(data, form)
+
+    async def _failure(self) -> FlowFailed:
+        """Say which job of the flow was the first in order that did not complete by itself."""
+        async for _, job in self._each():
+            if not job.told:
+                continue
+            sign, ended = read_ended(job.told)
+            if sign in {Sign.COMPLETED, Sign.SKIPPED} or ended.error_type == "child":
+                continue
+            label = decode_node(job.node).label if job.node else ended.id
+            reason = f"{ended.error_type}: {ended.error}" if ended.error_type else ended.error
+            return FlowFailed(self.id, label, ended.queue, ended.id, reason)
+        return FlowFailed(
+            self.id, "", self.queue, "", "it was left open, or what failed is not known any more"
+        )
+
+    async def _results(self) -> AsyncIterator[tuple[str, JsonValue]]:
+        async for _, job in self._each():
+            if not job.told or not job.node:
+                continue
+            sign, ended = read_ended(job.told)
+            if sign is Sign.COMPLETED and ended.result is not None:
+                place = Place(ended.queue, ended.name, ended.id, "result")
+                value = shown_payload(place, ended.result, ended.codec, self._link.codecs)
+                yield decode_node(job.node).label, value
+
+    async def _each(self) -> AsyncIterator[tuple[int, FlowJob]]:
+        at: int | None = 0
+        while at is not None:
+            page = await self._link.scripts.flow_jobs(
+                self.queue, flow_id=self.id, from_=at, deadline=self._deadline()
+            )
+            for number, job in enumerate(page.jobs, at):
+                yield number, job
+            at = page.next
+
+    @property
+    def _book(self) -> FlowBook:
+        return FlowBook(self._link.scripts)
+
+    def _deadline(self) -> float:
+        return self._link.here().time() + self._link.timeout
+
+
+def _name(queue: Queue | str) -> str:
+    return check_queue_name(queue) if isinstance(queue, str) else queue.name
