@@ -29,6 +29,7 @@ from jobs_worker.runner import Runner
 from jobs_worker.slots import SlotBudget
 from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
 from jobs_worker.telling import Teller
+from jobs_worker.tending import Tender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -118,6 +119,7 @@ class Runtime:
             )
             for name, each in routes.items()
         }
+        self._tender = Tender(scripts, relay)
         self._schedules = CodeSchedules(scripts, routes, codecs)
         self._apart = [name for name, each in routes.items() if keeps_apart(each.queue)]
         self._loops: list[asyncio.Task[None]] = []
@@ -134,6 +136,7 @@ class Runtime:
         self._loops = [
             loops.spawn("glance", self._glance),
             loops.spawn("tick", self._tick),
+            loops.spawn("tend", self._tender.run),
         ]
         if self._apart:
             self._loops.append(loops.spawn("sweep", self._sweep))

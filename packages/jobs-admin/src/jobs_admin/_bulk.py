@@ -88,6 +88,8 @@ async def drain(
             if not left:
                 break
             await _give_way(began)
+    if done:
+        await calls.relay(queue)
     return total if dry_run else done
 
 
@@ -108,8 +110,12 @@ async def obliterate(
             break
     total = left
     key = calls.scripts.key(queue)
-    while left:
-        await calls.change(calls.scripts.trim(queue))
+    more = left > 0
+    while more:
+        more, entries = await calls.change(calls.scripts.tend(queue))
+        if entries:
+            # Who follows one of its jobs hears that it was removed.
+            await calls.relay(queue)
         reads = [calls.client.call("HLEN", key + name) for name in ("trash.rec", "trash.waiters")]
         left = sum(cast("list[int]", await calls.read_all(reads)))
         _tell(progress, total - left, total)

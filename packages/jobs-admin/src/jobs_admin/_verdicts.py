@@ -83,7 +83,7 @@ async def apply(calls: Calls, verb: Verb, queue: str, ids: Sequence[str]) -> lis
     for start in range(0, len(ids), MAX_ITEMS):
         chunk = ids[start : start + MAX_ITEMS]
         verdicts = await calls.change(verb(calls.scripts, queue, chunk))
-        if verb is retry:
+        if verb in ENDING:
             await calls.relay(queue)
         for job_id, verdict in zip(chunk, verdicts, strict=True):
             error = _error(queue, job_id, verdict, _EXPECTED.get(verb, _UNSTARTED))
@@ -103,6 +103,7 @@ async def cancel(calls: Calls, queue: str, ids: Sequence[str]) -> list[Cancellat
         chunk = ids[start : start + MAX_ITEMS]
         verdicts = await calls.change(calls.scripts.cancel(queue, ids=chunk))
         outcomes += map(Cancellation, chunk, map(CancelOutcome, verdicts))
+        await calls.relay(queue)
     return outcomes
 
 
@@ -110,6 +111,10 @@ async def cancel_many(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[
     """Cancel jobs; one that runs and is asked to stop counts as done."""
     done = {CancelOutcome.CANCELLED: "1", CancelOutcome.REQUESTED: "1"}
     return [done.get(CancelOutcome(verdict), "0") for verdict in await scripts.cancel(queue, ids=ids)]
+
+
+ENDING: tuple[Verb, ...] = (retry, cancel_many, remove)
+"""What follows these, or is taken back by them, is carried on at once: perhaps no worker serves the queue."""
 
 
 def _error(queue: str, job_id: str, verdict: str, expected: Sequence[State]) -> JobsError | None:

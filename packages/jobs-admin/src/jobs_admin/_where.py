@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobs_admin._listing import list_page
-from jobs_admin._verdicts import retry
+from jobs_admin._verdicts import ENDING
 from jobs_core.errors import OptionError
 from jobs_core.scripts import MAX_ITEMS
 from jobs_core.states import State
@@ -86,7 +86,7 @@ async def change_where(
         ids = [job.id for job in page.jobs if _before(job, now) and not there(job)]
         if ids and verb is not None:
             done += (await calls.change(verb(calls.scripts, queue, ids))).count("1")
-            if verb is retry:
+            if verb in ENDING:
                 await calls.relay(queue)
         else:
             done += len(ids)

@@ -8,7 +8,8 @@ from jobs_core.wire import EFFECTS, OWN_ID
 
 async def test_cancelling_goes_on_where_its_caller_died(flowing: Flowing) -> None:
     await flowing.open()
-    await flowing.fill(300)
+    for chunk in "123":
+        await flowing.fill(100, chunk=chunk)
     await flowing.settle_all()
     await flowing.home.scripts.flow_cancel("mail", flow_id="f")
     assert (await flowing.home.scripts.flow_cancel("mail", flow_id="f"))[:2] == ("cancelled", 256)
@@ -50,9 +51,9 @@ async def test_children_that_were_obliterated_where_no_worker_is_resolve_their_e
     await flowing.parent("p", 1200)
     edge = Edge("mail", "p", 0, Mode.IGNORE)
     ids = [f"k{i}" for i in range(1200)]
-    for at in (0, 600):
+    for at in range(0, 1200, 120):
         await flowing.kids.add(
-            *ids[at : at + 600], flags=OWN_ID | EFFECTS, options=f"edges={_from(edge, at)}"
+            *ids[at : at + 120], flags=OWN_ID | EFFECTS, options=f"edges={_from(edge, at)}"
         )
     await flowing.kids.scripts.obliterate("kids", force=True)
     more, calls = True, 0

@@ -1,0 +1,77 @@
+"""Looks after all queues now and then, also those that no worker serves: what expired there, what flows left behind, what is to be carried on.
+
+A job may end without a worker: somebody cancels, removes or obliterates it, or it expires. Who waits for it elsewhere hears of that
+by the outbox of its queue, and where nobody serves that queue every worker does its part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING
+
+from jobs_core.connection.client import OutcomeLost
+from jobs_core.errors import JobsError
+from jobs_core.outbox import STALE_MS
+from jobs_core.registry import list_queues
+from jobs_worker import logs
+
+if TYPE_CHECKING:
+    from jobs_core.outbox import Relay
+    from jobs_core.scripts import Scripts
+
+__all__ = ["TEND_EVERY", "Tender"]
+
+TEND_EVERY = 1.0
+_ROUND = 10
+_MOST = 16
+_LIST_EVERY = 30.0
+# So many calls in a row are made for one queue that has much to do.
+_CALLS = 20
+_log = logs.get("jobs.worker")
+
+
+class Tender:
+    """Comes by every listed queue in about 10 s, however many there are up to 160; each call looks at the next of them."""
+
+    def __init__(self, scripts: Scripts, relay: Relay) -> None:
+        """Bind to the scripts, and to what carries effects."""
+        self._scripts = scripts
+        self._relay = relay
+        self._queues: list[str] = []
+        self._at = 0
+        self._listed = -_LIST_EVERY
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        while True:
+            await asyncio.sleep(TEND_EVERY * random.uniform(0.8, 1.2))
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Look after the next queues."""
+        try:
+            if time.monotonic() - self._listed >= _LIST_EVERY:
+                await self._list()
+            for _ in range(min(-(-len(self._queues) // _ROUND), _MOST)):
+                self._at = (self._at + 1) % len(self._queues)
+                await self._tend(self._queues[self._at])
+        except (JobsError, OutcomeLost) as error:
+            _log.warning("tend_failed", error=str(error))
+
+    async def _list(self) -> None:
+        entries = await list_queues(self._scripts.client, self._scripts.prefix)
+        self._queues = [entry.queue for entry in entries]
+        # Workers that began together do not go round together.
+        self._at = random.randrange(len(self._queues) or 1)
+        self._listed = time.monotonic()
+
+    async def _tend(self, queue: str) -> None:
+        more, entries = await self._scripts.tend(queue)
+        for _ in range(_CALLS):
+            if not more:
+                break
+            more, entries = await self._scripts.tend(queue)
+        if entries:
+            await self._relay.relay(queue, age_ms=STALE_MS)
