@@ -79,6 +79,17 @@ def test_a_schedule_from_its_beginning_to_its_end(jobs: Jobs) -> None:
     assert "quiet" in jobs("audit").out
 
 
+def test_the_audit_tells_who_wrote_a_schedule(jobs: Jobs) -> None:
+    line = ["schedules", "add", "cache-warmup", "warm", "--payload", WARM, "--id", "pages", "--every"]
+    assert jobs(*line, "5m", "--actor", "ada", "--reason", "sales").code == 0
+    assert jobs(*line, "5m", "--actor", "bob").code == 0
+    changes = cast("dict[str, list[dict[str, object]]]", jobs("audit", "--json").json)["changes"]
+    assert [(each["actor"], each["verb"], each["count"], each["reason"]) for each in changes] == [
+        ("bob", "schedule.add", 0, ""),
+        ("ada", "schedule.add", 1, "sales"),
+    ]
+
+
 def test_many_schedules_are_listed_all(jobs: Jobs) -> None:
     for number in range(3):
         jobs(

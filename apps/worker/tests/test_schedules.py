@@ -25,10 +25,12 @@ async def test_an_idle_worker_sends_and_starts_each_time_as_it_comes(run: Run) -
     queue = Queue("timed", concurrency=5)
     job = queue.job("start", payload=str)
     started: list[tuple[datetime, datetime]] = []
+    senders: list[str | None] = []
 
     @processor(job)
     async def start(payload: str, ctx: JobContext) -> None:
         started.append((datetime.now(UTC), ctx.scheduled_for))
+        senders.append(ctx.schedule_id)
 
     async with run(start) as worker:
         await until(lambda: worker.lane("timed").idle)
@@ -42,6 +44,9 @@ async def test_an_idle_worker_sends_and_starts_each_time_as_it_comes(run: Run) -
         ]
         record = await worker.producer.schedules.get("timed", made.id)
         assert (record.state, record.fired, record.late) == ("ended", 4, 0)
+        await worker.producer.enqueue(job, "eve")
+        await until(lambda: len(senders) == len(times) + 1)
+        assert senders == ["s"] * 4 + [None]
 
 
 async def test_of_many_workers_one_looks_for_what_is_due(

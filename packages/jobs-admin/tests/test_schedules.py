@@ -1,8 +1,10 @@
 """Schedules in the hands of operators: what they change is in the audit."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.support.mail import SEND, Send
 from tests.support.seeding import Seeder
 
@@ -12,6 +14,9 @@ from jobs_core.errors import OptionError, ScheduleNotFound
 from jobs_core.schedules.book import Book
 from jobs_core.schedules.fires import make_definition
 from jobs_core.schedules.options import ScheduleOptions, read_options
+from jobs_core.schedules.recurrence import CronTimes
+from jobs_core.schedules.store import Schedules
+from jobs_core.schedules.ticks import Ticker
 
 
 async def write(mail: Seeder, schedule_id: str, **options: object) -> None:
@@ -63,3 +68,26 @@ async def test_what_is_not_there_is_refused(admin: Admin, mail: Seeder) -> None:
     with pytest.raises(OptionError):
         await admin.schedules.next("mail", "often", 0)
     assert (await admin.audit("mail")).changes == ()
+
+
+async def test_the_doctor_says_why_a_schedule_sends_nothing(admin: Admin, mail: Seeder) -> None:
+    for each in ("often", "lunch"):
+        await write(mail, each)
+    assert not [each for each in await admin.doctor("mail") if each.code.startswith("schedule")]
+    await admin.acting(actor="ada").schedules.pause("mail", "lunch", reason="closed")
+    now = round(time.time() * 1000)
+    schedules = Schedules(mail.scripts)
+    late = make_definition("late", SEND, Send("ada"), read_options({"every": 60}))
+    await schedules.put(late, seen=None, since_ms=now - 90_000, next_ms=now - 30_000)
+    found = {each.code: each for each in await admin.doctor("mail") if each.code.startswith("schedule")}
+    assert set(found) == {"schedule_late", "schedule_paused"}
+    assert "schedule late is due since" in found["schedule_late"].text
+    assert "schedule lunch is paused, lunch by ada: closed" in found["schedule_paused"].text
+    assert found["schedule_paused"].mend == "jobsctl schedules resume mail lunch"
+    # Another release knew this zone.
+    strange = replace(late, id="strange", recurrence=CronTimes("* * * * *", "Mars/Phobos"))
+    await schedules.put(strange, seen=None, since_ms=now - 90_000, next_ms=now - 30_000)
+    await Ticker(mail.scripts, "mail", Codecs()).run()
+    found = {each.code: each for each in await admin.doctor("mail") if each.code.startswith("schedule")}
+    assert set(found) == {"schedule_put_off", "schedule_paused"}
+    assert "Mars/Phobos" in found["schedule_put_off"].text

@@ -212,6 +212,11 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         return self._known.scheduled_ms or self._known.created_at_ms
 
     @property
+    def schedule_id(self) -> str | None:
+        """The schedule that sent the job, of which `scheduled_for` is the time; None where somebody enqueued it."""
+        return self._known.schedule_id or None
+
+    @property
     def deadline_ms(self) -> int:
         """When the job must be done, in ms; 0: it has all the time."""
         return self._known.deadline_ms
@@ -226,13 +231,16 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         attempt: int = 1,
         attempts: int = 3,
         checkpoint: object = None,
+        schedule_id: str | None = None,
         previous: Previous | None = None,
     ) -> Self:
         """Make a context for calling a handler directly; `progress_log` collects its progress.
 
-        `checkpoint` is what an earlier attempt left, `previous` the job before, made by `Previous.of`.
+        `checkpoint` is what an earlier attempt left, `schedule_id` the schedule that sent the job, `previous` the job before, made by `Previous.of`.
         """
-        facts = JobFacts(job_id, queue, name, attempt, attempts, 1, {}, (), time.time() * 1000, 0)
+        facts = JobFacts(
+            job_id, queue, name, attempt, attempts, 1, {}, (), time.time() * 1000, 0, 0, schedule_id or ""
+        )
         host = _Alone(facts, previous)
         packed = None if checkpoint is None else _encode_msgpack(checkpoint)
         ctx = cls(host, Shared(), _checkpoint=packed, progress_log=host.progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError, ServerFull
-from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.registry import announce_queue, queue_entry
 from jobs_core.schedules.book import Book
 from jobs_core.scripts import MAX_ITEMS
 from jobs_core.settings import CommonSettings
@@ -40,13 +40,7 @@ async def declare(scripts: Scripts, routes: Mapping[str, QueueRoutes], off: str 
         await scripts.declare(
             name, definition=each.queue.definition_hash, off=off, fields=each.queue.definition()
         )
-        entry = QueueEntry(
-            queue=name,
-            profile=each.queue.weight,
-            jobs=tuple(sorted(each.queue.versions)),
-            concurrency=each.queue.concurrency,
-        )
-        await announce_queue(scripts.client, scripts.prefix, entry)
+        await announce_queue(scripts.client, scripts.prefix, queue_entry(each.queue))
 
 
 class CodeSchedules:

@@ -128,6 +128,7 @@ class Delivery(msgspec.Struct, eq=False):
             header.stamp_us / 1000,
             header.due_ms,
             self.policy.deadline_ms,
+            envelope.schedule[0] if envelope.schedule else "",
         )
 
     def previous(self, codecs: Codecs | None) -> Previous | None:

@@ -8,7 +8,10 @@ from jobs_core.options import MetaValue
 
 
 class JobFacts(msgspec.Struct, array_like=True, frozen=True):
-    """Times in ms of the server's clock; `scheduled_ms` 0: the job was to run as soon as it was there."""
+    """Times in ms of the server's clock; `scheduled_ms` 0: the job was to run as soon as it was there.
+
+    `schedule_id` "": no schedule sent it.
+    """
 
     job_id: str
     queue: str
@@ -21,3 +24,4 @@ class JobFacts(msgspec.Struct, array_like=True, frozen=True):
     created_at_ms: float
     scheduled_ms: float
     deadline_ms: int = 0
+    schedule_id: str = ""

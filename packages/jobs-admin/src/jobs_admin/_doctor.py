@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin import _serving
+from jobs_admin._doctor_schedules import examine_schedules
 from jobs_admin._limits import held_back
 from jobs_admin._numbers import utc
 from jobs_admin._pauses import pauses
@@ -77,6 +78,7 @@ async def examine_queue(calls: Calls, prefix: str, queue: str, declared: Collect
         *_gate(queue, tally),
         *await _held(calls, queue, tally),
         *await _served(calls, prefix, queue, tally, entries),
+        *await examine_schedules(calls, queue),
     ]
     if tally.sizes["waiting"]:
         findings += await held_back(calls, queue)

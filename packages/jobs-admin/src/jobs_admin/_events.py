@@ -41,6 +41,7 @@ EVENT_KINDS = (
         "removed",
     ),
     *("rescheduled", "reprioritized", "paused", "resumed", "obliterated", "trimmed"),
+    *("scheduled", "unscheduled", "misfired"),
 )
 _BLOCK_MS = 2000
 # Of one stream, and of all that are read by one call: the server is not to be held up by it.

@@ -1,11 +1,14 @@
-"""Schedules of queues, for operators: read, paused, resumed, triggered, backfilled and removed, with an entry in the audit."""
+"""Schedules of queues, for operators: written, read, paused, resumed, triggered, backfilled and removed, with an entry in the audit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack
 
 from jobs_core.names import check_queue_name
+from jobs_core.registry import announce_queue, queue_entry
 from jobs_core.schedules.book import Book
+from jobs_core.schedules.fires import make_definition
+from jobs_core.schedules.options import ScheduleOptions, read_options
 from jobs_core.schedules.records import SchedulePage, schedule_record, utc
 from jobs_core.wire import Verdict
 
@@ -15,8 +18,15 @@ if TYPE_CHECKING:
     from jobs_admin._calls import Calls
     from jobs_admin.redaction import Redaction
     from jobs_core.codecs import Codecs
+    from jobs_core.options import DefaultJobOptions
+    from jobs_core.queue import JobType, Queue
+    from jobs_core.schedules.book import Written
+    from jobs_core.schedules.definition import ScheduleDefinition
     from jobs_core.schedules.records import ScheduleRecord
     from jobs_core.schedules.store import Stored
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 __all__ = ["ScheduleAdmin"]
 
@@ -49,6 +59,39 @@ class ScheduleAdmin:
         """Return what is known of a schedule. Raises ScheduleNotFound."""
         stored = await self._calls.read(self._book.find(check_queue_name(queue), schedule_id))
         return self._record(queue, stored)
+
+    async def upsert(
+        self,
+        schedule_id: str | None,
+        job_type: JobType[P, R],
+        payload: P,
+        *,
+        default_job_options: DefaultJobOptions | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> tuple[Written, ScheduleRecord]:
+        """Write a schedule, as `producer.schedules.upsert` does. Returns created, changed or unchanged, and what is known of it.
+
+        `default_job_options` are those of the service. Raises OptionError, PayloadError, PayloadTooLarge or CodecError.
+        """
+        definition = make_definition(
+            schedule_id,
+            job_type,
+            payload,
+            read_options(options),
+            service=default_job_options,
+            codecs=self._codecs,
+        )
+        queue = job_type.queue
+        outcome, stored = await self._calls.change(self._write(queue, definition))
+        await self._log("schedule.add", queue.name, definition.id, int(outcome != "unchanged"), outcome)
+        return outcome, self._record(queue.name, stored)
+
+    async def _write(self, queue: Queue, definition: ScheduleDefinition) -> tuple[Written, Stored]:
+        """Write a schedule of a queue that perhaps nobody used before."""
+        scripts = self._calls.scripts
+        await scripts.declare(queue.name, definition=queue.definition_hash, fields=queue.definition())
+        await announce_queue(scripts.client, scripts.prefix, queue_entry(queue))
+        return await self._book.upsert(definition)
 
     async def list(self, queue: str, *, offset: int = 0, limit: int = 100) -> SchedulePage:
         """List schedules of a queue, the next to fire first, those that fire no more last."""

@@ -14,6 +14,7 @@ from jobs_core.keys import system_prefix
 
 if TYPE_CHECKING:
     from jobs_core.connection.client import Client
+    from jobs_core.queue import Queue
 
 WORKER_SILENT_MS = 30_000
 _FORGOTTEN_MS = 600_000
@@ -26,6 +27,16 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = ""
     jobs: tuple[str, ...] = ()
     concurrency: int = 0
+
+
+def queue_entry(queue: Queue) -> QueueEntry:
+    """Return what is listed of a queue that code declares."""
+    return QueueEntry(
+        queue=queue.name,
+        profile=queue.weight,
+        jobs=tuple(sorted(queue.versions)),
+        concurrency=queue.concurrency,
+    )
 
 
 class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DATA_CAP: Final = 4096
 _ENTRY_BYTES: Final = 64
-_OF_QUEUE: Final = frozenset({"paused", "resumed", "obliterated"})
+_OF_QUEUE: Final = frozenset({"paused", "resumed", "obliterated", "scheduled", "unscheduled", "misfired"})
 
 T = TypeVar("T")
 
@@ -108,6 +108,7 @@ _decode_more = msgspec.msgpack.Decoder(tuple[More | None, ...]).decode
 _decode_rows = msgspec.msgpack.Decoder(_Rows).decode
 _encode_json = msgspec.json.Encoder().encode
 _decode_pause = msgspec.msgpack.Decoder(tuple[str, str, str]).decode
+_decode_misfired = msgspec.msgpack.Decoder(tuple[str, int, int, int, int]).decode
 _decode_told = msgspec.msgpack.Decoder(tuple[Told, ...]).decode
 
 
@@ -205,6 +206,13 @@ def _of_queue(kind: str, text: bytes) -> list[Told]:
     """Read what a script tells of the queue."""
     if kind == "obliterated":
         return [Told(kind, "", "", 0, data=_encode_json({"jobs": int(text)}))]
+    if kind in {"scheduled", "unscheduled"}:
+        return [Told(kind, "", "", 0, data=_encode_json({"schedule": text.decode()}))]
+    if kind == "misfired":
+        schedule, *counts = _decode_misfired(text)
+        named = zip(("late", "skipped", "missed", "overlapped"), counts, strict=True)
+        counted = {name: count for name, count in named if count}
+        return [Told(kind, "", "", 0, data=_encode_json({"schedule": schedule, **counted}))]
     what, by, reason = _decode_pause(text)
     data = {"by": by, "reason": reason}
     kept_back, _, name = what.partition(":")

@@ -139,9 +139,15 @@ async def test_how_far_a_claim_looks_past_a_limit_is_bounded(engine: Engine) -> 
 
 async def test_a_claim_goes_on_within_an_instant(engine: Engine) -> None:
     ids = [f"s{i:04}" for i in range(900)]
-    await engine.add(*ids, name="slow@1")
+    # Those that come due at once wait with one score.
+    await engine.add(*ids, name="slow@1", delay_ms=1)
+    await engine.advance(0.001)
+    for _ in range(8):
+        await engine.claim(0, free=0)
+    await engine.advance(1)
     await engine.add("f1", name="fast@1")
-    assert len(set((await engine.zset("waiting")).values())) == 2
+    waiting = await engine.zset("waiting")
+    assert (len(waiting), len(set(waiting.values()))) == (901, 2)
     claim = await engine.claim(1, limits="slow@1=0")
     stopped = claim.cursor.split()[1]
     assert (claim.jobs, "s0500" < stopped < "s0600") == ([], True)

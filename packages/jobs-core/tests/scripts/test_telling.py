@@ -7,10 +7,12 @@ from typing import cast
 import msgspec
 import pytest
 from tests.support.engine import START_MS, Engine, group
+from tests.support.scheduling import Scheduling
 
 from jobs_core.measures import Minute, measure_items, minute_ranges, parse_histograms, parse_minutes
 from jobs_core.scripts import Group
 from jobs_core.told import Batch, SummaryRow, Told, pack_batches, pack_told, parse_events, parse_rows
+from jobs_core.wire import parse_header
 
 DAY = START_MS // 86_400_000
 
@@ -231,6 +233,63 @@ async def test_the_events_of_what_people_change(engine: Engine) -> None:
         ("paused", "", 0, {"by": "ada", "reason": "", "job": "send"}),
         ("resumed", "", 0, {"by": "", "reason": "", "job": "send"}),
         ("obliterated", "", 0, {"jobs": 2}),
+    ]
+
+
+async def told_of_the_queue(engine: Engine) -> list[tuple[str, object]]:
+    entries = cast("list[tuple[bytes, list[bytes]]]", await engine.call("XRANGE", "events", "-", "+"))
+    told = [each.told for entry, fields in entries for each in parse_events(entry, fields)[1]]
+    return [(each.kind, msgspec.json.decode(each.data)) for each in told if not each.id and each.data]
+
+
+async def test_a_pause_that_ends_by_itself_is_told_once(engine: Engine) -> None:
+    await engine.scripts.pause(engine.queue, for_ms=5000, actor="ada", reason="lunch")
+    await engine.scripts.pause(engine.queue, what="job:send", for_ms=5000)
+    await engine.scripts.pause(engine.queue, what="key:7", for_ms=5000)
+    await engine.advance(4)
+    await engine.claim()
+    await engine.scripts.trim(engine.queue)
+    assert [kind for kind, _ in await told_of_the_queue(engine)] == ["paused"] * 3
+    await engine.advance(1)
+    for _ in range(2):
+        await engine.claim()
+        await engine.scripts.trim(engine.queue)
+    over = {"by": "", "reason": "its time was over"}
+    told = [data for kind, data in await told_of_the_queue(engine) if kind == "resumed"]
+    assert told[0] == over
+    assert sorted(map(str, told[1:])) == sorted(map(str, [{**over, "job": "send"}, {**over, "key": "7"}]))
+    assert not any(
+        field.startswith(("pause", "why")) and field != "pauses" for field in await engine.hash("cfg")
+    )
+
+
+async def test_a_pause_that_is_over_is_told_before_the_next_one(engine: Engine) -> None:
+    await engine.scripts.pause(engine.queue, for_ms=5000)
+    await engine.advance(5)
+    assert await engine.scripts.pause(engine.queue) is True
+    assert [kind for kind, _ in await told_of_the_queue(engine)] == ["paused", "resumed", "paused"]
+
+
+async def test_the_events_of_schedules(engine: Engine, scheduling: Scheduling) -> None:
+    await scheduling.put(misfire="skip", pause_on_failure=True)
+    await engine.advance(200)
+    assert await scheduling.tick() == 0
+    await scheduling.book.pause(engine.queue, "minutely", actor="ada", reason="lunch")
+    await scheduling.book.pause(engine.queue, "minutely", actor="bob")
+    await scheduling.book.resume(engine.queue, "minutely")
+    await engine.advance(20)
+    assert await scheduling.tick() == 1
+    (job,) = (await engine.claim()).jobs
+    await engine.settle(group("fail", job, arg=parse_header(job.record).flags))
+    await scheduling.book.remove(engine.queue, "minutely")
+    named = {"schedule": "minutely"}
+    assert await told_of_the_queue(engine) == [
+        ("scheduled", named),
+        ("misfired", {**named, "skipped": 3}),
+        ("paused", {**named, "by": "ada", "reason": "lunch"}),
+        ("resumed", {**named, "by": "", "reason": ""}),
+        ("paused", {**named, "by": "", "reason": f"its run {job.id} failed"}),
+        ("unscheduled", named),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from jobs_cli.arguments import Actor, Json, Queue, Reason, flag, option
 from jobs_cli.commands.enqueue import find_job
 from jobs_cli.failures import DONE
 from jobs_cli.output import cell, print_fields, print_json, print_table
-from jobs_cli.session import CONNECT_TIMEOUT, with_admin
+from jobs_cli.session import with_admin
 
 if TYPE_CHECKING:
     from jobs_admin import Admin
@@ -116,6 +115,8 @@ def add(
         str | None, option("What is done for missed fires: run_once, skip, or how many are made up for.")
     ] = None,
     json: Json = False,
+    actor: Actor = None,
+    reason: Reason = "",
 ) -> None:
     """Write a schedule; one that is there and says the same stays as it is."""
     from jobs_core.discovery import load_features
@@ -139,19 +140,12 @@ def add(
     text = "{}" if payload is None else sys.stdin.read() if payload == "-" else payload
     value = job_type.decode(text.encode())
 
-    async def write() -> tuple[str, ScheduleRecord]:
-        from jobs_producer import Producer
-
-        async with Producer(
-            settings.redis_url,
-            prefix=settings.prefix,
-            default_job_options=settings.default_job_options,
-            enqueue_timeout=CONNECT_TIMEOUT,
-        ) as producer:
-            handle = await producer.schedules.upsert(id, job_type, value, **options)
-            return handle.outcome, handle.record
-
-    outcome, record = asyncio.run(write())
+    service = settings.default_job_options
+    outcome, record = with_admin(
+        lambda admin: admin.schedules.upsert(id, job_type, value, default_job_options=service, **options),
+        actor=actor,
+        reason=reason,
+    )
     if json:
         print_json({"outcome": outcome, "schedule": record})
     else:

@@ -3,7 +3,7 @@
 -- ARGV: session:str seq:int owner:str register:int want:int free:int max_bytes:int limits:str after:str
 -- RETURNS: ids, records, first fence, now (us), states of jobs with a history, ms until the next due job if this owner holds the alarm (else -1), paused, unroutable names (at most 128), jobs left waiting, where it stopped (a score; empty: at the end, or with all that was wanted), 1 if more may be had at once, 1 if this owner is to tick the schedules that are due
 -- ERRORS: SCHEMA, STALE, OWNER_GONE
--- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started tell numbered
+-- INCLUDE: open save tick session remember sweep due pick pick_by_key regulate outlook rearm leave advance started tell numbered pause_over
 -- FLAGS: allow-oom
 local q = open(P, session)
 if q.err then
@@ -38,6 +38,7 @@ if q.flow then
   redis.call("ZCARD", active)
 end
 tick(q)
+pause_over(q)
 if not deadline then
   redis.call("ZADD", P .. "owners", q.lease + 20000, owner)
 end

@@ -3,7 +3,7 @@
 -- ARGV: what:str for_ms:int actor:str reason:str
 -- RETURNS: 1 if it was running, 0 if it was paused already
 -- ERRORS: SCHEMA
--- INCLUDE: open save hold event rearm
+-- INCLUDE: open save hold event rearm pause_over
 -- FLAGS: allow-oom
 local q = open(P)
 if q.err then
@@ -13,6 +13,7 @@ end
 local now, till = string.format("%.0f", q.ms), for_ms > 0 and string.format("%.0f", q.ms + for_ms) or "0"
 local running
 if what == "" then
+  pause_over(q)
   running = not q.paused
   redis.call("HSET", P .. "cfg", "paused", now, "pause_actor", actor, "pause_reason", reason, "paused_until", till)
 else

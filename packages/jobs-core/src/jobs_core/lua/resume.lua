@@ -3,12 +3,13 @@
 -- ARGV: what:str
 -- RETURNS: 1 if it was paused, 0 if it was running already
 -- ERRORS: SCHEMA
--- INCLUDE: open save hold event
+-- INCLUDE: open save hold event pause_over
 -- FLAGS: allow-oom
 local q = open(P)
 if q.err then
   return q
 end
+pause_over(q)
 local was = q.paused
 if what == "" then
   redis.call("HDEL", P .. "cfg", "paused", "pause_actor", "pause_reason", "paused_until")

@@ -3,7 +3,7 @@
 -- ARGV: schedule_id:str actor:str reason:str
 -- RETURNS: 1 paused, 0 it was paused already, -1 not known, -2 it has ended
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound schedule schedule_write schedule_head
+-- INCLUDE: open save unsound schedule schedule_write schedule_head event
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -19,5 +19,8 @@ s.status = 2
 redis.call("HSET", P .. "sched.notes", schedule_id, string.format("%.0f\n%s\n%s", q.ms, actor, reason))
 schedule_write(q, schedule_id, s, 0)
 schedule_head(q)
+if was == 1 then
+  event(q, "paused", cmsgpack.pack({ "schedule:" .. schedule_id, actor, reason }))
+end
 save(q)
 return was == 1 and 1 or 0

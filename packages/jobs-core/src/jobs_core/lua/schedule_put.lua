@@ -4,7 +4,7 @@
 -- ARGV: schedule_id:str version:int expected_ms:int definition:str since_ms:int next_ms:int act_ms:int delay_ms:int halts:int
 -- RETURNS: the version that it has now; 0 where it was ticked or written meanwhile
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE
--- INCLUDE: open save unsound schedule schedule_write schedule_head
+-- INCLUDE: open save unsound schedule schedule_write schedule_head event
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
@@ -25,5 +25,6 @@ end
 redis.call("HSET", P .. "sched.rows", schedule_id, definition)
 schedule_write(q, schedule_id, s, act_ms)
 schedule_head(q)
+event(q, "scheduled", schedule_id)
 save(q)
 return s.version

@@ -3,7 +3,7 @@
 -- ARGV: schedule_id:str keep_job:int
 -- RETURNS: 1 removed, 2 removed with the job, 0 not known
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound schedule schedule_head homes let_go take_out
+-- INCLUDE: open save unsound schedule schedule_head homes let_go take_out event
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -29,5 +29,6 @@ redis.call("HDEL", P .. "sched.rows", schedule_id)
 redis.call("HDEL", P .. "sched.state", schedule_id)
 redis.call("HDEL", P .. "sched.notes", schedule_id)
 schedule_head(q)
+event(q, "unscheduled", schedule_id)
 save(q)
 return verdict

@@ -4,7 +4,7 @@
 -- REST: of each schedule (at most 128): id, version, the fire that is next (ms), the one after it (0: none), when that is sent, the last fire that is sent, id of its job ("": none is), limit (0: none), how many are late, skipped, missed, overlapped, 1 if the run before is to be cancelled, why it is put off ("": it is not), how many jobs, how many arguments, then these: groups of jobs as `enqueue` takes them
 -- RETURNS: of each schedule how many were sent, or -1 where somebody else has ticked it
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
--- INCLUDE: open save unsound schedule schedule_write schedule_head admit enter stop verdicts schedule_sent count_added call_out
+-- INCLUDE: open save unsound schedule schedule_write schedule_head admit enter stop verdicts schedule_sent count_added call_out event
 local q = open(P)
 local bad = q.err and q or unsound(P)
 if bad then
@@ -50,8 +50,12 @@ for i = 1, #ticks do
   if last ~= "" then
     s.last = number(5)
   end
-  s.next, s.late, s.skipped, s.missed = number(3), s.late + number(8), s.skipped + number(9), s.missed + number(10)
-  s.fired, s.overlapped = s.fired + created, s.overlapped + number(11) + kept
+  local late, skipped, missed, overlapped = number(8), number(9), number(10), number(11) + kept
+  s.next, s.late, s.skipped, s.missed = number(3), s.late + late, s.skipped + skipped, s.missed + missed
+  s.fired, s.overlapped = s.fired + created, s.overlapped + overlapped
+  if late + skipped + missed + overlapped > 0 then
+    event(q, "misfired", cmsgpack.pack({ id, late, skipped, missed, overlapped }))
+  end
   local limit = number(7)
   if limit > 0 and s.fired >= limit then
     s.next, s.status = 0, 3

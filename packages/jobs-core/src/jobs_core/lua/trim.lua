@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- RETURNS: entries whose time is over, of which all or as many as a call may were removed (500: call again)
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash hold flows_due
+-- INCLUDE: open save unsound drop drop_logs weight keeps sweep review reindex empty_trash hold flows_due event pause_over
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -102,6 +102,7 @@ if q.flow then
     review(q)
   end
 end
+pause_over(q)
 if tonumber(redis.call("HGET", P .. "cfg", "pauses") or 0) > 0 then
   -- Pauses that ended by themselves are over without it; what is kept of them goes.
   local from = redis.call("HGET", P .. "meta", "scanned") or "0"
@@ -109,6 +110,7 @@ if tonumber(redis.call("HGET", P .. "cfg", "pauses") or 0) > 0 then
   for i = 1, #page[2], 2 do
     if not lasts(q, page[2][i + 1]) then
       hold(q, page[2][i], "")
+      event(q, "resumed", cmsgpack.pack({ string.sub(page[2][i], 7), "", "its time was over" }))
       n = n + 1
     end
   end

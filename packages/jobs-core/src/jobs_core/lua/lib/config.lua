@@ -1,15 +1,16 @@
 --- Reads what is declared or set of a queue, when a transition first asks for it: paused, strict, max_stalled, max_depth (false: any),
--- offsets (ms), gated (whether there are limits to look at), resumes (ms when a pause ends by itself; 0: it does not),
+-- offsets (ms), gated (whether there are limits to look at), resumes (ms when a pause ends by itself; 0: it does not), over (whether one has),
 -- letters (whether what fails for good goes to `dead-letter`).
 local function config(q, name)
   local function gates(since, till, gated, live, pauses)
     till = tonumber(till or 0) or 0
     q.paused = (since or "") ~= "" and (till == 0 or till > q.ms)
     q.resumes = q.paused and till or 0
+    q.over = (since or "") ~= "" and not q.paused
     q.gated = gated == "1" or live == "1" or (tonumber(pauses or 0) or 0) > 0
   end
   local cfg = q.P .. "cfg"
-  if name == "paused" or name == "resumes" or name == "gated" then
+  if name == "paused" or name == "resumes" or name == "over" or name == "gated" then
     gates(unpack(redis.call("HMGET", cfg, "paused", "paused_until", "gated", "live", "pauses"), 1, 5))
   elseif name == "letters" then
     q.letters = string.sub(q.P, -14) ~= "{dead-letter}:" and redis.call("HGET", cfg, "dead_letter") ~= "0"

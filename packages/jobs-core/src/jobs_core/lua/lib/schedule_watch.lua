@@ -1,6 +1,6 @@
 --- Hears that jobs which a schedule sent have ended: those that count from the end of a run plan the next one, those that ask for it
 -- are paused by a failure. `sched.watch` exists only for such schedules.
--- INCLUDE: schedule schedule_write schedule_head
+-- INCLUDE: schedule schedule_write schedule_head event
 local function schedule_watch(q, ids, state)
   local P, moved = q.P, false
   local watched = redis.call("HMGET", P .. "sched.watch", unpack(ids))
@@ -16,7 +16,9 @@ local function schedule_watch(q, ids, state)
         end
         if s.halts == 1 and state == "failed" and s.status == 1 then
           s.status = 2
-          redis.call("HSET", P .. "sched.notes", id, string.format("%.0f\n\nits run %s failed", q.ms, ids[i]))
+          local why = "its run " .. ids[i] .. " failed"
+          redis.call("HSET", P .. "sched.notes", id, string.format("%.0f\n\n%s", q.ms, why))
+          event(q, "paused", cmsgpack.pack({ "schedule:" .. id, "", why }))
         end
         -- Its own time is kept: a jitter is part of it.
         local at = redis.call("ZSCORE", P .. "sched", id)
