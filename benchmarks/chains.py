@@ -59,7 +59,7 @@ class Bench:
             return payload
 
         for job in self.jobs:
-            noop = processor(job)(noop)
+            processor(job)(noop)
         self.handler = noop
 
     async def reach(self, more: int, enqueue: Callable[[], Awaitable[object]]) -> None:
