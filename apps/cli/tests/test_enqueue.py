@@ -115,6 +115,25 @@ def test_bulk_adds_a_job_for_each_line(jobs: Jobs, tmp_path: Path) -> None:
     assert jobs("enqueue", "email", "--bulk", file).out == "0 enqueued, 1 known already\n"
 
 
+def test_bulk_lines_name_what_is_to_follow(jobs: Jobs, tmp_path: Path) -> None:
+    payload = json.loads(MAIL)
+    follower = {"queue": "email", "job": "send-email", "payload": payload, "options": {"job_id": "b"}}
+    line = {"payload": payload, "options": {"job_id": "a", "chain_to": [follower]}}
+    file = write(tmp_path / "mails.jsonl", line)
+    assert jobs("enqueue", "email", "send-email", "--bulk", file).out == "1 enqueued\n"
+    flow = cast("dict[str, object]", show(jobs, "a")["flow"])
+    assert (flow["chain"], flow["length"]) == ("a", 2)
+    assert flow["next"] == [{"queue": "email", "name": "send-email", "id": "b"}]
+    for wrong, told in (
+        ({"payload": {"to": 7}}, "$.to"),
+        ({"queue": "emial"}, "emial"),
+        ({"job": "x"}, "'x'"),
+    ):
+        entry = {"payload": payload, "options": {"chain_to": [{**follower, **wrong}]}}
+        ran = jobs("enqueue", "email", "send-email", "--bulk", write(tmp_path / "wrong.jsonl", entry))
+        assert (ran.code, told in ran.err) == (2, True), ran.err
+
+
 def test_bulk_from_standard_input(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     line = json.dumps({"payload": json.loads(MAIL)}) + "\n"
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(line.encode() * 3)))

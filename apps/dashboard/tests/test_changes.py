@@ -46,6 +46,21 @@ async def test_what_does_not_fit_is_not_added(
     assert await admin.queues() == []
 
 
+async def test_what_is_to_follow_is_added_with_its_job(ada: httpx2.AsyncClient) -> None:
+    follower = {"queue": "mail", "job": "send", "payload": {"to": "eve"}, "options": {"job_id": "next"}}
+    body = {"name": "send", "payload": {"to": "bob"}, "options": {"on_success": [follower]}}
+    job = await sent(ada, "POST", JOBS, body, status=202)
+    assert job["flow"]["next"] == [{"queue": "mail", "name": "send", "id": "next"}]
+    for wrong, problem in (
+        ({"payload": {"to": 7}}, (422, "payload_error")),
+        ({"queue": "mial"}, (404, "unknown_queue")),
+        ({"options": {"attempts": 0}}, (422, "option_error")),
+    ):
+        options = {"on_success": [{**follower, **wrong}]}
+        told = await sent(ada, "POST", JOBS, {**body, "options": options}, status=problem[0])
+        assert told["type"] == problem[1]
+
+
 async def test_of_an_array_each_is_told(ada: httpx2.AsyncClient) -> None:
     items = [{"name": "send", "payload": {"to": to}} for to in ("a", 1, "b")]
     told = await sent(ada, "POST", JOBS, items, status=207)

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from msgspec import Struct
 
-from jobs_core import Exponential, Fixed, JobType, Keep, OptionError, Priority, Queue, State
+from jobs_core import Exponential, Fixed, JobType, Keep, OptionError, PayloadError, Priority, Queue, State
 from jobs_core.backoff import Delays
 from jobs_core.json_options import parse_options
 from jobs_core.options import (
@@ -343,6 +343,52 @@ def test_json_options() -> None:
 @pytest.mark.parametrize(
     ("data", "option"),
     [
+        ({"chain_to": "q"}, "chain_to"),
+        ({"chain_to": {"queue": "q", "job": "x"}}, "chain_to"),
+        ({"chain_to": ["x"]}, "chain_to[0]"),
+        ({"chain_to": [{"queue": "q"}]}, "chain_to[0]"),
+        ({"chain_to": [{"queue": "q", "job": "x", "data": 1}]}, "chain_to[0].data"),
+        ({"chain_to": [{"queue": "q", "job": "x", "options": []}]}, "options"),
+    ],
+)
+def test_wrong_followers_in_json_name_their_place(data: object, option: str) -> None:
+    job = cast("JobType[object, object]", Queue("q").job("x", payload=dict[str, int]))
+    with pytest.raises(OptionError) as caught:
+        parse_options(data, lambda _queue, _job: job)
+    assert caught.value.option == option
+
+
+def test_json_options_name_the_jobs_that_follow() -> None:
+    queue = Queue("q")
+    job = queue.job("follow", payload=dict[str, int])
+
+    def find(queue: str, name: str) -> JobType[object, object]:
+        assert (queue, name) == ("q", "follow")
+        return cast("JobType[object, object]", job)
+
+    parsed = parse_options(
+        {
+            "chain_to": [
+                {
+                    "queue": "q",
+                    "job": "follow",
+                    "payload": {"n": 1},
+                    "options": {"delay": "1m", "on_success": [{"queue": "q", "job": "follow"}]},
+                }
+            ]
+        },
+        find,
+    )
+    assert parsed == {"chain_to": [job.call({"n": 1}, delay=60, on_success=[job.call({})])]}
+    with pytest.raises(PayloadError, match=r"expected `int`"):
+        parse_options({"chain_to": [{"queue": "q", "job": "follow", "payload": {"n": "x"}}]}, find)
+
+
+@pytest.mark.parametrize(
+    ("data", "option"),
+    [
+        ({"chain_to": []}, "chain_to"),
+        ({"on_success": [{"queue": "q", "job": "x"}]}, "on_success"),
         ([], "options"),
         ({"delay": "soon"}, "delay"),
         ({"run_at": "tomorrow"}, "run_at"),

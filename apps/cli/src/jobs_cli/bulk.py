@@ -17,13 +17,15 @@ import msgspec
 from jobs_cli.failures import WrongLine
 from jobs_cli.session import CONNECT_TIMEOUT
 from jobs_core.errors import JobsError, UnknownJob
-from jobs_core.json_options import parse_options
+from jobs_core.flows.successors import make_plan
+from jobs_core.json_options import FindJob, parse_options
 from jobs_core.names import nearest
 from jobs_core.options import JobOptions, resolve
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from jobs_core.codecs import Codecs
     from jobs_core.queue import JobType, Queue
     from jobs_core.settings import CommonSettings
 
@@ -47,9 +49,18 @@ class BulkFile:
     """The lines `{payload, job?, options?}` of a file, or of standard input (`-`), for one queue."""
 
     def __init__(
-        self, path: Path, queue: Queue, job: JobType[object, object] | None, options: JobOptions
+        self,
+        path: Path,
+        queue: Queue,
+        job: JobType[object, object] | None,
+        options: JobOptions,
+        *,
+        find_job: FindJob,
+        codecs: Codecs,
     ) -> None:
-        """Read nothing yet; `job` and `options` hold for the lines that say nothing else."""
+        """Read nothing yet; `job` and `options` hold for the lines that say nothing else, `find_job` finds those that are to follow."""
+        self._find_job = find_job
+        self._codecs = codecs
         self._path = path
         self._queue = queue
         self._job = job
@@ -124,8 +135,8 @@ class BulkFile:
     def _entry(self, line: bytes) -> _Entry:
         parsed = self._decode(line)
         job = self._named(parsed.job)
-        options = cast("JobOptions", {**self._options, **parse_options(parsed.options)})
-        resolve(job, options)
+        options = cast("JobOptions", {**self._options, **parse_options(parsed.options, self._find_job)})
+        make_plan(resolve(job, options), codecs=self._codecs)
         payload = job.decode(bytes(parsed.payload))
         job.encode(payload)  # refuses one that is too large
         return _Entry(job, payload, options)

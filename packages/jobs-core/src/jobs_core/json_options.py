@@ -4,33 +4,47 @@ As in Python, with durations also as text (`"30s"`), `run_at` as RFC 3339, a bac
 `{"type": "exponential", "base": 1, "max": 3600, "jitter": 0.2}` (`linear`, `fixed`),
 `{"type": "custom", "name": "bank"}` or a list of durations,
 and what to keep as `{"count": 100, "age": "24h", "bytes": 1000000}`. `unique` is an object of the arguments of
-`Unique`, or a key alone; `debounce` and `throttle` are objects of theirs.
+`Unique`, or a key alone; `debounce` and `throttle` are objects of theirs. `chain_to` and `on_success` are lists of
+`{"queue": …, "job": …, "payload": …, "options": …}`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import msgspec
 
 from jobs_core.backoff import Backoff, Custom, Delays, Exponential, Fixed, Linear
 from jobs_core.durations import Duration, parse_duration
 from jobs_core.errors import OptionError
+from jobs_core.flows.calls import Call
 from jobs_core.options import JobOptions, Keep
 from jobs_core.uniqueness import Debounce, OnConflict, Throttle, Unique, Until
 
-__all__ = ["parse_options"]
+if TYPE_CHECKING:
+    from jobs_core.queue import JobType
+
+__all__ = ["FindJob", "parse_options"]
 
 _DURATIONS = frozenset({"delay", "retry_for", "timeout", "result_ttl", "expires_in"})
+_FOLLOWERS = frozenset({"chain_to", "on_success"})
 _INSTANTS = frozenset({"run_at", "deadline"})
 _KEEPS = frozenset({"remove_on_complete", "remove_on_fail"})
+_encode = msgspec.json.Encoder().encode
 _KINDS = {"exponential": Exponential, "linear": Linear, "fixed": Fixed}
 
 
-def parse_options(data: object) -> JobOptions:
+FindJob: TypeAlias = Callable[[str, str], "JobType[object, object]"]
+"""Returns a declared job by queue and name."""
+
+
+def parse_options(data: object, find_job: FindJob | None = None) -> JobOptions:
     """Return the options that decoded JSON means; names and values are checked where they are used.
 
-    Raises `OptionError` for a form that means nothing.
+    `find_job` returns the jobs that are to follow; without it none can. Raises `OptionError` for a form that means nothing, PayloadError
+    for the payload of a follower, and what `find_job` raises.
     """
     if not isinstance(data, Mapping):
         raise OptionError("options", data, "job options are an object")
@@ -44,11 +58,33 @@ def parse_options(data: object) -> JobOptions:
             parsed[option] = _backoff(value)
         elif option in _UNIQUE:
             parsed[option] = _UNIQUE[option](value)
+        elif option in _FOLLOWERS:
+            parsed[option] = _calls(option, value, find_job)
         elif option in _INSTANTS:
             parsed[option] = _instant(option, value)
         else:
             parsed[option] = value
     return cast("JobOptions", parsed)
+
+
+def _calls(option: str, value: object, find_job: FindJob | None) -> list[Call]:
+    if find_job is None:
+        raise OptionError(option, value, "what follows a job is said where that job is enqueued")
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise OptionError(option, value, "it must be a list of objects with queue, job, payload and options")
+    calls: list[Call] = []
+    for at, one in enumerate(cast("Sequence[object]", value)):
+        place = f"{option}[{at}]"
+        if not isinstance(one, Mapping):
+            raise OptionError(place, one, "it must be an object with queue, job, payload and options")
+        fields = _only(place, cast("Mapping[str, object]", one), {"queue", "job", "payload", "options"})
+        names = fields.get("queue"), fields.get("job")
+        if not all(isinstance(name, str) for name in names):
+            raise OptionError(place, one, "it must name its queue and its job")
+        job = find_job(*cast("tuple[str, str]", names))
+        payload = job.decode(_encode(fields.get("payload", {})), "json")
+        calls.append(Call(job, payload, parse_options(fields.get("options", {}), find_job)))
+    return calls
 
 
 def _duration(option: str, value: object) -> Duration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -172,12 +173,14 @@ def _enqueue_bulk(
     settings: CommonSettings, queue: str, job: str | None, path: Path, options: JobOptions, *, json: bool
 ) -> int:
     from jobs_cli.bulk import BulkFile
+    from jobs_core.codecs import Codecs
     from jobs_core.discovery import load_features
 
     catalog = load_features(settings.features)
     default = None if job is None else find_job(catalog, queue, job)
     try:
-        with BulkFile(path, catalog.queue(queue), default, options) as lines:
+        find, codecs = partial(find_job, catalog), Codecs.from_env(settings.prefix)
+        with BulkFile(path, catalog.queue(queue), default, options, find_job=find, codecs=codecs) as lines:
             total = lines.check()
             with progress_bar("enqueued", total) as progress:
                 counts = asyncio.run(lines.send(settings, progress))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, cast
 
 import msgspec
@@ -43,11 +44,8 @@ async def enqueue_jobs(
 
 async def job_type_of(call: Call, queue: str, name: str) -> JobType[object, object]:
     """Return the type of a job, which takes any JSON where no code declares its queue. Raises UnknownQueue or UnknownJob."""
-    bare, at, version = name.rpartition("@")
-    catalog = call.services.catalog
-    if queue in catalog.queues:
-        numbered = bool(at) and version.isdecimal() and len(version) < 10
-        return catalog.job(queue, bare, int(version)) if numbered else catalog.job(queue, name)
+    if queue in call.services.catalog.queues:
+        return declared_job(call, queue, name)
     await call.admin.stats(queue)
     dynamic = call.services.producer.queue(queue).declaration.dynamic_job(name)
     return cast("JobType[object, object]", dynamic)
@@ -63,10 +61,20 @@ def read_payload(
         raise call.services.unrepeated(job_type, error) from None
 
 
-def read_options(given: Mapping[str, JsonValue]) -> JobOptions:
-    """Return job options. Raises OptionError."""
+def declared_job(call: Call, queue: str, name: str) -> JobType[object, object]:
+    """Return the type of a job that code declares, by name or name@version. Raises UnknownQueue or UnknownJob."""
+    bare, at, version = name.rpartition("@")
+    numbered = bool(at) and version.isdecimal() and len(version) < 10
+    catalog = call.services.catalog
+    return catalog.job(queue, bare, int(version)) if numbered else catalog.job(queue, name)
+
+
+def read_options(call: Call, given: Mapping[str, JsonValue]) -> JobOptions:
+    """Return job options. Raises OptionError; of the jobs that are to follow also UnknownQueue, UnknownJob or PayloadError."""
     try:
-        return parse_options(given)
+        return parse_options(given, partial(declared_job, call))
+    except PayloadError as error:
+        raise call.services.unrepeated(call.services.catalog.job(error.queue, error.job), error) from None
     except (TypeError, ValueError, OverflowError) as error:
         raise OptionError("options", None, str(error)) from None
 
@@ -82,11 +90,13 @@ async def _item(call: Call, queue: str, wanted: Enqueue) -> EnqueueItem:
 async def _enqueue(call: Call, queue: str, wanted: Enqueue) -> Enqueued:
     job_type = await job_type_of(call, queue, wanted.name)
     payload = read_payload(call, job_type, wanted.payload)
-    options = read_options(wanted.options)
+    options = read_options(call, wanted.options)
     try:
         handle = await call.services.producer.enqueue(job_type, payload, **options)
     except PayloadError as error:
-        raise call.services.unrepeated(job_type, error) from None
+        own = (error.queue, error.job) == (queue, job_type.name)
+        told = job_type if own else call.services.catalog.job(error.queue, error.job)
+        raise call.services.unrepeated(told, error) from None
     try:
         record = await call.admin.job(queue, handle.id)
     except JobNotFound:

@@ -62,7 +62,7 @@ async def write_schedule(call: Call, body: ScheduleWrite) -> Answer[ScheduleWrit
         milliseconds = getattr(body, f"{name}_ms")
         given[name] = None if milliseconds is None else milliseconds / 1000
     given["misfire"] = RunAll(body.misfire) if isinstance(body.misfire, int) else body.misfire
-    given["options"] = read_options(body.options) or None
+    given["options"] = read_options(call, body.options) or None
     options = cast("ScheduleOptions", {name: value for name, value in given.items() if value is not None})
     handle = await call.services.producer.schedules.upsert(body.id, job_type, payload, **options)
     admin = call.acting(body.reason)
