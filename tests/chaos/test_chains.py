@@ -53,10 +53,9 @@ async def chains(path: Path, prefix: str, *, count: int, kills: int) -> str:
     books = path / "books"
     books.mkdir()
     write_package(path, "shop", {"links/queue.py": QUEUES, "links/processor.py": PROCESSOR})
-    options = {"attempts": 1, "result_ttl": 0}
     odd, even = (
         Queue(name, concurrency=10, max_stalled=1000, dead_letter=False).job(
-            "link", payload=list[int], result=list[int], **options
+            "link", payload=list[int], result=list[int], attempts=1, result_ttl=0
         )
         for name in ("odd", "even")
     )
