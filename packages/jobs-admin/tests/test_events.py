@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.seeding import Seeder
 
-from jobs_admin import EVENT_KINDS, Admin, Event, EventListener
+from jobs_admin import EVENT_KINDS, Admin, Event, EventListener, _events
 from jobs_core.errors import OptionError, UnknownQueue
 from jobs_core.scripts import Group
 from jobs_core.told import Batch, More, pack_batches, pack_more
@@ -183,3 +183,18 @@ async def test_a_pause_is_told_with_who_and_why(admin: Admin, mail: Seeder) -> N
 
 async def test_a_listener_is_made_by_the_admin(admin: Admin) -> None:
     assert isinstance(admin.listener(), EventListener)
+
+
+async def test_who_reads_seldom_and_falls_behind_goes_on_with_what_happens_now(
+    admin: Admin, mail: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_events, "_ENTRIES", 2)
+    for number in range(5):
+        await mail.add(str(number))
+    async with admin.listener("mail", since="0") as listener:
+        batches = listener.batches(0.01)
+        first = await anext(batches)
+        assert [(each.event, each.id) for each in first] == [("added", "0"), ("added", "1"), ("trimmed", "")]
+        await mail.add("5")
+        assert [each.id for each in await anext(batches)] == ["5"]
+        assert set(listener.cursors) == {"mail"}

@@ -17,6 +17,7 @@ from jobs_admin import Admin
 from jobs_core.errors import ConfigurationError
 from jobs_dashboard.access import check_exposure
 from jobs_dashboard.app import create_app
+from jobs_dashboard.services import Services
 
 if TYPE_CHECKING:
     from jobs_core.settings import DashboardSettings
@@ -25,6 +26,7 @@ __all__ = ["run"]
 
 _CONNECT_TIMEOUT = 3.0
 _BACKLOG = 128
+_GRACE_S = 10
 
 
 def run(settings: DashboardSettings) -> int:
@@ -43,16 +45,18 @@ async def _serve(settings: DashboardSettings, listener: socket.socket) -> int:
     admin = Admin(settings.redis_url, prefix=settings.prefix, timeout=_CONNECT_TIMEOUT)
     async with admin:
         await admin.check_server()
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         log_level=settings.log_level,
         access_log=settings.log_level == "debug",
         # Who asks is judged by the connection; what a proxy says of it is not believed.
         proxy_headers=False,
         server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
     )
-    server = _Server(config)
+    server = _Server(config, app.state.services)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     print(f"dashboard at {address}", file=sys.stderr, flush=True)  # noqa: T201 - whoever starts it reads it there
@@ -68,6 +72,11 @@ class _Server(uvicorn.Server):
 
     stopped_by: signal.Signals | None = None
 
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+        self._closing: asyncio.Task[None] | None = None
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leave the signals alone."""
@@ -76,6 +85,9 @@ class _Server(uvicorn.Server):
     def stop(self, number: signal.Signals) -> None:
         """Finish what is under way and end; a second signal ends at once."""
         self.stopped_by = number
+        if self._closing is None:
+            # Open pages would be waited for: they are told that it ends.
+            self._closing = asyncio.create_task(self._services.hub.stop(), name="jobs-hub-stop")
         self.handle_exit(number, None)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Change",
     "Declared",
     "DeclaredJob",
+    "EventsQuery",
     "HistoryQuery",
     "JobId",
     "JobTypeSchema",
@@ -45,6 +46,7 @@ __all__ = [
     "Session",
     "SignIn",
     "SignInWay",
+    "Stats",
     "Status",
     "WorkerId",
 ]
@@ -129,6 +131,28 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     queues: tuple[QueueLive, ...]
     workers: tuple[WorkerRecord, ...]
+
+
+class Stats(Overview, frozen=True, kw_only=True):
+    """Queues and workers as the event `stats` tells them: `full`, or those that changed since the one before, and those that went."""
+
+    full: bool
+    gone_queues: tuple[str, ...] = ()
+    gone_workers: tuple[str, ...] = ()
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of what goes on."""
+
+    queue: Annotated[
+        tuple[Name, ...], Meta(max_length=50, description="Events and counts of these queues; all without.")
+    ] = ()
+    job: Annotated[str, Meta(max_length=128, description="Events of this job alone.")] = ""
+    events: Annotated[bool, Meta(description="Whether events are wanted.")] = True
+    stats: Annotated[bool, Meta(description="Whether counts are wanted.")] = True
+    last_event_id: Annotated[
+        str, Meta(max_length=50, description="Where to go on, for who cannot send the header.")
+    ] = ""
 
 
 class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ class Row:
         kind = self._answers or self._hints["return"]
         if get_origin(kind) is Answer:
             (kind,) = get_args(kind)
-        plain = None if kind is type(None) or kind is Response else kind
+        plain = None if kind is type(None) or _is_response(kind) else kind
         return {self.status: plain, **self.also}
 
     @cached_property
@@ -160,6 +160,10 @@ class Row:
         except msgspec.ValidationError as error:
             # Nothing of the body itself is repeated: it may hold what nobody is to see.
             raise OptionError(_where(error) or "body", None, _reason(error)) from None
+
+
+def _is_response(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(cast("type[object]", kind), Response)
 
 
 def _plain(kind: object) -> object:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jobs_core.errors import PayloadError
 from jobs_core.redaction import Mask
 from jobs_dashboard.bulks import Bulks
+from jobs_dashboard.live import Hub
 
 if TYPE_CHECKING:
     from jobs_admin import Admin
@@ -32,11 +33,13 @@ class Services:
         self.catalog = catalog
         self.access = access
         self.bulks = Bulks()
+        self.hub = Hub(admin)
         self.openapi = {}
         self.version = version("jobs-dashboard")
 
     async def close(self) -> None:
         """End what goes on by itself."""
+        await self.hub.stop()
         await self.bulks.close()
 
     @staticmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 import msgspec
 
 from jobs_core.connection import Client
+from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobsError, OptionError
 from jobs_core.keys import queue_prefix
 from jobs_core.payloads import JsonValue
@@ -46,7 +47,7 @@ EVENT_KINDS = (
 _BLOCK_MS = 2000
 # Of one stream, and of all that are read by one call: the server is not to be held up by it.
 _ENTRIES = 100
-_ALL_ENTRIES = 500
+_ALL_ENTRIES = 1000
 _AGAIN = 0.5
 _LOOK_EVERY = 5.0
 _log = logging.getLogger("jobs.events")
@@ -161,6 +162,25 @@ class EventListener:
             raise RuntimeError(message)
         return self._events()
 
+    async def batches(self, every: Duration = 0) -> AsyncIterator[list[Event]]:
+        """Hear events for ever as they are read, in place of iterating: those of one read together, a read each `every` at most.
+
+        Who reads so seldom and falls behind goes on with what happens now: `trimmed` is told in place of what is passed over.
+        A wait without events yields an empty list. Raises OptionError.
+        """
+        pause = to_ms(every, name="every") / 1000
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            heard = await self._read(skip=pause > 0)
+            yield heard if self._shown is None else [self._shown(each) for each in heard]
+            await asyncio.sleep(max(pause - (loop.time() - began), 0))
+
+    @property
+    def cursors(self) -> dict[str, str]:
+        """Where to go on, by queue."""
+        return {queue: self._cursors[key] for key, queue in self._queues.items()}
+
     async def _run(self) -> None:
         async for _ in self._events():
             pass
@@ -204,8 +224,8 @@ class EventListener:
         last = cast("list[list[bytes]]", await self._client.call("XREVRANGE", key, "+", "-", "COUNT", 1))
         return last[0][0].decode().partition("-")[0] if last else "0"
 
-    async def _read(self) -> list[Event]:
-        """Wait for events for at most a few seconds; none while the server is away."""
+    async def _read(self, *, skip: bool = False) -> list[Event]:
+        """Wait for events for at most a few seconds; none while the server is away. With `skip` what lies behind is passed over."""
         now = asyncio.get_running_loop().time()
         try:
             if self._all and now - self._looked > _LOOK_EVERY:
@@ -228,7 +248,24 @@ class EventListener:
         for key, entries in cast("dict[bytes, list[tuple[bytes, Sequence[bytes]]]]", reply or {}).items():
             for entry, fields in entries:
                 events += self._entry(key, entry, fields)
+            if skip and len(entries) == count and (passed := await self._pass_over(key)):
+                events.append(passed)
         return events
+
+    async def _pass_over(self, key: bytes) -> Event | None:
+        """Go on at the end of a stream; return what tells of it, None where nothing lay between."""
+        queue, before = self._queues[key], self._cursors[key]
+        try:
+            last = cast("list[list[bytes]]", await self._client.call("XREVRANGE", key, "+", "-", "COUNT", 1))
+        except ConnectionFailed:
+            raise
+        except JobsError:
+            return None
+        end = last[0][0].decode().partition("-")[0] if last else before
+        if int(end) <= int(before):
+            return None
+        self._cursors[key] = end
+        return Event(event="trimmed", queue=queue, at=datetime.now(UTC), cursor=end)
 
     def _entry(self, key: bytes, entry: bytes, fields: Sequence[bytes]) -> list[Event]:
         queue, before = self._queues[key], self._cursors[key]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from jobs_admin import AuditPage, Finding
@@ -17,7 +15,6 @@ from jobs_dashboard.records import (
     JobTypeSchema,
     Name,
     Overview,
-    QueueLive,
     ServerRecord,
     Status,
 )
@@ -53,9 +50,7 @@ async def get_server(call: Call) -> ServerRecord:
 
 async def get_overview(call: Call) -> Overview:
     """Count all queues and list all workers: what the event `stats` tells each second."""
-    queues, workers = await call.admin.live(), await call.admin.workers()
-    live = tuple(QueueLive(**msgspec.structs.asdict(each)) for each in queues)
-    return Overview(at=datetime.now(UTC), queues=live, workers=tuple(workers))
+    return await call.services.hub.watch.overview()
 
 
 async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
