@@ -120,7 +120,7 @@ def test_many_schedules_are_listed_all(jobs: Jobs) -> None:
             2,
             "Mars",
         ),
-        (["add", "cache-warmup", "warm", "--every", "5m"], 2, "urls"),
+        (["add", "email", "send-email", "--every", "5m"], 2, "to"),
         (["add", "cache-warmup", "wram", "--every", "5m"], 2, "warm"),
         (
             ["add", "cache-warmup", "warm", "--payload", WARM, "--every", "5m", "--misfire", "often"],

@@ -138,3 +138,15 @@ def test_a_checkpoint_is_checked_where_it_is_made_and_read() -> None:
     ctx.checkpoint(Place(4))
     assert ctx.load_checkpoint(Place) == Place(4)
     assert JobContext.for_test().load_checkpoint(Place) is None
+
+
+def test_any_name_may_be_logged_where_a_program_sets_up_its_own_logging(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("structlog.is_configured", lambda: False)
+    with caplog.at_level(logging.INFO):
+        JobContext.for_test().log.info("sent", message="hello", name="ada", args=1, to="eve")
+    (record,) = caplog.records
+    said = {name: getattr(record, name) for name in ("message_", "name_", "args_", "to", "job_id")}
+    assert record.getMessage() == "sent"
+    assert said == {"message_": "hello", "name_": "ada", "args_": 1, "to": "eve", "job_id": "test"}

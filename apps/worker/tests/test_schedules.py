@@ -11,6 +11,9 @@ from tests.support.runtime import InProcess, Run, captured_lines, running
 from tests.support.waiting import until
 
 from jobs_core import Queue
+from jobs_core.queues.cache_warmup import CACHE_WARMUP
+from jobs_core.queues.email import EMAIL
+from jobs_core.schedules.recurrence import CronTimes, Every
 from jobs_core.schedules.ticks import Ticker
 from jobs_producer import Producer
 from jobs_worker import Fail, JobContext, declared, processor
@@ -235,3 +238,44 @@ async def test_data_that_is_lost_is_told_and_the_schedules_are_written_again(
 
 async def is_there(worker: InProcess) -> bool:
     return (await worker.producer.schedules.list("shop")).total == 2
+
+
+async def test_what_needs_a_variable_is_declared_where_that_is_set(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue("shop")
+    job = queue.job("digest", payload=str)
+    queue.every(300, job, "often", schedule_id="digest", requires=("DIGEST_TO", "SHOP_URL"))
+
+    @processor(job)
+    async def digest(payload: str, ctx: JobContext) -> None:
+        """Do nothing."""
+
+    monkeypatch.setenv("DIGEST_TO", "ada@example.com")
+    monkeypatch.setenv("SHOP_URL", " ")
+    with captured_lines("info") as lines:
+        async with run(digest) as worker:
+            assert (await worker.producer.schedules.list("shop")).total == 0
+    (line,) = lines.of("schedule_not_set")
+    assert (line["queue"], line["schedule"], line["unset"]) == ("shop", "digest", ["SHOP_URL"])
+    monkeypatch.setenv("SHOP_URL", "https://example.com")
+    async with run(digest) as worker:
+        assert (await worker.producer.schedules.get("shop", "digest")).from_code
+    monkeypatch.delenv("SHOP_URL")
+    with captured_lines("info") as lines:
+        async with run(digest):
+            pass
+    (line,) = lines.of("schedules_undeclared")
+    assert line["schedules"] == ["digest"]
+
+
+def test_the_predefined_schedules() -> None:
+    declared = {
+        (queue.name, each.id, each.timing.recurrence): each.unset({})
+        for queue in (EMAIL, CACHE_WARMUP)
+        for each in queue.schedules.values()
+    }
+    assert declared == {
+        ("email", "daily-digest", CronTimes("0 9 * * *")): ["SMTP_URL", "MAIL_FROM", "DIGEST_TO"],
+        ("cache-warmup", "warm", Every(300_000, 0)): ["CACHE_URL", "CACHE_WARMUP_URLS"],
+    }

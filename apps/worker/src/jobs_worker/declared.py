@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from typing import TYPE_CHECKING, cast
 
@@ -54,12 +55,18 @@ class CodeSchedules:
         """`codecs` have the keys of encrypted payloads."""
         self._scripts = scripts
         self._codecs = codecs
-        self._declared = {name: each.queue.schedules for name, each in routes.items()}
+        self._declared: dict[str, dict[str, DeclaredSchedule]] = {}
+        for name, each in routes.items():
+            unset = {known.id: known.unset(os.environ) for known in each.queue.schedules.values()}
+            self._declared[name] = {key: one for key, one in each.queue.schedules.items() if not unset[key]}
+            for schedule, variables in unset.items():
+                if variables:
+                    _log.info("schedule_not_set", queue=name, schedule=schedule, unset=variables)
         self._epochs: dict[str, bytes | None] = {}
         self._unwritten: set[str] = set()
 
     def __bool__(self) -> bool:
-        """Tell whether code declares any."""
+        """Tell whether code declares any that are to be written."""
         return any(self._declared.values())
 
     async def write(self) -> None:
@@ -113,5 +120,5 @@ class CodeSchedules:
                 "schedules_undeclared",
                 queue=queue,
                 schedules=strays[:20],
-                hint="code declares them no more; they go on until they are removed (jobs schedules remove)",
+                hint="code declares them no more, or needs a variable that is unset; they go on until they are removed (jobs schedules remove)",
             )

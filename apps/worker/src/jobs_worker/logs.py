@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
 
+# What a record says itself, but for what structlog hands on to it.
+_RESERVED = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime"} - {"exc_info", "stack_info", "stacklevel"}
+)
+
+
 def configure(level: str, form: str) -> None:
     """Send structlog and the standard library's logging to standard error in one form (`json` or `console`)."""
     shared: list[Processor] = [
@@ -89,9 +95,16 @@ def get_kept(name: str) -> structlog.stdlib.BoundLogger:
         structlog.wrap_logger(
             logging.getLogger(name),
             wrapper_class=structlog.stdlib.BoundLogger,
-            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            processors=[structlog.stdlib.filter_by_level, _step_aside, structlog.stdlib.render_to_log_kwargs],
         ),
     )
+
+
+def _step_aside(_: object, __: str, event: EventDict) -> EventDict:
+    """Add an underscore to names that a record of the standard library has itself, which it would refuse."""
+    for name in _RESERVED & event.keys():
+        event[f"{name}_"] = event.pop(name)
+    return event
 
 
 def enabled(level: int) -> bool:

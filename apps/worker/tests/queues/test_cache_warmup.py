@@ -48,6 +48,18 @@ async def test_pages_are_fetched_and_served_while_their_time_lasts(site: HttpSer
     assert await cached(f"{site.url}/other") is None
 
 
+async def test_without_pages_those_of_the_environment_are_fetched(
+    site: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Fail, match="CACHE_WARMUP_URLS"):
+        await run(Warm())
+    monkeypatch.setenv("CACHE_WARMUP_URLS", f"{site.url}/a, {site.url}/b")
+    site.reply(200, "here")
+    site.reply(200, "there")
+    assert (await run(Warm())).warmed == 2
+    assert await cached(f"{site.url}/b") is not None
+
+
 async def test_the_time_of_a_page_ends(site: HttpServer) -> None:
     async with PageCache.from_env() as cache:
         now = round(time.time() * 1000)

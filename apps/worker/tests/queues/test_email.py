@@ -18,14 +18,17 @@ from typing import cast
 import msgspec
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from tests.support.seeding import Seeder
 
+from jobs_core.connection import Client, parse_address
 from jobs_core.errors import SettingsError
 from jobs_core.payloads import JsonValue
-from jobs_core.queues.email import Attachment, SendEmail
+from jobs_core.queues.email import Attachment, DailyDigest, SendEmail
+from jobs_core.scripts import Scripts
 from jobs_worker import Fail, JobContext
 from jobs_worker.queues.email import rendering
 from jobs_worker.queues.email.message import make_message_id
-from jobs_worker.queues.email.processor import send_email
+from jobs_worker.queues.email.processor import daily_digest, send_email
 from jobs_worker.queues.email.smtp import MailDeferred, SmtpPool, SmtpServer
 
 needs_openssl = pytest.mark.skipif(
@@ -42,6 +45,14 @@ CONTEXTS: dict[str, dict[str, JsonValue]] = {
     "password-reset": {"link": "https://example.com/reset", "valid_minutes": 30},
     "report-ready": {"report": "Sales", "rows": 3, "download_url": "https://example.com/r"},
     "alert": {"title": "Backlog", "message": "It grows", "details": {"queue": "email"}},
+    "daily-digest": {
+        "hours": 24,
+        "since": "2026-11-21 09:00 UTC",
+        "until": "2026-11-22 09:00 UTC",
+        "completed": 7,
+        "failed": 1,
+        "queues": [{"queue": "mail", "completed": 7, "failed": 1, "retried": 2, "waiting": 3, "kept": 1}],
+    },
 }
 
 
@@ -221,13 +232,42 @@ async def test_template_brings_subject_and_both_parts(mailbox: Mailbox, template
     assert plain is not None
     assert html is not None
     assert plain.get_content().strip()
-    if template != "alert":
+    if template not in {"alert", "daily-digest"}:
         assert "Ada & Co" in plain.get_content()
         assert "Ada &amp; Co" in html.get_content()
 
 
 def test_every_template_is_tested() -> None:
     assert rendering.names() == sorted(CONTEXTS)
+
+
+async def test_the_digest_tells_what_the_queues_did(
+    mailbox: Mailbox, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(parse_address(redis_url))
+    await client.connect(timeout=5)
+    shop = Seeder(Scripts(client, prefix), "shop")
+    await shop.finish("complete", "a", "b")
+    await shop.finish("fail", "c")
+    await shop.finish("retry", "d")
+    await shop.add("e", "f")
+    await shop.named("idle").add()
+    await client.close()
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("JOBS_PREFIX", prefix)
+    monkeypatch.setenv("DIGEST_TO", "Ada <ada@example.com>, eve@example.com")
+    async with job() as ctx:
+        receipt = await daily_digest(DailyDigest(), ctx)
+        monkeypatch.delenv("DIGEST_TO")
+        with pytest.raises(Fail, match="DIGEST_TO"):
+            await daily_digest(DailyDigest(), ctx)
+    assert (receipt.sent, receipt.email) == (True, "ada@example.com, eve@example.com")
+    (message,) = mailbox.messages
+    assert message["Subject"] == "Jobs of the last 24 hours: 2 completed, 1 failed"
+    plain = message.get_body(("plain",))
+    assert plain is not None
+    lines = [each for each in plain.get_content().splitlines() if ": " in each][1:]
+    assert lines == ["shop: 2 completed, 1 failed, 1 attempts retried; 2 wait now, 1 failed ones are kept"]
 
 
 async def test_given_subject_replaces_that_of_the_template(mailbox: Mailbox) -> None:

@@ -160,7 +160,8 @@ class Upcast(msgspec.Struct, frozen=True):
 class DeclaredSchedule(msgspec.Struct, frozen=True):
     """A schedule as code declares it: workers of its queue write it when they start.
 
-    `definition` is what it comes to for the service level of a worker. `source` is where it was declared, as `path:line`.
+    `definition` is what it comes to for the service level of a worker. `source` is where it was declared, as `path:line`;
+    `requires` names environment variables without which it is not written.
     """
 
     id: str
@@ -168,6 +169,11 @@ class DeclaredSchedule(msgspec.Struct, frozen=True):
     payload: object
     timing: Timing
     source: str
+    requires: tuple[str, ...] = ()
+
+    def unset(self, env: Mapping[str, str]) -> list[str]:
+        """Return the variables that it needs and that are unset or empty; with one of these no worker writes it."""
+        return [name for name in self.requires if not env.get(name, "").strip()]
 
     def definition(
         self, service: DefaultJobOptions | None = None, codecs: Codecs | None = None
@@ -374,10 +380,11 @@ class Queue:
         payload: P,
         *,
         schedule_id: str | None = None,
+        requires: Sequence[str] = (),
         **options: Unpack[CommonScheduleOptions],
     ) -> DeclaredSchedule:
         """Declare that a job of this queue is sent by a cron expression; see `schedule`."""
-        return self._declared(schedule_id, job_type, payload, {"cron": expression, **options})
+        return self._declared(schedule_id, job_type, payload, requires, {"cron": expression, **options})
 
     def every(
         self,
@@ -386,10 +393,11 @@ class Queue:
         payload: P,
         *,
         schedule_id: str | None = None,
+        requires: Sequence[str] = (),
         **options: Unpack[CommonScheduleOptions],
     ) -> DeclaredSchedule:
         """Declare that a job of this queue is sent every so many seconds; see `schedule`."""
-        return self._declared(schedule_id, job_type, payload, {"every": interval, **options})
+        return self._declared(schedule_id, job_type, payload, requires, {"every": interval, **options})
 
     def schedule(
         self,
@@ -397,15 +405,17 @@ class Queue:
         payload: P,
         *,
         schedule_id: str | None = None,
+        requires: Sequence[str] = (),
         **options: Unpack[ScheduleOptions],
     ) -> DeclaredSchedule:
         """Declare a schedule of this queue, with the options of `producer.schedules.upsert`.
 
-        Workers of the queue write it when they start; one that is there and says the same stays as it is. Raises
+        Workers of the queue write it when they start; one that is there and says the same stays as it is. `requires` names
+        environment variables: a worker that lacks one does not write it. Raises
         DeclarationError for a job of another queue and for a second, different schedule of the id, OptionError or
         PayloadError for what cannot be meant.
         """
-        return self._declared(schedule_id, job_type, payload, options)
+        return self._declared(schedule_id, job_type, payload, requires, options)
 
     @property
     def schedules(self) -> Mapping[str, DeclaredSchedule]:
@@ -417,6 +427,7 @@ class Queue:
         schedule_id: str | None,
         job_type: JobType[P, R],
         payload: P,
+        requires: Sequence[str],
         options: ScheduleOptions,
     ) -> DeclaredSchedule:
         frame = inspect.currentframe()
@@ -432,7 +443,7 @@ class Queue:
         chosen = check_schedule_id(
             default_id(known_job, timing.recurrence) if schedule_id is None else schedule_id
         )
-        made = DeclaredSchedule(chosen, known_job, payload, timing, source)
+        made = DeclaredSchedule(chosen, known_job, payload, timing, source, tuple(requires))
         # Whatever does not fit is seen here, where it stands, and not by a worker.
         check_timing(known_job, timing)
         job_type.encode(payload)

@@ -44,7 +44,11 @@ async def warm(payload: Warm, ctx: JobContext) -> WarmResult:
     """Fetch the pages, a few at once, and store what changed; one page that fails does not hold up the others."""
     cache = await ctx.shared(open_cache)
     session = await ctx.shared(open_session)
-    urls = list(dict.fromkeys(payload.urls))
+    urls = list(
+        dict.fromkeys(payload.urls or os.environ.get("CACHE_WARMUP_URLS", "").replace(",", " ").split())
+    )
+    if not urls:
+        raise Fail("no pages are named: give `urls`, or set CACHE_WARMUP_URLS")
     turns = asyncio.Semaphore(_AT_ONCE)
     failed: list[NotWarmed] = []
     warmed = unchanged = size = done = 0

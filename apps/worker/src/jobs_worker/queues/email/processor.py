@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from email.headerregistry import Address
 
 from jobs_core.errors import SettingsError
-from jobs_core.queues.email.queue import SEND_EMAIL, Attachment, EmailReceipt, SendEmail
+from jobs_core.queues.email.queue import (
+    DAILY_DIGEST,
+    SEND_EMAIL,
+    Attachment,
+    DailyDigest,
+    EmailReceipt,
+    SendEmail,
+)
 from jobs_worker import Fail, JobContext, processor
+from jobs_worker.queues.email.digest import open_admin, write_digest
 from jobs_worker.queues.email.message import check_size, compose, make_message_id, parse_sender
 from jobs_worker.queues.email.smtp import MailRefused, SmtpPool, SmtpServer
 
@@ -15,6 +23,16 @@ from jobs_worker.queues.email.smtp import MailRefused, SmtpPool, SmtpServer
 @processor(SEND_EMAIL, requires=("SMTP_URL", "MAIL_FROM"))
 async def send_email(payload: SendEmail, ctx: JobContext) -> EmailReceipt:
     """Send one mail; fail for good where trying again cannot help."""
+    return await _send(payload, ctx)
+
+
+@processor(DAILY_DIGEST, requires=("SMTP_URL", "MAIL_FROM"))
+async def daily_digest(payload: DailyDigest, ctx: JobContext) -> EmailReceipt:
+    """Mail what the queues did in the last hours."""
+    return await _send(await write_digest(payload, await ctx.shared(open_admin)), ctx)
+
+
+async def _send(payload: SendEmail, ctx: JobContext) -> EmailReceipt:
     mail_from = _mail_from()
     message_id = make_message_id(ctx.job_id, ctx.created_at, mail_from.domain)
     if payload.attachments:

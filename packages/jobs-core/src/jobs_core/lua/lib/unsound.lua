@@ -5,7 +5,8 @@ local function unsound(P)
     hash = "rec meta state history progress checkpoint cancels result stats logs waiters unroutable.names uniq uniq.next kactive "
       .. "sched.rows sched.state sched.notes sched.watch follows",
     zset = "waiting delayed unroutable completed failed cancelled expired owners idle tomb result.due sessions blocked expiring uniq.due "
-      .. "ring kparked kbucket series.due sched early flows flows.ended flows.due joins trash.flows trash.flows.ended trash.joins trash.early",
+      .. "ring kparked kbucket series.due sched early flows flows.ended flows.due joins "
+      .. "trash.flows trash.flows.ended trash.joins trash.early",
     stream = "out",
     list = "attach",
   }

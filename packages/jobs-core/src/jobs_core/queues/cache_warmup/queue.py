@@ -15,11 +15,12 @@ Url: TypeAlias = Annotated[str, Meta(min_length=1, max_length=8192)]
 class Warm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Fetch pages into the cache.
 
+    Without `urls` those of `CACHE_WARMUP_URLS` are fetched.
     `ttl` (seconds) is how long a page may be served; with a run every 5 minutes the default survives one that fails.
     `timeout` (seconds) holds for one page, with its redirects. A page over `max_bytes` is not cached.
     """
 
-    urls: Annotated[Sequence[Url], Meta(min_length=1, max_length=500)]
+    urls: Annotated[Sequence[Url], Meta(max_length=500)] = ()
     ttl: Annotated[float, Meta(gt=0, le=604_800)] = 900.0
     timeout: Annotated[float, Meta(gt=0, le=120)] = 10.0
     max_bytes: Annotated[int, Meta(ge=1, le=16 * 1024 * 1024)] = 2 * 1024 * 1024
@@ -42,3 +43,12 @@ class WarmResult(Struct, frozen=True, kw_only=True):
 
 
 WARM = CACHE_WARMUP.job("warm", payload=Warm, result=WarmResult, attempts=3, timeout=300)
+CACHE_WARMUP.every(
+    300,
+    WARM,
+    Warm(),
+    schedule_id="warm",
+    requires=("CACHE_URL", "CACHE_WARMUP_URLS"),
+    overlap="skip",
+    misfire="skip",
+)

@@ -1,5 +1,21 @@
 """Send e-mail over SMTP: what the jobs of this queue carry and answer."""
 
-from jobs_core.queues.email.queue import EMAIL, SEND_EMAIL, Attachment, EmailReceipt, SendEmail
+from jobs_core.queues.email.queue import (
+    DAILY_DIGEST,
+    EMAIL,
+    SEND_EMAIL,
+    Attachment,
+    DailyDigest,
+    EmailReceipt,
+    SendEmail,
+)
 
-__all__ = ["EMAIL", "SEND_EMAIL", "Attachment", "EmailReceipt", "SendEmail"]
+__all__ = [
+    "DAILY_DIGEST",
+    "EMAIL",
+    "SEND_EMAIL",
+    "Attachment",
+    "DailyDigest",
+    "EmailReceipt",
+    "SendEmail",
+]

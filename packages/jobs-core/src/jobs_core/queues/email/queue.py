@@ -75,10 +75,32 @@ class EmailReceipt(Struct, frozen=True, kw_only=True):
     message_id: str
 
 
+class DailyDigest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Mail what the queues did in the last hours; `to` nobody means the addresses of `DIGEST_TO`."""
+
+    to: Sequence[str] = ()
+    hours: Annotated[int, Meta(ge=1, le=24 * 31)] = 24
+
+
 SEND_EMAIL = EMAIL.job(
     "send-email",
     payload=SendEmail,
     result=EmailReceipt,
     attempts=5,
     backoff=Exponential(1.0, max=3600, jitter=0.2),
+)
+DAILY_DIGEST = EMAIL.job(
+    "daily-digest",
+    payload=DailyDigest,
+    result=EmailReceipt,
+    attempts=5,
+    backoff=Exponential(1.0, max=3600, jitter=0.2),
+)
+EMAIL.cron(
+    "0 9 * * *",
+    DAILY_DIGEST,
+    DailyDigest(),
+    schedule_id="daily-digest",
+    requires=("SMTP_URL", "MAIL_FROM", "DIGEST_TO"),
+    overlap="skip",
 )
