@@ -20,7 +20,7 @@ help: ## Show what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 setup: $(HATCH) ## Create or update .venv, with the jobs command in its bin
-	@$(HATCH) run python -c ''
+	@$(HATCH) run pages
 
 demo: $(HATCH) ## Run real work through all processes and check every output; KEEP=1 leaves them up
 	@$(HATCH) run demo $(ARGS)
@@ -62,6 +62,7 @@ constraints: $(HATCH) ## Pin anew what the images install
 
 clean: ## Remove everything that make has made
 	@rm -rf .hatch .venv dist site .demo .dev .jobs .pytest_cache .ruff_cache .hypothesis
+	@rm -rf apps/dashboard/web/node_modules apps/dashboard/src/jobs_dashboard/web
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # uv installs hatch several times faster than pip does.

@@ -68,6 +68,8 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/api/overview", system.get_overview, _VIEWER),
     Row("GET", "/api/events", events.stream_events, _VIEWER, media="text/event-stream"),
     Row("GET", "/api/metrics", queues.get_metrics, _VIEWER),
+    Row("GET", "/api/series", queues.get_series, _VIEWER),
+    Row("GET", "/api/errors", queues.list_errors, _VIEWER),
     Row("GET", "/api/audit", system.list_audit, _VIEWER),
     Row("GET", "/api/doctor", system.examine_server, _VIEWER),
     Row("GET", "/api/declared", system.list_declared, _VIEWER),

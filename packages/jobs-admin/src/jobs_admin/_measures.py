@@ -103,6 +103,30 @@ async def read_minutes(scripts: Scripts, queue: str, now_ms: int, count: int) ->
     return records
 
 
+def added_up(told: Sequence[Sequence[MinuteRecord]], now_ms: int, count: int) -> tuple[MinuteRecord, ...]:
+    """Return the minutes of several queues together; averages are by how many attempts ended in each."""
+    first = now_ms // 60_000 - count + 1
+    records: list[MinuteRecord] = []
+    for index in range(count):
+        each = [minutes[index] for minutes in told]
+        ended = [minute.completed + minute.failed + minute.retried for minute in each]
+        total = sum(ended)
+        run = sum((minute.avg_processing_ms or 0) * n for minute, n in zip(each, ended, strict=True))
+        wait = sum((minute.avg_wait_ms or 0) * n for minute, n in zip(each, ended, strict=True))
+        records.append(
+            MinuteRecord(
+                at=datetime.fromtimestamp((first + index) * 60, UTC),
+                added=sum(minute.added for minute in each),
+                completed=sum(minute.completed for minute in each),
+                failed=sum(minute.failed for minute in each),
+                retried=sum(minute.retried for minute in each),
+                avg_processing_ms=round(run / total, 3) if total else None,
+                avg_wait_ms=round(wait / total, 3) if total else None,
+            )
+        )
+    return tuple(records)
+
+
 async def read_history(
     scripts: Scripts, queue: str, *, outcome: str | None, name: str | None, limit: int, cursor: str | None
 ) -> HistoryPage:

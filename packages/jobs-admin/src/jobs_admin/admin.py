@@ -29,10 +29,11 @@ from jobs_admin import (
 )
 from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
+from jobs_admin._errors import read_errors
 from jobs_admin._events import Event, EventListener
 from jobs_admin._limits import LiveLimits
 from jobs_admin._listing import check_bounds, list_page, make_filter
-from jobs_admin._measures import MAX_MINUTES, Spread, read_history, read_minutes, read_spread
+from jobs_admin._measures import MAX_MINUTES, Spread, added_up, read_history, read_minutes, read_spread
 from jobs_admin._numbers import failed_attempts, live_record, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin._schedules import ScheduleAdmin
@@ -44,6 +45,7 @@ from jobs_admin.records import (
     BulkRecord,
     Cancellation,
     CheckReport,
+    ErrorGroups,
     Finding,
     HealthRecord,
     HistoryPage,
@@ -71,6 +73,7 @@ from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
+from jobs_core.measures import MINUTES_A_DAY
 from jobs_core.names import check_job_id, check_prefix, check_queue_name, nearest
 from jobs_core.options import as_priority
 from jobs_core.records import JobRecord, LogRecord, build_record, log_records
@@ -260,16 +263,29 @@ class Admin:
             max_age_ms=age_ms,
         )
 
-    async def series(self, queue: str, minutes: int = 60) -> tuple[MinuteRecord, ...]:
-        """Return what a queue did in each of the last minutes, the one that runs included, oldest first.
+    async def series(self, queue: str | None = None, minutes: int = 60) -> tuple[MinuteRecord, ...]:
+        """Return what a queue, or all together, did in each of the last minutes, the one that runs included, oldest first.
 
         Minutes are kept for 90 days (129600), unless `JOBS_METRICS=0`. Raises OptionError or UnknownQueue.
         """
         if not 1 <= minutes <= MAX_MINUTES:
             raise OptionError("minutes", minutes, f"it must be 1 to {MAX_MINUTES}")
-        await self._known(queue)
+        if queue is not None:
+            await self._known(queue)
         now_ms = await self._calls.server_ms()
-        return tuple(await self._calls.read(read_minutes(self._calls.scripts, queue, now_ms, minutes)))
+        names = await self._names() if queue is None else [queue]
+        scripts = self._calls.scripts
+        told = await self._calls.read_all([read_minutes(scripts, name, now_ms, minutes) for name in names])
+        return tuple(told[0]) if queue is not None else added_up(told, now_ms, minutes)
+
+    async def errors(self, minutes: int = 60) -> ErrorGroups:
+        """Group what failed for good in the last minutes, at most 1440, by the fingerprint of its error. Raises OptionError."""
+        if not 1 <= minutes <= MINUTES_A_DAY:
+            raise OptionError("minutes", minutes, f"it must be 1 to {MINUTES_A_DAY}")
+        now_ms = await self._calls.server_ms()
+        return await self._calls.read(
+            read_errors(self._calls.scripts, await self._names(), now_ms, minutes)
+        )
 
     async def history(
         self,

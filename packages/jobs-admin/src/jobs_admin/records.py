@@ -20,6 +20,8 @@ __all__ = [
     "BulkState",
     "Cancellation",
     "CheckReport",
+    "ErrorGroup",
+    "ErrorGroups",
     "Finding",
     "HealthRecord",
     "HistoryPage",
@@ -250,6 +252,37 @@ class HistoryPage(msgspec.Struct, frozen=True):
 
     rows: tuple[HistoryRecord, ...]
     cursor: str | None = None
+
+
+class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that failed for good by the same error, a fingerprint: the type and the place that raised it, or the cause.
+
+    `trend` counts them in 12 equal parts of the time looked at, oldest first. `queues` and `names` name at most 10 each,
+    `last_queue` and `last_id` the job that failed last.
+    """
+
+    error: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    trend: tuple[int, ...]
+    queues: tuple[str, ...]
+    names: tuple[str, ...]
+    last_queue: str
+    last_id: str
+
+
+class ErrorGroups(msgspec.Struct, frozen=True, kw_only=True):
+    """What failed since a time, the most frequent error first; at most 100.
+
+    `looked_at` is how many failures were grouped. Where not `complete`, there were more: the 20 queues that failed most were
+    looked at, and of each the last 128 entries of its history.
+    """
+
+    groups: tuple[ErrorGroup, ...]
+    since: datetime
+    looked_at: int
+    complete: bool
 
 
 class JobDetail(JobRecord, frozen=True, kw_only=True):

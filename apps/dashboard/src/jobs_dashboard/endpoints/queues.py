@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from jobs_admin import (
+    ErrorGroups,
     Finding,
     HistoryPage,
     LimitRecord,
@@ -48,6 +49,16 @@ async def get_metrics(call: Call) -> MetricsRecord:
 async def get_queue_series(call: Call, queue: Name, query: SeriesQuery) -> tuple[MinuteRecord, ...]:
     """Tell what a queue did in each of the last minutes, oldest first."""
     return await call.admin.series(queue, query.minutes)
+
+
+async def get_series(call: Call, query: SeriesQuery) -> tuple[MinuteRecord, ...]:
+    """Tell what all queues together did in each of the last minutes, oldest first."""
+    return await call.admin.series(minutes=query.minutes)
+
+
+async def list_errors(call: Call, query: SeriesQuery) -> ErrorGroups:
+    """Group what failed for good in the last minutes by the fingerprint of its error, the most frequent first."""
+    return await call.admin.errors(query.minutes)
 
 
 async def list_queue_history(call: Call, queue: Name, query: HistoryQuery) -> HistoryPage:

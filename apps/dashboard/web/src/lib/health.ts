@@ -1,0 +1,42 @@
+// What is wrong, as far as the counts tell. The thresholds are those of `jobs health`.
+
+import { duration, plural } from "./format";
+import type { Overview, QueueLive } from "./schema";
+
+export const DEAD_LETTERS = "dead-letter";
+const MOST_WAITING = 1000;
+const MOST_FAILED = 100;
+export const LATE_MS = 60_000;
+const VERY_LATE_MS = 600_000;
+
+export interface Trouble {
+  text: string;
+  to: string;
+  bad: boolean;
+}
+
+/** Dead letters lie there until somebody looks: they are not late. */
+export const works = (queue: QueueLive): boolean => queue.queue !== DEAD_LETTERS;
+export const isLate = (queue: QueueLive): boolean =>
+  works(queue) && !queue.paused && (queue.oldest_waiting_ms ?? 0) >= LATE_MS;
+
+export function troubles(told: Overview): Trouble[] {
+  const found: Trouble[] = [];
+  const served = new Set(told.workers.filter((each) => !each.silent).flatMap((each) => each.queues));
+  for (const each of told.queues) {
+    const to = `/queues/${encodeURIComponent(each.queue)}`;
+    const say = (text: string, bad: boolean): number => found.push({ text: `${each.queue}: ${text}`, to, bad });
+    if (works(each)) {
+      const age = each.oldest_waiting_ms ?? 0;
+      if (each.waiting && !served.has(each.queue)) say(`no worker serves it, ${plural(each.waiting, "job waits", "jobs wait")}`, true);
+      else if (isLate(each)) say(`the oldest job waits for ${duration(age)}`, age >= VERY_LATE_MS);
+      else if (each.waiting > MOST_WAITING && !each.paused) say(`${plural(each.waiting, "job waits", "jobs wait")}`, false);
+    }
+    if (each.unroutable) say(`no worker knows what to do with ${plural(each.unroutable, "job")}`, false);
+    if (each.retained_failed > MOST_FAILED) say(`${plural(each.retained_failed, "failed job")} kept`, false);
+    if (each.paused) say(`paused${each.waiting ? `, ${plural(each.waiting, "job waits", "jobs wait")}` : ""}`, false);
+  }
+  const silent = told.workers.filter((each) => each.silent);
+  if (silent.length) found.push({ text: `${plural(silent.length, "worker is", "workers are")} silent`, to: "/workers", bad: false });
+  return found.sort((a, b) => Number(b.bad) - Number(a.bad));
+}

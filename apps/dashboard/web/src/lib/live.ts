@@ -1,0 +1,144 @@
+// One connection for everything that is live. Freezing stops what is shown, not what is heard.
+
+import { computed, effect, signal } from "@preact/signals";
+import { address, get } from "./api";
+import type { Overview, QueueLive } from "./schema";
+
+export type Connection = "connecting" | "live" | "polling" | "lost";
+export interface Sample {
+  at: number;
+  waiting: number;
+  active: number;
+}
+
+const KEPT = 120;
+const POLL_MS = 2000;
+const AGAIN_MS = 15_000;
+
+const heard = signal<Overview | null>(null);
+const held = signal<Overview | null>(null);
+export const connection = signal<Connection>("connecting");
+export const frozen = signal(false);
+/** What is shown: the newest, or that of the moment when it was frozen. */
+export const overview = computed(() => (frozen.value ? held.value : heard.value));
+/** The instant that the pages speak of. */
+export const now = signal(Date.now());
+/** The last two minutes of each queue, a sample a second. */
+export const samples = new Map<string, Sample[]>();
+
+export interface Happened {
+  event: string;
+  queue: string;
+  id: string;
+  name: string;
+  at: string;
+}
+type Listener = (event: Happened) => void;
+const listeners = new Set<Listener>();
+export function hear(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export const queueNamed = (name: string): QueueLive | undefined =>
+  overview.value?.queues.find((each) => each.queue === name);
+
+export function freeze(on: boolean): void {
+  held.value = heard.peek();
+  frozen.value = on;
+}
+
+function take(told: Overview): void {
+  heard.value = told;
+  const at = Date.parse(told.at);
+  for (const each of told.queues) {
+    const kept = samples.get(each.queue) ?? [];
+    kept.push({ at, waiting: each.waiting, active: each.active });
+    if (kept.length > KEPT) kept.shift();
+    samples.set(each.queue, kept);
+  }
+}
+
+let source: EventSource | null = null;
+let timer = 0;
+let wanted = false;
+
+function open(): void {
+  if (source) return;
+  source = new EventSource(address("/events"));
+  source.addEventListener("stats", (event) => {
+    connection.value = "live";
+    clearTimeout(timer);
+    take(JSON.parse((event as MessageEvent<string>).data) as Overview);
+  });
+  source.addEventListener("job", (event) => {
+    const told = JSON.parse((event as MessageEvent<string>).data) as Happened;
+    for (const each of listeners) each(told);
+  });
+  source.onerror = () => {
+    if (!source || source.readyState !== EventSource.CLOSED) {
+      if (connection.peek() === "live") connection.value = "lost";
+    } else {
+      // It is refused for good: ask now and then instead, and try it again later.
+      source = null;
+    }
+    clearTimeout(timer);
+    timer = setTimeout(poll, POLL_MS);
+  };
+}
+
+let tried = 0;
+async function poll(): Promise<void> {
+  if (!wanted) return;
+  try {
+    take(await get<Overview>("/overview"));
+    if (connection.peek() !== "live") connection.value = "polling";
+  } catch {
+    connection.value = "lost";
+  }
+  if (!source && Date.now() - tried > AGAIN_MS) {
+    tried = Date.now();
+    open();
+  }
+  clearTimeout(timer);
+  timer = setTimeout(poll, POLL_MS);
+}
+
+export function connect(): void {
+  if (wanted) return;
+  wanted = true;
+  tried = Date.now();
+  void get<Overview>("/overview").then(take, () => {
+    connection.value = "lost";
+  });
+  open();
+}
+
+export function disconnect(): void {
+  wanted = false;
+  source?.close();
+  source = null;
+  clearTimeout(timer);
+}
+
+setInterval(() => {
+  if (!frozen.peek()) now.value = Date.now();
+}, 1000);
+
+// A page that nobody sees asks for nothing.
+document.addEventListener("visibilitychange", () => {
+  if (!wanted) return;
+  if (document.hidden) {
+    source?.close();
+    source = null;
+    clearTimeout(timer);
+  } else {
+    now.value = Date.now();
+    open();
+  }
+});
+
+effect(() => {
+  const paused = frozen.value;
+  document.documentElement.classList.toggle("frozen", paused);
+});

@@ -1,0 +1,116 @@
+"""A small system with something of everything that a dashboard shows: a real worker, and jobs in every state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
+
+from jobs_admin import Admin
+from jobs_core import Fixed, Queue
+from jobs_producer import Producer
+from jobs_worker import Fail, JobContext, Worker, processor
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What a customer ordered."""
+
+    customer: str
+    amount: float = 0.0
+    express: bool = False
+    note: str | None = None
+
+
+class Receipt(Struct, frozen=True):
+    """What was charged."""
+
+    number: int
+    text: str
+
+
+class CardDeclined(Exception):
+    """The bank said no."""
+
+
+ORDERS = Queue("orders", concurrency=8)
+CHARGE = ORDERS.job("charge", Order, Receipt, attempts=3, backoff=Fixed(0))
+EXPORTS = Queue("exports", concurrency=2)
+BUILD = EXPORTS.job("build", Order, str)
+NEWSLETTER = Queue("newsletter")
+SEND = NEWSLETTER.job("send", Order, str)
+UNSERVED = Queue("unserved")
+LONELY = UNSERVED.job("lonely", Order, str)
+_log = logging.getLogger("shop.orders")
+
+
+class Stage:
+    """Producer, admin and worker on one server. `building` is set once an export runs, `go_on` lets exports end."""
+
+    def __init__(self, url: str, prefix: str = "jobs") -> None:
+        self.url, self.prefix = url, prefix
+        self.producer = Producer(url, prefix=prefix)
+        self.admin = Admin(url, prefix=prefix, actor="ada@ops")
+        self.building, self.go_on = asyncio.Event(), asyncio.Event()
+        self._stack = AsyncExitStack()
+
+        @processor(CHARGE)
+        async def charge(payload: Order, ctx: JobContext) -> Receipt:
+            ctx.log.info("charging", customer=payload.customer, amount=payload.amount)
+            _log.warning("the bank of %s is slow", payload.customer)
+            if payload.amount < 0:
+                raise CardDeclined(f"{payload.customer} has no money, attempt {ctx.attempt}")
+            if payload.amount == 13:
+                raise Fail(payload.note or "13 is bad luck")
+            return Receipt(7, f"{payload.customer} paid {payload.amount}")
+
+        @processor(BUILD)
+        async def build(payload: Order, ctx: JobContext) -> str:
+            ctx.progress(current=3, total=7, message=payload.note or "page 3 of 7")
+            ctx.log.info("reading", customer=payload.customer)
+            self.building.set()
+            await self.go_on.wait()
+            return "built"
+
+        self.worker = Worker(processors=[charge, build], url=url, prefix=prefix)
+
+    async def __aenter__(self) -> Self:
+        for each in (self.producer, self.admin, self.worker):
+            await self._stack.enter_async_context(each)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.go_on.set()
+        await self._stack.aclose()
+
+    async def fill(self, *, text: str = "ada", count: int = 12) -> None:
+        """Bring jobs into every state, with a text wherever one is free."""
+        add = self.producer.enqueue
+        good = [
+            await add(
+                CHARGE, Order(customer=text, amount=number + 1, note=text), metadata={"who": text}, tags=[text[:50]]
+            )
+            for number in range(count)
+        ]
+        declined = await add(CHARGE, Order(customer=text, amount=-5), job_id="declined")
+        bad = [await add(CHARGE, Order(customer=text, amount=13, note=text), job_id=f"bad-{n}") for n in range(3)]
+        for job in (*good, declined, *bad):
+            await job.done(20)
+        await add(BUILD, Order(customer=text, note=text), job_id="building")
+        await asyncio.wait_for(self.building.wait(), 20)
+        await add(CHARGE, Order(customer=text), job_id="later", delay=3600, priority="high")
+        for number in range(4):
+            await add(SEND, Order(customer=text), job_id=f"letter-{number}", priority="low")
+        await self.admin.pause("newsletter", reason=text)
+        await add(LONELY, Order(customer=text), job_id="lonely")
+        schedules = self.producer.schedules
+        await schedules.upsert("nightly", CHARGE, Order(customer=text), cron="30 2 * * *", timezone="Europe/Paris")
+        await schedules.upsert("often", SEND, Order(customer=text), every=timedelta(minutes=15))
