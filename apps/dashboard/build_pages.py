@@ -87,7 +87,9 @@ def _digest(paths: Iterable[Path]) -> str:
 def _has(installed: str) -> bool:
     """Tell whether what a build needs is there; more of it does no harm."""
     there = _read(_WEB / "node_modules" / _STAMP)
-    return there.removesuffix(" tools") == installed if not installed.endswith(" tools") else there == installed
+    return (
+        there.removesuffix(" tools") == installed if not installed.endswith(" tools") else there == installed
+    )
 
 
 def _read(path: Path) -> str:
@@ -116,8 +118,8 @@ def _node_on_path() -> tuple[str, list[str]] | None:
         return None
     told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)\.(\d+)", told)
-    version = (int(found[1]), int(found[2])) if found else (0, 0)
-    new_enough = version >= (22, 12) or (20, 19) <= version < (21, 0)
+    major, minor = (int(found[1]), int(found[2])) if found else (0, 0)
+    new_enough = major > 22 or (major == 22 and minor >= 12) or (major == 20 and minor >= 19)
     return (node, [npm]) if new_enough else None
 
 

@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import build_pages  # noqa: E402 - it lies beside this file
+import build_pages
 
 
-class PagesHook(BuildHookInterface):
+class PagesHook(BuildHookInterface[BuilderConfig]):
     """Builds the pages, if they are not there as the sources say."""
 
     def dependencies(self) -> list[str]:

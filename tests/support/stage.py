@@ -96,12 +96,17 @@ class Stage:
         add = self.producer.enqueue
         good = [
             await add(
-                CHARGE, Order(customer=text, amount=number + 1, note=text), metadata={"who": text}, tags=[text[:50]]
+                CHARGE,
+                Order(customer=text, amount=number + 1, note=text),
+                metadata={"who": text},
+                tags=[text[:50]],
             )
             for number in range(count)
         ]
         declined = await add(CHARGE, Order(customer=text, amount=-5), job_id="declined")
-        bad = [await add(CHARGE, Order(customer=text, amount=13, note=text), job_id=f"bad-{n}") for n in range(3)]
+        bad = [
+            await add(CHARGE, Order(customer=text, amount=13, note=text), job_id=f"bad-{n}") for n in range(3)
+        ]
         for job in (*good, declined, *bad):
             await job.done(20)
         await add(BUILD, Order(customer=text, note=text), job_id="building")
@@ -112,5 +117,7 @@ class Stage:
         await self.admin.pause("newsletter", reason=text)
         await add(LONELY, Order(customer=text), job_id="lonely")
         schedules = self.producer.schedules
-        await schedules.upsert("nightly", CHARGE, Order(customer=text), cron="30 2 * * *", timezone="Europe/Paris")
+        await schedules.upsert(
+            "nightly", CHARGE, Order(customer=text), cron="30 2 * * *", timezone="Europe/Paris"
+        )
         await schedules.upsert("often", SEND, Order(customer=text), every=timedelta(minutes=15))

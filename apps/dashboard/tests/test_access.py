@@ -23,7 +23,7 @@ async def test_without_a_token_other_machines_may_not(dashboard: Open) -> None:
         response = await client.get("/api/queues")
         assert response.status_code == 403
         assert "DASHBOARD_TOKEN" in response.json()["detail"]
-        assert (await client.get("/")).status_code == 403
+        assert (await client.get("/plain")).status_code == 403
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/readyz")).status_code == 200
 
@@ -62,7 +62,7 @@ async def test_with_a_token_set_only_it_opens(dashboard: Open, kind: str) -> Non
 async def test_with_a_token_set_this_machine_needs_it_too(dashboard: Open) -> None:
     async with dashboard(token="secret") as client:
         assert (await client.get("/api/queues")).status_code == 401
-        assert (await client.get("/")).status_code == 401
+        assert (await client.get("/plain")).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "jobs.example"])

@@ -117,22 +117,22 @@ async def test_readiness_ends_with_the_connection(
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_the_page_shows_queues_and_escapes_what_people_wrote(
+async def test_the_plain_page_shows_queues_and_escapes_what_people_wrote(
     client: httpx2.AsyncClient, mail: Seeder, redis_url: str, prefix: str
 ) -> None:
-    assert "Nobody has enqueued" in (await client.get("/")).text
+    assert "Nobody has enqueued" in (await client.get("/plain")).text
     await mail.add("1")
     async with Admin(redis_url, prefix=prefix) as admin:
         await admin.pause("mail", reason="<script>alert(1)</script>")
-    response = await client.get("/")
+    response = await client.get("/plain")
     assert response.headers["content-type"].startswith("text/html")
     assert "<td>mail</td><td>1</td>" in response.text
     assert "<script" not in response.text
     assert "&lt;script&gt;" in response.text
 
 
-async def test_the_page_may_run_and_load_nothing(client: httpx2.AsyncClient) -> None:
-    response = await client.get("/")
+async def test_the_plain_page_may_run_and_load_nothing(client: httpx2.AsyncClient) -> None:
+    response = await client.get("/plain")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

@@ -1,5 +1,7 @@
 """What admin tells of a queue over time: percentiles, errors, minutes, and the jobs that ended."""
 
+import time
+
 import pytest
 from tests.support.engine import group
 from tests.support.seeding import Seeder
@@ -122,3 +124,55 @@ async def test_history_says_what_it_does_not_take(admin: Admin, mail: Seeder) ->
             await admin.history("mail", **wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(UnknownQueue):
         await admin.history("nowhere")
+
+
+async def test_what_fails_is_grouped_by_its_error(admin: Admin, mail: Seeder) -> None:
+    now_ms = int(time.time() * 1000)
+    old_ms = now_ms - 7_200_000
+
+    def failure(job_id: str, error: str, at_ms: int, name: str = "send@1") -> Batch:
+        return Batch("failed", name, [job_id], [1], [at_ms * 1000], [at_ms * 1000], [1000], [1000], [error])
+
+    told = [
+        *(failure(f"t{n}", "TimeoutError smtp.py:send", now_ms - 60_000 * n) for n in range(3)),
+        failure("v", "ValueError mail.py:parse", now_ms - 1_000, "parse@2"),
+        failure("old", "OSError disk.py:write", old_ms),
+        Batch("completed", "send@1", ["good"], [1], [now_ms * 1000], [now_ms * 1000], [1000], [1000]),
+    ]
+    await tell(mail, Group("tell", "", [len(told), pack_batches("w", told), 0, ""]))
+    await mail.finish("fail", "counted")
+    found = await admin.errors(60)
+    assert [(each.error, each.count) for each in found.groups] == [
+        ("TimeoutError smtp.py:send", 3),
+        ("ValueError mail.py:parse", 1),
+    ]
+    first, second = found.groups
+    assert (first.queues, first.names, first.last_queue, first.last_id) == (
+        ("mail",),
+        ("send",),
+        "mail",
+        "t0",
+    )
+    assert second.names == ("parse",)
+    assert (first.last_at - first.first_at).total_seconds() == pytest.approx(120, abs=1)
+    assert (len(first.trend), sum(first.trend), first.trend[-1]) == (12, 3, 3)
+    assert (found.looked_at, found.complete) == (4, True)
+
+
+async def test_nothing_that_failed_is_no_group(admin: Admin, mail: Seeder) -> None:
+    await mail.finish("complete", "a")
+    found = await admin.errors()
+    assert (found.groups, found.complete) == ((), True)
+    for wrong in (0, 1441):
+        with pytest.raises(OptionError, match="minutes"):
+            await admin.errors(wrong)
+
+
+async def test_the_minutes_of_all_queues_together(admin: Admin, mail: Seeder) -> None:
+    await mail.add("a", "b")
+    await mail.named("sms").finish("complete", "c")
+    minutes = await admin.series(minutes=5)
+    assert len(minutes) == 5
+    assert sum(each.added for each in minutes) == 3
+    (last,) = [each for each in minutes if each.completed]
+    assert (last.avg_processing_ms, last.avg_wait_ms) == (2000, 1000)

@@ -22,6 +22,7 @@ from jobs_dashboard import metrics, page
 from jobs_dashboard.access import Access, Authenticate, Gate, check_exposure
 from jobs_dashboard.headers import SecurityHeaders
 from jobs_dashboard.openapi import document
+from jobs_dashboard.pages import PLAIN, POLICY, Pages
 from jobs_dashboard.problems import Refused, on_bug, on_http_error, on_jobs_error, on_refused
 from jobs_dashboard.router import Router
 from jobs_dashboard.services import Services
@@ -88,13 +89,14 @@ def _application(
     services.openapi = _document(services.version)
     app = Starlette(
         routes=[
-            Route("/", page.show),
+            *Pages().routes,
+            Route(PLAIN, page.show),
             Route("/metrics", metrics.serve),
             Mount("/", Router(ROWS, services)),
         ],
         middleware=[
-            Middleware(SecurityHeaders, page.content_security_policy()),
-            Middleware(Gate, services.access, open_=open_, closed=("", "/", "/metrics")),
+            Middleware(SecurityHeaders, POLICY),
+            Middleware(Gate, services.access, open_=open_, closed=(PLAIN, "/metrics")),
         ],
         exception_handlers={
             JobsError: on_jobs_error,

@@ -1,4 +1,4 @@
-"""The one page: two tables. It runs no script and loads nothing; the browser asks again every 5 s."""
+"""The page without script, for who has none or did not build the others: two tables, loaded anew every 5 s."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ async def show(request: Request) -> HTMLResponse:
         f"<style>{_STYLE}</style></head><body><h1>Jobs</h1>"
         f"<h2>Queues</h2>{_queues(queues)}<h2>Workers</h2>{_workers(workers)}"
         f"<p class=note>{escape(f'{server.server} {server.version} at {server.address}')}</p>"
-        "</body></html>"
+        "</body></html>",
+        headers={"Content-Security-Policy": content_security_policy()},
     )
 
 

@@ -51,7 +51,9 @@ class Pages:
         index = directory / "index.html"
         self._document = index.read_text("utf-8") if index.is_file() else None
         self._files: Mapping[str, _File] = {
-            each.name: _file(each.read_bytes(), mimetypes.guess_type(each.name)[0] or "application/octet-stream")
+            each.name: _file(
+                each.read_bytes(), mimetypes.guess_type(each.name)[0] or "application/octet-stream"
+            )
             for each in sorted(directory.glob("assets/*"))
         }
         self._documents: dict[str, _File] = {}
@@ -70,7 +72,9 @@ class Pages:
             return RedirectResponse(f"{root}{PLAIN}", 307, headers={"Cache-Control": "no-store"})
         known = self._documents.get(root)
         if known is None:
-            text = self._document.replace('"./assets/', f'"{root}/assets/').replace('"plain"', f'"{root}{PLAIN}"')
+            text = self._document.replace('"./assets/', f'"{root}/assets/').replace(
+                '"plain"', f'"{root}{PLAIN}"'
+            )
             known = _file(text.encode(), "text/html; charset=utf-8")
             # One application has one path; more are somebody's play with addresses.
             self._documents = {root: known}
@@ -85,7 +89,9 @@ class Pages:
 
 
 def _file(data: bytes, media: str) -> _File:
-    return _File(data, gzip.compress(data, 9, mtime=0), media, f'"{blake2b(data, digest_size=12).hexdigest()}"')
+    return _File(
+        data, gzip.compress(data, 9, mtime=0), media, f'"{blake2b(data, digest_size=12).hexdigest()}"'
+    )
 
 
 def _answer(request: Request, file: _File, cache: str) -> Response:

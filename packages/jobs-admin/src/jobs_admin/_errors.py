@@ -58,7 +58,9 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
         groups=tuple(_record(error, group) for error, group in told),
         since=_time(since_ms),
         looked_at=looked_at,
-        complete=len(worst) <= _MOST_QUEUES and len(groups) <= _MOST_GROUPS and all(done for _, done in found),
+        complete=len(worst) <= _MOST_QUEUES
+        and len(groups) <= _MOST_GROUPS
+        and all(done for _, done in found),
     )
 
 

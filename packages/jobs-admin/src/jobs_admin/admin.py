@@ -283,9 +283,7 @@ class Admin:
         if not 1 <= minutes <= MINUTES_A_DAY:
             raise OptionError("minutes", minutes, f"it must be 1 to {MINUTES_A_DAY}")
         now_ms = await self._calls.server_ms()
-        return await self._calls.read(
-            read_errors(self._calls.scripts, await self._names(), now_ms, minutes)
-        )
+        return await self._calls.read(read_errors(self._calls.scripts, await self._names(), now_ms, minutes))
 
     async def history(
         self,

@@ -28,7 +28,9 @@ export function troubles(told: Overview): Trouble[] {
     const say = (text: string, bad: boolean): number => found.push({ text: `${each.queue}: ${text}`, to, bad });
     if (works(each)) {
       const age = each.oldest_waiting_ms ?? 0;
-      if (each.waiting && !served.has(each.queue)) say(`no worker serves it, ${plural(each.waiting, "job waits", "jobs wait")}`, true);
+      // A worker inside an application is on no list, but what it does is seen.
+      const idle = !each.active && !each.completed_per_s;
+      if (each.waiting && idle && !each.paused && !served.has(each.queue)) say(`no worker serves it, ${plural(each.waiting, "job waits", "jobs wait")}`, true);
       else if (isLate(each)) say(`the oldest job waits for ${duration(age)}`, age >= VERY_LATE_MS);
       else if (each.waiting > MOST_WAITING && !each.paused) say(`${plural(each.waiting, "job waits", "jobs wait")}`, false);
     }

@@ -4,6 +4,12 @@ import { computed, effect, signal } from "@preact/signals";
 import { address, get } from "./api";
 import type { Overview, QueueLive } from "./schema";
 
+interface Stats extends Overview {
+  full: boolean;
+  gone_queues: string[];
+  gone_workers: string[];
+}
+
 export type Connection = "connecting" | "live" | "polling" | "lost";
 export interface Sample {
   at: number;
@@ -26,20 +32,6 @@ export const now = signal(Date.now());
 /** The last two minutes of each queue, a sample a second. */
 export const samples = new Map<string, Sample[]>();
 
-export interface Happened {
-  event: string;
-  queue: string;
-  id: string;
-  name: string;
-  at: string;
-}
-type Listener = (event: Happened) => void;
-const listeners = new Set<Listener>();
-export function hear(listener: Listener): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
-
 export const queueNamed = (name: string): QueueLive | undefined =>
   overview.value?.queues.find((each) => each.queue === name);
 
@@ -59,21 +51,36 @@ function take(told: Overview): void {
   }
 }
 
+/** The first is told in full, then only what changed. */
+function merged(told: Stats): Overview {
+  const before = told.full ? null : heard.peek();
+  if (!before) return told;
+  const join = <T>(old: T[], changed: T[], gone: string[], name: (each: T) => string): T[] => {
+    const all = new Map([...old, ...changed].map((each) => [name(each), each]));
+    for (const each of gone) all.delete(each);
+    return [...all.values()].sort((a, b) => (name(a) < name(b) ? -1 : 1));
+  };
+  return {
+    at: told.at,
+    queues: join(before.queues, told.queues, told.gone_queues, (each) => each.queue),
+    workers: join(before.workers, told.workers, told.gone_workers, (each) => each.id),
+  };
+}
+
 let source: EventSource | null = null;
 let timer = 0;
 let wanted = false;
 
 function open(): void {
   if (source) return;
-  source = new EventSource(address("/events"));
+  source = new EventSource(address("/events", { events: "false" }));
   source.addEventListener("stats", (event) => {
     connection.value = "live";
     clearTimeout(timer);
-    take(JSON.parse((event as MessageEvent<string>).data) as Overview);
+    take(merged(JSON.parse((event as MessageEvent<string>).data) as Stats));
   });
-  source.addEventListener("job", (event) => {
-    const told = JSON.parse((event as MessageEvent<string>).data) as Happened;
-    for (const each of listeners) each(told);
+  source.addEventListener("away", () => {
+    connection.value = "lost";
   });
   source.onerror = () => {
     if (!source || source.readyState !== EventSource.CLOSED) {

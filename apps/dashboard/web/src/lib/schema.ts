@@ -387,14 +387,3 @@ export interface ScaleRecord {
   queue: string;
   number: number;
 }
-
-export interface AlertRecord {
-  queue: string;
-  alert: string;
-  active: boolean;
-  since: Time | null;
-  value: number | null;
-  threshold: number | null;
-  default: number;
-  message: string;
-}

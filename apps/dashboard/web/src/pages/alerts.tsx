@@ -4,9 +4,19 @@ import type { JSX } from "preact";
 import { at } from "../lib/api";
 import { count, duration, percent } from "../lib/format";
 import { useResource } from "../lib/resource";
-import type { AlertRecord } from "../lib/schema";
 import { Badge, Empty, Head, Link, Loaded, Panel, When } from "../ui/parts";
 import { Table } from "../ui/table";
+
+interface AlertRecord {
+  queue: string;
+  alert: string;
+  active: boolean;
+  since: string | null;
+  value: number | null;
+  threshold: number | null;
+  default: number;
+  message: string;
+}
 
 const WHAT: Record<string, string> = {
   waiting: "Too many jobs wait",

@@ -9,10 +9,10 @@ import type { ErrorGroups, MinuteRecord, Overview } from "../lib/schema";
 import { Minutes, Scrubber, minuteAt } from "../ui/minutes";
 import { Trend } from "../ui/chart";
 import { Icon } from "../ui/icons";
-import { Badge, Empty, Head, Link, Loaded, Panel, Tile, When } from "../ui/parts";
+import { Badge, Empty, Link, Loaded, Panel, Tile, When } from "../ui/parts";
 import { Slots, WorkerState } from "../ui/worker";
 
-const SHOWN = 5;
+const SHOWN = 4;
 
 export function Home(): JSX.Element {
   const told = overview.value;
@@ -20,7 +20,9 @@ export function Home(): JSX.Element {
   const errors = useResource<ErrorGroups>("/errors", { minutes: 60 }, 15_000);
   return (
     <>
-      <Head title="Home" />
+      <h1 class="hidden-visually" tabIndex={-1}>
+        Home
+      </h1>
       <Verdict told={told} />
       <Scrubber series={series.data} />
       <Figures told={told} series={series.data} />
@@ -80,6 +82,8 @@ function Figures(props: { told: Overview | null; series: MinuteRecord[] | undefi
   const workers = (props.told?.workers ?? []).filter((each) => !each.silent);
   const sum = (of: (each: (typeof queues)[number]) => number | null): number =>
     queues.reduce((total, each) => total + (of(each) ?? 0), 0);
+  const speed = (of: (each: (typeof queues)[number]) => number | null): string =>
+    rate(queues.some((each) => of(each) !== null) ? sum(of) : null);
   const oldest = Math.max(0, ...queues.filter(works).map((each) => each.oldest_waiting_ms ?? 0));
   const slots = workers.reduce((total, each) => total + each.slots, 0);
   const minute = minuteAt(props.series);
@@ -107,14 +111,14 @@ function Figures(props: { told: Overview | null; series: MinuteRecord[] | undefi
         </>
       ) : (
         <>
-          <Tile name="Completed" figure={dash ?? rate(sum((each) => each.completed_per_s))} note={`${count(completed)} in the last hour`} />
+          <Tile name="Completed" figure={dash ?? speed((each) => each.completed_per_s)} note={`${count(completed)} in the last hour`} />
           <Tile
             name="Failed"
-            figure={dash ?? rate(sum((each) => each.failed_per_s))}
+            figure={dash ?? speed((each) => each.failed_per_s)}
             note={`${count(failed)} in the last hour`}
             tone={failed ? "bad" : ""}
           />
-          <Tile name="Success" figure={ended ? percent(completed / ended) : "–"} note="of those that ended" />
+          <Tile name="Success" figure={ended ? percent(completed / ended) : "–"} note="of the last hour" />
         </>
       )}
     </div>

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { Failure, at, get, post, remove } from "../lib/api";
 import { duration, plural } from "../lib/format";
-import { frozen, hear } from "../lib/live";
+import { frozen } from "../lib/live";
 import { go } from "../lib/router";
 import { useResource } from "../lib/resource";
 import type { Finding, JobDetail, JobLogs, JobTypeSchema, Json, LogRecord, Progress } from "../lib/schema";
@@ -23,19 +23,12 @@ const pretty = (value: Json): string => JSON.stringify(value, null, 2);
 
 export function JobPage(props: { queue: string; id: string }): JSX.Element {
   const { queue, id } = props;
-  const [every, setEvery] = useState(2000);
+  const [every, setEvery] = useState(1000);
   const job = useResource<JobDetail>(at`/queues/${queue}/jobs/${id}`, undefined, every);
   const data = job.data;
   useEffect(() => {
-    setEvery(data && FINAL.has(data.state) ? 15_000 : 2000);
+    setEvery(data && FINAL.has(data.state) ? 15_000 : 1000);
   }, [data?.state]);
-  useEffect(
-    () =>
-      hear((event) => {
-        if (event.id === id && event.queue === queue) job.again();
-      }),
-    [queue, id],
-  );
   const crumbs = (
     <>
       <Link to="/queues">Queues</Link> / <Link to={at`/queues/${queue}`}>{queue}</Link>
@@ -71,7 +64,7 @@ export function JobPage(props: { queue: string; id: string }): JSX.Element {
           <Known job={data} />
         </Panel>
       </div>
-      <Panel title={`Attempts, ${data.attempts_made} of ${data.attempts} failed or made`} flush>
+      <Panel title={`Attempts, ${data.attempts} at most`} flush>
         <Waterfall job={data} />
         <Stacks job={data} />
       </Panel>

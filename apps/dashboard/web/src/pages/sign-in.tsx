@@ -54,6 +54,9 @@ export function SignIn(): JSX.Element {
               </p>
             </form>
           ) : null}
+          {session.value && !ways.length ? (
+            <p>Nobody can sign in here: only the machine of the dashboard may look. Set DASHBOARD_TOKEN where it is started to let others in.</p>
+          ) : null}
           {ways.includes("proxy") ? <p>Come through the proxy that signs people in: it did not say who you are.</p> : null}
           {ways.includes("host") ? <p>Sign in to the application that this dashboard is part of, then load this page again.</p> : null}
         </div>

@@ -14,7 +14,7 @@ export interface Column<T> {
   sort?: "ascending" | "descending" | "none" | undefined;
 }
 
-const LOOKS = { "#": "number", "!": "", _: "whole break", ".": "tight" };
+const LOOKS = { "#": "number", "!": "", _: "whole", ".": "tight" };
 
 export function Table<T>(props: {
   columns: (Column<T> | null | false)[];
@@ -44,7 +44,7 @@ export function Table<T>(props: {
                     {each.cell(row)}
                   </th>
                 ) : (
-                  <td key={each.name} class={each.as ? LOOKS[each.as] : "break"} data-name={each.as === "." ? undefined : each.name}>
+                  <td key={each.name} class={each.as && LOOKS[each.as]} data-name={each.as === "." ? undefined : each.name}>
                     {each.cell(row)}
                   </td>
                 ),
