@@ -19,6 +19,7 @@ from jobs_producer import (
 
 def test_public_names_are_these() -> None:
     assert jobs_producer.__all__ == [
+        "Batch",
         "Bulk",
         "BulkInterrupted",
         "BulkItem",
@@ -30,6 +31,7 @@ def test_public_names_are_these() -> None:
         "Flows",
         "ItemOutcome",
         "JobHandle",
+        "MapReduce",
         "Nested",
         "Producer",
         "QueueHandle",

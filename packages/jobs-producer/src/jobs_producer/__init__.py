@@ -13,11 +13,13 @@ from jobs_producer._chain import ChainHandle
 from jobs_producer._flows import FlowRun, Flows
 from jobs_producer._handle import JobHandle
 from jobs_producer._schedules import ScheduleHandle, Schedules, SyncSchedules
+from jobs_producer.batches import Batch, MapReduce
 from jobs_producer.producer import Producer, QueueHandle
 from jobs_producer.sync import SyncChainHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
 from jobs_producer.workflows import Child, Flow, Nested, Step, Workflow, child, step
 
 __all__ = [
+    "Batch",
     "Bulk",
     "BulkInterrupted",
     "BulkItem",
@@ -29,6 +31,7 @@ __all__ = [
     "Flows",
     "ItemOutcome",
     "JobHandle",
+    "MapReduce",
     "Nested",
     "Producer",
     "QueueHandle",

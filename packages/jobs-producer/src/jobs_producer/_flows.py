@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+import secrets
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack, cast
 
 from jobs_core.codecs import Place
+from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import (
     FlowCancelled,
+    FlowClosed,
     FlowFailed,
     FlowNotFound,
     FlowTimeout,
+    OptionError,
     ResultExpired,
     ResultNotKept,
 )
@@ -24,18 +28,31 @@ from jobs_core.names import check_job_id, check_queue_name
 from jobs_core.payloads import JsonValue
 from jobs_core.records import shown_payload
 from jobs_core.scripts import MAX_ITEMS
+from jobs_producer._handle import JobHandle
+from jobs_producer.batches import Batch, MapReduce, callback_parts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
 
     from jobs_core.flow_scripts import FlowJob
+    from jobs_core.flows.calls import Call
     from jobs_core.flows.graph import Graph
     from jobs_core.flows.records import FlowJobRecord, FlowRecord
-    from jobs_core.options import DefaultJobOptions
+    from jobs_core.options import DefaultJobOptions, MetaValue, StepOptions
     from jobs_core.queue import JobType, Queue
     from jobs_producer._handle import Link
     from jobs_producer.workflows import Flow, Step, Workflow
 
+P = TypeVar("P")
+Q = TypeVar("Q")
 R = TypeVar("R")
 S = TypeVar("S")
 
@@ -73,6 +90,91 @@ class Flows:
         info = FlowInfo("flow", flow.name, flow.metadata, flow.tags)
         queue, flow_id, created = await self._submit(flow.graph(), flow.id, info)
         return FlowRun(self._link, queue, flow_id, flow.name, created=created, root=flow.job)
+
+    async def batch(
+        self,
+        name: str,
+        queue: Queue | str,
+        *,
+        id: str | None = None,  # noqa: A002 - the word that records use
+        on_success: Sequence[Call] = (),
+        on_failure: Sequence[Call] = (),
+        on_complete: Sequence[Call] = (),
+        metadata: Mapping[str, MetaValue] | None = None,
+        tags: Sequence[str] = (),
+        open_timeout: Duration = 3600.0,
+    ) -> Batch:
+        """Open a batch: jobs are added while others of it run, and callbacks sent once each.
+
+        `on_success` when all completed (also later, by a retry), `on_failure` at the first that did not, `on_complete` when all ended;
+        a batch that is cancelled sends none. `queue` keeps it; its jobs may go anywhere. With an `id` that is open already the
+        batch is resumed. One that is not closed fails when nothing was added for `open_timeout`. Errors as `start`.
+        """
+        calls = {"success": on_success, "failure": on_failure, "complete": on_complete}
+        info = FlowInfo("batch", name, dict(metadata or {}), tuple(tags))
+        batch, _ = await self._open(info, queue, id, calls, open_timeout)
+        return batch
+
+    def join(self, queue: Queue | str, flow_id: str) -> Batch:
+        """Return a batch that is open, to add to it from elsewhere: leave it by `flush`, and close it where it was opened."""
+        filler = secrets.token_hex(6)
+        return Batch(self._link, self.run(queue, flow_id), filler, (self._service, {}, ()), self._declare)
+
+    async def map_reduce(
+        self,
+        map_job: JobType[P, R],
+        items: Iterable[P] | AsyncIterable[P],
+        reduce_job: JobType[Q, S],
+        reduce_payload: Q,
+        *,
+        name: str = "",
+        id: str | None = None,  # noqa: A002 - the word that records use
+        metadata: Mapping[str, MetaValue] | None = None,
+        tags: Sequence[str] = (),
+        open_timeout: Duration = 3600.0,
+        **options: Unpack[StepOptions],
+    ) -> MapReduce[S]:
+        """Run a job for each item, and when all have completed one more, which finds their results in `ctx.children`, in order.
+
+        `items` may be millions, from an iterator: they are sent as they come, in constant memory. `options` are those of the map
+        jobs. With an `id` that is open already it is resumed: give the same items in the same order. Errors as `start`.
+        """
+        info = FlowInfo("map_reduce", name or map_job.name, dict(metadata or {}), tuple(tags))
+        calls = {"success": (reduce_job.call(reduce_payload),)}
+        batch, ids = await self._open(info, map_job.queue, id, calls, open_timeout)
+        await batch.add_many(map_job, items, **options)
+        await batch.close()
+        reduce = JobHandle(self._link, cast("JobType[object, S]", reduce_job), ids["success"][0])
+        return MapReduce(self._link, batch.run, reduce)
+
+    async def _open(
+        self,
+        info: FlowInfo,
+        queue: Queue | str,
+        flow_id: str | None,
+        calls: Mapping[str, Sequence[Call]],
+        open_timeout: Duration,
+    ) -> tuple[Batch, dict[str, list[str]]]:
+        """Open a flow that is filled, or resume it. Returns it, and the ids of its callbacks by moment. Raises FlowClosed."""
+        home, flow_id = _name(queue), new_job_id() if flow_id is None else check_job_id(flow_id)
+        given = (self._service, info.metadata, info.tags)
+        callbacks, queues, ids = callback_parts(calls, (home, flow_id), self._link, given)
+        timeout_ms = to_ms(open_timeout, name="open_timeout")
+        if not timeout_ms:
+            raise OptionError("open_timeout", open_timeout, "it must be longer than 0")
+        deadline = self._link.here().time() + self._link.timeout
+        if not isinstance(queue, str):
+            queues.append(queue)
+        for each in queues:
+            await self._declare(each, deadline)
+        book = FlowBook(self._link.scripts)
+        there = await book.open(
+            home, flow_id, info, state="open", timeout_ms=timeout_ms, callbacks=callbacks, deadline=deadline
+        )
+        if there not in {"", "open"}:
+            raise FlowClosed(home, flow_id)
+        run: FlowRun[dict[str, JsonValue]] = FlowRun(self._link, home, flow_id, info.name, created=not there)
+        return Batch(self._link, run, "main", given, self._declare), ids
 
     def run(self, queue: Queue | str, flow_id: str) -> FlowRun[dict[str, JsonValue]]:
         """Return a handle on a flow that was submitted elsewhere. Raises OptionError for what cannot be an id."""

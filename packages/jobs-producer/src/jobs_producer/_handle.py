@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from jobs_producer._submission import Outcome
 
 R = TypeVar("R")
+# Effects are carried within milliseconds, and within seconds where a worker died between the two.
+_FIRST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.5
+_PATIENCE = 10.0
 _STATES = frozenset(str(state) for state in State)
 
 
@@ -236,3 +240,15 @@ class JobHandle(msgspec.Struct, Generic[R], eq=False, weakref=True):
                 raise ResultExpired(self.queue, self.id)
             case _:
                 raise JobNotFound(self.queue, self.id)
+
+
+async def arrived(link: Link, handle: JobHandle[R], timeout: float | None) -> R:
+    """Wait for a job that is to appear within moments, as the callback of a flow that ended, and then for its result."""
+    loop = link.here()
+    began, pause = loop.time(), _FIRST_PAUSE
+    while not (await link.inbox.look(handle.queue, handle.id)).state:
+        if loop.time() - began >= (_PATIENCE if timeout is None else min(timeout, _PATIENCE)):
+            break
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return await handle.result(timeout)

@@ -1,0 +1,194 @@
+"""Flows that are filled while they run: batches with callbacks, map-reduce."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from tests.support.runtime import InProcess, Run
+from tests.support.waiting import until
+
+from jobs_core import Codec, FlowClosed, FlowFailed, JobFailed, OptionError, Queue
+from jobs_core.codecs import KeyRing
+from jobs_worker import Fail, JobContext, processor
+
+
+class Shop:
+    """Numbers that are doubled, and what the callbacks saw."""
+
+    def __init__(self) -> None:
+        self.queue = Queue("numbers", concurrency=20)
+        self.other = Queue("told")
+        self.double = self.queue.job("double", payload=int, result=int, attempts=1)
+        self.quiet = self.queue.job("quiet", payload=int)
+        self.total = self.other.job("total", payload=str, result=int)
+        self.told = self.other.job("told", payload=str)
+        self.ran: Counter[int] = Counter()
+        self.calls: list[tuple[str, int, list[str]]] = []
+
+        @processor(self.double)
+        async def double(payload: int, _: JobContext) -> int:
+            self.ran[payload] += 1
+            if payload < 0 and self.ran[payload] < 2:
+                raise Fail("no negative numbers yet")
+            return 2 * payload
+
+        @processor(self.quiet)
+        async def quiet(payload: int, _: JobContext) -> None:
+            self.ran[payload] += 1
+
+        @processor(self.total)
+        async def total(payload: str, ctx: JobContext) -> int:
+            self.calls.append((payload, len(ctx.children), [each.state for each in ctx.children.failures]))
+            return sum(ctx.children.results(self.double))
+
+        @processor(self.told)
+        async def told(payload: str, ctx: JobContext) -> None:
+            self.calls.append((payload, len(ctx.children), [each.state for each in ctx.children.failures]))
+
+        self.handlers = (double, quiet, total, told)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+async def test_a_batch_calls_back_when_all_its_jobs_have_completed(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        async with await place.producer.flows.batch(
+            "numbers",
+            shop.queue,
+            on_success=[shop.told.call("success")],
+            on_complete=[shop.told.call("complete")],
+            on_failure=[shop.told.call("failure")],
+            metadata={"user": 7},
+        ) as batch:
+            assert await batch.add_many(shop.double, range(300)) == 300
+            await batch.add(shop.quiet, 1000)
+        record = await batch.run.done(20)
+        await until(lambda: len(shop.calls) == 2)
+    assert (record.state, record.total, record.completed) == ("completed", 301, 301)
+    assert sorted(shop.calls) == [("complete", 301, []), ("success", 301, [])]
+    assert shop.ran == Counter([*range(300), 1000])
+
+
+async def test_a_failure_is_told_at_once_and_success_when_it_is_mended(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        batch = await place.producer.flows.batch(
+            "numbers",
+            shop.queue,
+            on_success=[shop.told.call("success")],
+            on_failure=[shop.told.call("failure")],
+        )
+        await batch.add(shop.double, -1)
+        await batch.flush()
+        await until(lambda: shop.calls == [("failure", 1, ["failed"])])
+        await batch.add(shop.double, 2)
+        flow = await batch.close()
+        assert (await flow.done(10)).state == "failed"
+        (failed,) = [job for job in await flow.jobs() if job.state == "failed"]
+        await place.scripts.retry("numbers", ids=[failed.id])
+        await until(lambda: len(shop.calls) == 2)
+        assert (await flow.status()).state == "completed"
+    assert shop.calls[1][0] == "success"
+
+
+async def test_an_empty_batch_completes(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        async with await place.producer.flows.batch(
+            "none", shop.queue, on_success=[shop.told.call("success")]
+        ) as batch:
+            pass
+        assert (await batch.run.done(10)).state == "completed"
+        await until(lambda: shop.calls == [("success", 0, [])])
+
+
+async def test_a_filler_that_died_is_resumed_by_the_id(run: Run, shop: Shop) -> None:
+    async def fill(place: InProcess, until_: int) -> None:
+        async with await place.producer.flows.batch(
+            "numbers", shop.queue, id="import", on_success=[shop.told.call("success")]
+        ) as batch:
+            for i in range(400):
+                if i == until_:
+                    raise ConnectionError
+                await batch.add(shop.double, i)
+
+    async with run(*shop.handlers) as place:
+        with pytest.raises(ConnectionError):
+            await fill(place, 300)
+        await fill(place, 1000)
+        flow = place.producer.flows.run("numbers", "import")
+        assert (await flow.done(20)).total == 400
+        with pytest.raises(FlowClosed):
+            await fill(place, 1000)
+    assert shop.ran == Counter(range(400))
+
+
+async def test_jobs_are_added_from_elsewhere_while_it_is_open(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        batch = await place.producer.flows.batch("numbers", shop.queue)
+
+        async def member(numbers: range) -> None:
+            other = place.producer.flows.join(shop.queue, batch.id)
+            await other.add_many(shop.double, numbers)
+            await other.flush()
+
+        await asyncio.gather(*(member(range(at, at + 10)) for at in range(0, 100, 10)))
+        flow = await batch.close()
+        assert (await flow.done(10)).completed == 100
+    assert shop.ran == Counter(range(100))
+
+
+async def test_a_reduce_runs_once_with_all_results_in_order(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        job = await place.producer.flows.map_reduce(shop.double, range(500), shop.total, "sum")
+        assert await job.result(20) == 2 * sum(range(500))
+    assert shop.calls == [("sum", 500, [])]
+
+
+async def test_a_reduce_does_not_run_where_a_map_failed(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        job = await place.producer.flows.map_reduce(shop.double, [1, -1, 2], shop.total, "sum")
+        with pytest.raises(FlowFailed, match="no negative numbers"):
+            await job.result(20)
+    assert shop.calls == []
+
+
+async def test_jobs_whose_payloads_are_sealed_are_members_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS_KEYS", KeyRing({"k": bytes(32)}).text())
+    queue = Queue("sealed", codec=Codec(encrypt=True))
+    secret = queue.job("secret", payload=int, result=int)
+    total = queue.job("total", payload=str, result=int)
+
+    @processor(secret)
+    async def double(payload: int, _: JobContext) -> int:
+        return 2 * payload
+
+    @processor(total)
+    async def add(payload: str, ctx: JobContext) -> int:
+        del payload
+        return sum(ctx.children.results(secret))
+
+    async with run(double, add) as place:
+        job = await place.producer.flows.map_reduce(secret, range(5), total, "sum")
+        assert await job.result(20) == 20
+
+
+async def test_what_cannot_be_a_batch_is_refused(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as place:
+        flows = place.producer.flows
+        with pytest.raises(OptionError, match="longer than 0"):
+            await flows.batch("b", shop.queue, open_timeout=0)
+        with pytest.raises(OptionError, match="followed itself"):
+            await flows.batch(
+                "b", shop.queue, on_success=[shop.told.call("x", on_success=[shop.told.call("y")])]
+            )
+        other = flows.join(shop.queue, "nobody")
+        await other.add(shop.double, 1)
+        with pytest.raises(FlowClosed):
+            await other.flush()
+        failed = await place.producer.enqueue(shop.double, -5)
+        with pytest.raises(JobFailed):
+            await failed.result(10)
