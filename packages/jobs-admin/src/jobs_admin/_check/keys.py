@@ -93,7 +93,7 @@ KEYS: dict[str, Key] = {
         Key("flows", "zset"),
         Key("flows.ended", "zset"),
         Key("flows.due", "zset"),
-        Key("early", "zset"),
+        Key("early", "zset", "id"),
         Key("attach", "list"),
         Key("trash.follows", "hash"),
         Key("trash.flows", "zset"),

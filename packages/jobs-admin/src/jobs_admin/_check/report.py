@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from jobs_admin._check.flows import check_stuck
 from jobs_admin._check.rules import TEXTS, Wrong
 from jobs_admin._check.told import mend_audit
 from jobs_admin._check.walk import Tour, check_beside, check_jobs, check_sums, scan
@@ -69,8 +70,6 @@ async def check(calls: Calls, queue: str | None, *, repair: bool = False) -> Che
     """Judge one queue, or all that have a key and the keys beside them; with `repair` mend what can be."""
     prefix = calls.scripts.prefix
     breaches: list[Breach] = []
-    unjudged: list[str] = []
-    jobs = 0
     if queue is not None:
         queues = {queue: await scan(calls, calls.scripts.key(queue))}
     else:
@@ -81,22 +80,44 @@ async def check(calls: Calls, queue: str | None, *, repair: bool = False) -> Che
             if name.startswith("{") and "}:" in name and not name.startswith("{~}"):
                 its_queue, _, key = name[1:].partition("}:")
                 queues.setdefault(its_queue, []).append(key)
+    found = {each: _Found() for each in queues}
+    tours = {each: Tour(calls, each) for each in queues}
     for each, keys in queues.items():
-        found, tour = _Found(), Tour(calls, each)
-        # Sums are judged when the jobs that they count are in order again.
-        for walk in (check_jobs(tour, keys), check_sums(tour)):
-            broken: list[Wrong] = []
-            async for wrong in walk:
-                if found.add(wrong) and repair:
-                    broken.append(wrong)
-                if len(broken) >= _MENDED_AT:
-                    await found.mend(calls, each, broken)
-                    broken = []
-            await found.mend(calls, each, broken)
-        breaches += found.breaches(each)
-        unjudged += [f"{each}: {what}" for what in tour.unjudged]
-        jobs += tour.jobs
-    return CheckReport(queues=tuple(queues), jobs=jobs, breaches=tuple(breaches), unjudged=tuple(unjudged))
+        await _judge(calls, tours[each], keys, found[each], repair=repair)
+    if queue is None:
+        await _judge_stuck(calls, tours, found, repair=repair)
+    for each in queues:
+        breaches += found[each].breaches(each)
+    unjudged = tuple(f"{each}: {what}" for each, tour in tours.items() for what in tour.unjudged)
+    jobs = sum(tour.jobs for tour in tours.values())
+    return CheckReport(queues=tuple(queues), jobs=jobs, breaches=tuple(breaches), unjudged=unjudged)
+
+
+async def _judge(calls: Calls, tour: Tour, keys: Sequence[str], found: _Found, *, repair: bool) -> None:
+    """Judge one queue by itself."""
+    # Sums are judged when the jobs that they count are in order again.
+    for walk in (check_jobs(tour, keys), check_sums(tour)):
+        broken: list[Wrong] = []
+        async for wrong in walk:
+            if found.add(wrong) and repair:
+                broken.append(wrong)
+            if len(broken) >= _MENDED_AT:
+                await found.mend(calls, tour.queue, broken)
+                broken = []
+        await found.mend(calls, tour.queue, broken)
+
+
+async def _judge_stuck(
+    calls: Calls, tours: dict[str, Tour], found: dict[str, _Found], *, repair: bool
+) -> None:
+    """Judge what somebody in one queue waits for in others."""
+    stuck: dict[str, list[Wrong]] = {}
+    async for queue, wrong in check_stuck({each: tour for each, tour in tours.items() if tour.readable}):
+        if found[queue].add(wrong):
+            stuck.setdefault(queue, []).append(wrong)
+    for queue, some in stuck.items() if repair else ():
+        await found[queue].mend(calls, queue, some)
+        await calls.relay(queue)
 
 
 async def _beside(calls: Calls, names: Sequence[str], *, repair: bool) -> _Found:

@@ -52,7 +52,9 @@ TEXTS: dict[str, str] = {
     "envelope": "a large envelope that is missing, or that nobody has",
     "expiring": "a job that is to expire though it started, ended or has no expiry",
     "unique": "a unique key that is held by a job which is over, or has another one",
-    "blocked": "a job that waits behind another one which does not know of it: it would never run",
+    "blocked": "a job that waits for others which do not know of it, or have ended: it would never run",
+    "flow": "a flow that is counted or listed wrongly: it would never end, or never go",
+    "stuck": "somebody waits for a job that is nowhere, and would wait for ever",
     "session": "a session that will never be forgotten",
     "keyed": "a waiting job that is not found by its key, or one found there that does not wait",
     "ring": "a key whose jobs would never have their turn, or one without jobs that has",
@@ -137,8 +139,37 @@ def leftovers(view: View) -> Iterator[Wrong]:
         if gone and job_id not in view.hashes["trash.logs"]:
             yield Wrong("leftover", job_id, "logs")
     for job_id in view.hashes["waiters"]:
-        if job_id not in view.records or view.ended(job_id):
+        # Who awaits a flow is judged with it.
+        if not job_id.startswith("\1") and (job_id not in view.records or view.ended(job_id)):
             yield Wrong("waiter", job_id)
+
+
+@of_jobs
+def followed(view: View) -> Iterator[Wrong]:
+    """Hold that whom to tell of a job's end, and what it waits for itself, is kept as long as it is there."""
+    for side, entered in (("follows", view.hashes["follows"]), ("joins", view.zsets["joins"])):
+        for job_id in entered:
+            if job_id not in view.records:
+                yield Wrong("leftover", job_id, side)
+
+
+@of_jobs
+def waiting_for(view: View) -> Iterator[Wrong]:
+    """Hold that a blocked job waits for somebody, and that what it waits for is counted (F57)."""
+    joins, blocked = view.zsets["joins"], view.zsets["blocked"]
+    for job_id in view.ids:
+        found = view.joins.get(job_id)
+        if job_id in joins and (found is None or not found.n):
+            yield Wrong("flow", job_id, "nothing is counted of what it waits for")
+        elif job_id in joins and job_id in view.zsets["early"]:
+            yield Wrong("flow", job_id, "it is there, and held for one that is still to come")
+        elif found is not None and (said := found.miscounted()):
+            yield Wrong("flow", job_id, said)
+        if job_id in blocked and job_id in view.records and job_id not in view.unique:
+            if job_id not in joins:
+                yield Wrong("blocked", job_id, "it waits for nobody")
+            elif found is not None and found.done:
+                yield Wrong("blocked", job_id, "what it waits for has ended")
 
 
 @of_jobs
@@ -237,7 +268,9 @@ def blocked_jobs(view: View) -> Iterator[Wrong]:
     """Hold that a job with a unique key that waits behind another one is let in when that one ends."""
     for job_id in view.zsets["blocked"]:
         _, key = view.unique.get(job_id, ("", ""))
-        if key and view.behind.get(key) != job_id:
+        found = view.joins.get(job_id)
+        waits = job_id in view.zsets["joins"] and found is not None and not found.done
+        if key and view.behind.get(key) != job_id and not waits:
             yield Wrong("blocked", job_id, key)
 
 

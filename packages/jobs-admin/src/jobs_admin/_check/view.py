@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from jobs_admin._check.keys import FINAL, HOMES, KEYS, names
 from jobs_core.wire import UNIQUE, Header, parse_header, parse_unique
 
@@ -13,9 +15,53 @@ if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable, Reply
     from jobs_core.scripts import Scripts
 
-__all__ = ["View", "look"]
+__all__ = ["Counted", "View", "counted_of", "look"]
 
 META = ("schema", "stamp", "epoch", "lease", "seen", "flow")
+
+
+class Counted(msgspec.Struct, array_like=True, frozen=True):
+    """What is counted of a flow: `below` are bits of its jobs, `bits` all of them, `ends` the ends by sign."""
+
+    state: str
+    n: str
+    resolved: str
+    verdict: str
+    called_off: str
+    below: int
+    bits: int
+    ends: int
+    exists: int = 1
+    staged: int = 0
+    live: int = 0
+    ended: int = 0
+    due: int = 0
+    trash: int = 0
+    trash_ended: int = 0
+    awaited: int = 0
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs it follows."""
+        return int(self.n or 0)
+
+    @property
+    def done(self) -> bool:
+        """Whether all have ended that a job waits for, or what it is to do is decided."""
+        return bool(self.verdict) or self.below >= self.jobs
+
+    def miscounted(self) -> str:
+        """Say what is counted wrongly; "" where nothing is."""
+        if self.n and int(self.resolved or 0) != self.below:
+            return f"{self.resolved or 0} counted, {self.below} have ended"
+        if self.bits != self.ends:
+            return f"{self.ends} ends by kind, {self.bits} have ended"
+        return ""
+
+
+def counted_of(row: Sequence[bytes | int]) -> Counted:
+    """Return what `peek` told of a flow."""
+    return Counted(*(each.decode() if isinstance(each, bytes) else each for each in row))  # pyright: ignore[reportArgumentType] - in their order
 
 
 @dataclass
@@ -43,6 +89,7 @@ class View:
     behind: dict[str, str] = field(default_factory=dict[str, str])
     until: dict[str, float] = field(default_factory=dict[str, float])
     keyed: dict[str, float] = field(default_factory=dict[str, float])
+    joins: dict[str, Counted] = field(default_factory=dict[str, Counted])
 
     def homes(self, job_id: str) -> list[str]:
         """Name the homes that a job is in: one, if all is well."""
@@ -80,6 +127,7 @@ async def look(
     if ids:
         n = len(ids)
         groups += ["rec", "rec", n, *ids, "active", "", n, *ids, "keyed", "", n, *ids]
+        groups += ["joins", "", n, *ids]
         for key in sets:
             groups += ["zset", key, n, *ids]
         for key in plain:
@@ -103,6 +151,10 @@ def _take_in(view: View, replies: Iterator[Reply], keys: Sequence[str]) -> None:
         _read_records(view, next(replies))
         _read_active(view, next(replies))
         view.keyed = _scores(ids, next(replies))
+        rows = cast("list[list[bytes | int] | None]", next(replies))
+        view.joins = {
+            job_id: counted_of(row) for job_id, row in zip(ids, rows, strict=True) if row is not None
+        }
         for key in sets:
             view.zsets[key] = _scores(ids, next(replies))
         for key in plain:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from jobs_admin._check.flows import check_flows
 from jobs_admin._check.keys import FINAL, KEYS, SYSTEM_KEYS, kind_of
 from jobs_admin._check.rules import (
     JOB_RULES,
@@ -83,10 +84,9 @@ async def check_jobs(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
     for judge in (_owners, _sessions, _unique, _schedules):
         for each in await judge(tour):
             yield each
-    async for each in _ring(tour, found):
-        yield each
-    async for each in check_told(tour, sorted(sound)):
-        yield each
+    for walk in (_ring(tour, found), check_flows(tour, sorted(sound)), check_told(tour, sorted(sound))):
+        async for each in walk:
+            yield each
 
 
 async def check_sums(tour: Tour) -> AsyncIterator[Wrong]:

@@ -4,7 +4,7 @@
 -- REST: what the breach is about: ids of jobs, or owners, sessions, names of keys or homes (at most 128)
 -- RETURNS: one character of each: 1 mended, 0 it holds by now, - it is broken and no script can mend it
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score to_ready leave forget weight has unique_of succeed told_menders schedule schedule_write schedule_head schedule_watch
+-- INCLUDE: open save unsound record history ready_at score to_ready leave follow left_behind let_wait forget weight has unique_of succeed told_menders flow_menders schedule schedule_write schedule_head schedule_watch
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -76,6 +76,7 @@ local menders = {
     end
     if redis.call("HEXISTS", P .. "result", id) == 1 then
       -- It has ended, and was not kept.
+      follow(q, { id }, "finished", { redis.call("HGET", P .. "result", id) })
       forget(q, { id }, false, false)
       return true
     end
@@ -136,7 +137,7 @@ local menders = {
     if not rec and redis.call("HEXISTS", P .. "result", id) == 0 and redis.call("HEXISTS", P .. "trash.logs", id) == 0 then
       n = n + redis.call("HDEL", P .. "logs", id) + redis.call("UNLINK", P .. "log:" .. id)
     end
-    return n > 0
+    return n + left_behind(q, id, rec) > 0
   end,
   waiter = function(id, rec)
     local home = rec and homes_of(id)[1] or "completed"
@@ -206,6 +207,10 @@ local menders = {
     return not holder and till ~= false and redis.call("ZREM", P .. "uniq.due", key) == 1
   end,
   blocked = function(id, rec)
+    local waits = let_wait(q, id, rec)
+    if waits ~= nil then
+      return waits
+    end
     local _, key
     if rec and is_flagged(rec, 16) then
       _, key = unique_of(rec)
@@ -313,11 +318,13 @@ local menders = {
     return missing ~= 0
   end,
 }
-for name, mender in pairs(told_menders(q)) do
-  menders[name] = mender
+for _, others in ipairs({ told_menders(q), flow_menders(q, homes_of) }) do
+  for name, mender in pairs(others) do
+    menders[name] = mender
+  end
 end
 local of_keys = {}
-for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied", "%S+") do
+for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied stuck", "%S+") do
   of_keys[name] = true
 end
 local mend, verdicts, mended = menders[code], {}, 0

@@ -1,7 +1,7 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
+-- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `joins` of each job that waits for others, and `flows` of each flow: what is counted of it, see below, `bits` of the string KEY:MEMBER, `part` one element of the list KEY at the index MEMBER, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
 -- INCLUDE: record weight key_of flow within
 -- FLAGS: no-writes
 local function whole(key, most)
@@ -18,7 +18,46 @@ local function of_each(command)
     return found
   end
 end
+local signs = { "c", "f", "x", "e", "r", "s", "m" }
+-- Of what a flow counts: state, jobs, resolved, what was decided; bits below the jobs, all bits, ends by sign.
+local function counted(key, done)
+  local f = redis.call("HMGET", key, "state", "n", "resolved", "verdict", "called_off", unpack(signs))
+  local n, sum = tonumber(f[2] or 0), 0
+  for i = 1, #signs do
+    sum = sum + tonumber(f[5 + i] or 0)
+  end
+  local below = n > 0 and redis.call("BITCOUNT", done, 0, n - 1, "BIT") or 0
+  return { f[1] or "", f[2] or "", f[3] or "", f[4] or "", f[5] or "", below, redis.call("BITCOUNT", done), sum }
+end
 local readers = {
+  joins = function(_, members)
+    local found = {}
+    for i = 1, #members do
+      local id = members[i]
+      local key = table.concat({ P, "join:", id })
+      found[i] = redis.call("EXISTS", key) == 1 and counted(key, table.concat({ P, "join.done:", id }))
+    end
+    return found
+  end,
+  flows = function(_, members)
+    local found = {}
+    for i = 1, #members do
+      local id = members[i]
+      local its = counted(table.concat({ P, "flow:", id }), table.concat({ P, "flow.done:", id }))
+      its[9] = redis.call("EXISTS", table.concat({ P, "flow:", id }))
+      its[10] = redis.call("LLEN", table.concat({ P, "flow.staged:", id }))
+      for _, name in ipairs({ "flows", "flows.ended", "flows.due", "trash.flows", "trash.flows.ended" }) do
+        its[#its + 1] = redis.call("ZSCORE", P .. name, id) and 1 or 0
+      end
+      its[#its + 1] = redis.call("HEXISTS", P .. "waiters", table.concat({ "\1", id }))
+      found[i] = its
+    end
+    return found
+  end,
+  bits = of_each("GET"),
+  part = function(key, members)
+    return { redis.call("LINDEX", key, members[1]) }
+  end,
   hash = function(key, members)
     return redis.call("HMGET", key, unpack(members))
   end,
