@@ -189,3 +189,12 @@ async def test_schedules_fire_at_their_times(redis_url: str) -> None:
         (at, at)
         for at in (datetime(2026, 3, day, hour, tzinfo=UTC) for day, hour in ((28, 8), (29, 7), (30, 7)))
     ]
+
+
+async def test_chains_go_on_as_time_passes(kit: Kit) -> None:
+    start = kit.now
+    chain = SEND.then(SEND, delay=timedelta(hours=1)).then(SEND)
+    handle = await kit.producer.enqueue_chain(chain, "link", on_success=[SEND.call("aside")])
+    await kit.advance(timedelta(hours=2))
+    assert times(kit, start) == [("link", 0.0), ("aside", 0.0), ("link", 3600.0), ("link", 3600.0)]
+    assert await handle.result(5) == "link"

@@ -340,17 +340,17 @@ def test_json_options() -> None:
     assert parse_options({"backoff": "fixed"}) == {"backoff": Fixed(1)}
 
 
-@pytest.mark.parametrize(
-    ("data", "option"),
-    [
-        ({"chain_to": "q"}, "chain_to"),
-        ({"chain_to": {"queue": "q", "job": "x"}}, "chain_to"),
-        ({"chain_to": ["x"]}, "chain_to[0]"),
-        ({"chain_to": [{"queue": "q"}]}, "chain_to[0]"),
-        ({"chain_to": [{"queue": "q", "job": "x", "data": 1}]}, "chain_to[0].data"),
-        ({"chain_to": [{"queue": "q", "job": "x", "options": []}]}, "options"),
-    ],
-)
+WRONG_FOLLOWERS: list[tuple[object, str]] = [
+    ({"chain_to": "q"}, "chain_to"),
+    ({"chain_to": {"queue": "q", "job": "x"}}, "chain_to"),
+    ({"chain_to": ["x"]}, "chain_to[0]"),
+    ({"chain_to": [{"queue": "q"}]}, "chain_to[0]"),
+    ({"chain_to": [{"queue": "q", "job": "x", "data": 1}]}, "chain_to[0].data"),
+    ({"chain_to": [{"queue": "q", "job": "x", "options": []}]}, "options"),
+]
+
+
+@pytest.mark.parametrize(("data", "option"), WRONG_FOLLOWERS)
 def test_wrong_followers_in_json_name_their_place(data: object, option: str) -> None:
     job = cast("JobType[object, object]", Queue("q").job("x", payload=dict[str, int]))
     with pytest.raises(OptionError) as caught:
