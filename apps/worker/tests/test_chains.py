@@ -99,6 +99,20 @@ async def test_each_link_takes_the_result_of_the_one_before(run: Run) -> None:
         await until(lambda: nothing_left(worker, "extract", "add"), what="acknowledged effects")
 
 
+async def test_another_producer_names_the_chain_by_its_id(run: Run, redis_url: str, prefix: str) -> None:
+    pipeline = Pipeline()
+    async with run(*pipeline.handlers) as worker, Producer(redis_url, prefix=prefix) as other:
+        handle = await worker.producer.enqueue_chain(pipeline.chain, 4)
+        again = other.chain_handle(pipeline.chain, handle.id)
+        assert (again.created, [link.id for link in again.links]) == (
+            False,
+            [link.id for link in handle.links],
+        )
+        assert await again.result(10) == "6 of 4"
+        with pytest.raises(OptionError, match="id"):
+            other.chain_handle(pipeline.chain, "")
+
+
 async def nothing_left(worker: InProcess, *queues: str) -> bool:
     """Tell whether the outboxes are empty."""
     return not any([(await worker.scripts.outbox(queue)).entries for queue in queues])

@@ -58,6 +58,7 @@ def members(kind: type) -> set[str]:
 def test_public_methods_are_these() -> None:
     assert members(Producer) == {
         "cancel",
+        "chain_handle",
         "close",
         "connect",
         "connection_info",

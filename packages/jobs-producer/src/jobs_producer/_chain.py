@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, cast
 
 from jobs_core.errors import (
     ChainFailed,
@@ -49,11 +49,14 @@ class _Reaches(Protocol):
 class ChainHandle(Generic[R]):
     """A typed handle on a chain, made by the producer. `id` is that of its first link, and `links` are handles on all of them.
 
-    `outcome` says what the enqueue did with the first link, as that of a JobHandle.
+    `outcome` says what the enqueue did with the first link, as that of a JobHandle; "" where the handle was made otherwise.
     """
 
     def __init__(
-        self, link: Link, links: Sequence[tuple[JobType[object, object], str, bytes]], outcome: Outcome
+        self,
+        link: Link,
+        links: Sequence[tuple[JobType[object, object], str, bytes]],
+        outcome: Outcome | Literal[""] = "",
     ) -> None:
         """Made by the producer: `links` are job type, id and policy of each."""
         self._link = link

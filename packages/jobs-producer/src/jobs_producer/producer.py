@@ -313,6 +313,12 @@ class Producer:
         """Return a handle on a job enqueued elsewhere. Raises OptionError for what cannot be an id."""
         return JobHandle(self._link, cast("JobType[object, R]", job_type), check_job_id(job_id))
 
+    def chain_handle(self, chain: Chain[P, R], job_id: str) -> ChainHandle[R]:
+        """Return a handle on a chain enqueued elsewhere, by the id of its first link. Raises OptionError for what cannot be an id."""
+        first = cast("JobType[object, object]", chain.first)
+        links = links_of((first, check_job_id(job_id), b""), chain.steps, self._defaults)
+        return ChainHandle(self._link, links)
+
     async def status(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job. Raises JobNotFound, ConnectionFailed or OptionError."""
         deadline = self._link.here().time() + self._timeout

@@ -173,6 +173,10 @@ class SyncProducer:
         """Return a handle on a job enqueued elsewhere, as `Producer.handle`."""
         return SyncJobHandle(self, self._producer.handle(job_type, job_id))
 
+    def chain_handle(self, chain: Chain[P, R], job_id: str) -> SyncChainHandle[R]:
+        """Return a handle on a chain enqueued elsewhere, as `Producer.chain_handle`."""
+        return SyncChainHandle(self, self._producer.chain_handle(chain, job_id))
+
     def status(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job, as `Producer.status`."""
         return self.run(lambda producer: producer.status(queue, job_id))

@@ -183,6 +183,7 @@ async def chains(producer: Producer) -> None:
     assert_type(handle, ChainHandle[str])
     assert_type(await handle.result(timeout=5), str)
     assert_type(handle.links[0], JobHandle[object])
+    assert_type(producer.chain_handle(chain, handle.id), ChainHandle[None])
     assert_type(await producer.enqueue_many(chain, [Send("ada")]), BulkSummary)
     raw = producer.queue("adhoc").call("anything", {"a": 1})
     assert_type(raw, Call)
@@ -195,6 +196,7 @@ def sync(producer: SyncProducer) -> None:
     """Do the same without a loop."""
     assert_type(producer.enqueue_chain(SEND.then(FILE), Send("ada")), SyncChainHandle[str])
     assert_type(producer.enqueue_chain(SEND.then(FILE), Send("ada")).result(5), str)
+    assert_type(producer.chain_handle(SEND.then(FILE), "id"), SyncChainHandle[str])
     handle = producer.enqueue(SEND, Send("ada"), priority="high")
     assert_type(handle, SyncJobHandle[Receipt])
     assert_type(handle.result(timeout=5), Receipt)
