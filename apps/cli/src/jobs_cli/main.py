@@ -40,6 +40,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "scaler": ("workers:scaler", "Say how many workers of a weight class there should be."),
         "events": ("events:events", "Follow what happens, as it happens."),
         "top": ("top:top", "Show the queues as they are now, over and over."),
+        "alerts": ("alerts:alerts", "List the alerts of queues, or set their thresholds."),
         "audit": ("audit:audit", "List who changed what."),
         "doctor": ("doctor:doctor", "Say why jobs do not run, and how to mend it."),
         "check": ("check:check", "Look whether every invariant of the queues holds."),

@@ -206,5 +206,6 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _gauge("paused", "1 while the queue is paused, else 0.", lambda each: int(each.queue.paused)),
     _gauge("workers", "Workers that serve the queue.", lambda each: each.workers),
+    _gauge("alert_active", "Alerts of the queue that fire.", lambda each: each.alerts),
 )
 """Every metric that the dashboard exports, in the order of the document."""

@@ -20,7 +20,7 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConfigurationError, ConnectionFailed, JobsError
 from jobs_core.registry import WorkerEntry, announce_worker, forget_worker
 from jobs_core.scripts import Scripts
-from jobs_worker import control, health, logs, loops, own_metrics
+from jobs_worker import alerting, control, health, logs, loops, own_metrics
 from jobs_worker.control import EXIT_CONFIGURATION, EXIT_GRACE_EXCEEDED, EXIT_OK, ChildConfig
 from jobs_worker.declared import switched_off
 from jobs_worker.leases import LeaseKeeper
@@ -94,6 +94,7 @@ class Supervisor:
                 loops.spawn("leases", lambda: self._leases.run(self._on_beat)),
                 loops.spawn("watch", self._watch),
                 loops.spawn("announce", self._announce),
+                loops.spawn("alerts", lambda: alerting.watch(self._scripts)),
             ]
             if self._staffing.auto:
                 beats.append(loops.spawn("scale", self._scale))

@@ -17,7 +17,7 @@ from jobs_core.names import check_prefix
 from jobs_core.queue import WEIGHT_CLASSES, JobLogs, Queue
 from jobs_core.scripts import Scripts
 from jobs_core.settings import WorkerSettings
-from jobs_worker import logs
+from jobs_worker import alerting, logs, loops
 from jobs_worker.backoffs import NamedBackoff, backoff_of, backoffs_of
 from jobs_worker.declared import declare, switched_off
 from jobs_worker.hooks import Hooks
@@ -85,6 +85,7 @@ class Worker:
         self._client: Client | None = None
         self._keeper: Keeper | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._alerting: asyncio.Task[None] | None = None
         self._runtime: Runtime | None = None
         self._leases: set[tuple[str, str]] = set()
 
@@ -152,6 +153,7 @@ class Worker:
         )
         await self._runtime.start()
         self._watching = asyncio.create_task(self._watch_keeper(), name="jobs-keeper")
+        self._alerting = loops.spawn("alerts", lambda: alerting.watch(scripts))
 
     def stop(self) -> None:
         """Claim no more; what runs goes on."""
@@ -169,9 +171,10 @@ class Worker:
             return
         drained = await runtime.drain(timeout)
         await runtime.close(abandon=not drained)
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in (self._watching, self._alerting):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self._keeper is not None:
             await self._keeper.stop()
         if self._client is not None:

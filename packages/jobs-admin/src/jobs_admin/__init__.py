@@ -11,6 +11,7 @@ from jobs_admin._totals import JobTotals, QueueTotals
 from jobs_admin.admin import Admin, BulkVerb
 from jobs_admin.errors import BulkNotFound, QueueBusy, Unanswered
 from jobs_admin.records import (
+    AlertRecord,
     AuditPage,
     AuditRecord,
     Breach,
@@ -50,6 +51,7 @@ from jobs_admin.redaction import Redaction
 __all__ = [
     "EVENT_KINDS",
     "Admin",
+    "AlertRecord",
     "AuditPage",
     "AuditRecord",
     "Breach",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from jobs_admin._alerts import read_firing
 from jobs_admin._measures import read_durations
 from jobs_admin._numbers import queue_record
 from jobs_admin.records import QueueRecord
@@ -52,7 +53,7 @@ class JobTotals(msgspec.Struct, kw_only=True):
 class QueueTotals(msgspec.Struct, frozen=True, kw_only=True):
     """One queue: its counts, at most 50 of its job names (the others together are `other`), and what belongs to it as a whole.
 
-    `dead_letters` is how many there ever were of its jobs, `workers` how many serve it now.
+    `dead_letters` is how many there ever were of its jobs, `workers` how many serve it now, `alerts` how many fire.
     """
 
     queue: QueueRecord
@@ -60,6 +61,7 @@ class QueueTotals(msgspec.Struct, frozen=True, kw_only=True):
     oldest_waiting_ms: int | None
     dead_letters: int
     workers: int
+    alerts: int
 
 
 async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
@@ -67,6 +69,7 @@ async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
     names = [entry.queue for entry in await calls.read(list_queues(calls.client, prefix))]
     workers = [each for each in await calls.read(list_workers(calls.client, prefix)) if not each.silent]
     letters = await _dead_letters(calls)
+    firing = await read_firing(calls, prefix)
     found: list[QueueTotals] = []
     for at in range(0, len(names), _STEP):
         some = names[at : at + _STEP]
@@ -76,7 +79,9 @@ async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
         running = await calls.read_all([calls.scripts.active(name) for name in busy])
         active = dict(zip(busy, running, strict=True))
         found += [
-            _queue(name, tally, spread, active.get(name, {}), letters.get(name, 0), workers)
+            _queue(
+                name, tally, spread, active.get(name, {}), letters.get(name, 0), workers, firing.get(name, 0)
+            )
             for name, tally, spread in zip(some, tallies, durations, strict=True)
         ]
     return found
@@ -89,6 +94,7 @@ def _queue(  # noqa: PLR0917 - in one place
     active: dict[str, int],
     dead_letters: int,
     workers: Sequence[WorkerEntry],
+    alerts: int,
 ) -> QueueTotals:
     return QueueTotals(
         queue=queue_record(queue, tally),
@@ -96,6 +102,7 @@ def _queue(  # noqa: PLR0917 - in one place
         oldest_waiting_ms=tally.longest_wait_ms,
         dead_letters=dead_letters,
         workers=sum(queue in each.queues for each in workers),
+        alerts=alerts,
     )
 
 

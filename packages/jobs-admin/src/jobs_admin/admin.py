@@ -13,6 +13,7 @@ import msgspec
 
 from jobs_admin import (
     _actions,
+    _alerts,
     _audit,
     _bulk,
     _check,
@@ -39,6 +40,7 @@ from jobs_admin._replay import Changes
 from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin._totals import QueueTotals, read_totals
 from jobs_admin.records import (
+    AlertRecord,
     AuditPage,
     AuditRecord,
     BulkAction,
@@ -262,6 +264,28 @@ class Admin:
             max_failed=max_failed,
             max_age_ms=age_ms,
         )
+
+    async def alerts(self, queue: str | None = None, *, active: bool = False) -> list[AlertRecord]:
+        """Return every alert of a queue, or of all, with its threshold and what it was last judged by; `active` only what fires.
+
+        Raises UnknownQueue.
+        """
+        if queue is not None:
+            await self._known(queue)
+        found = await _alerts.read_alerts(self._calls, self._prefix, queue)
+        return [each for each in found if each.active or not active]
+
+    async def set_alert(
+        self, queue: str, alert: str, threshold: Duration | Literal["declared"] | None
+    ) -> bool:
+        """Set the threshold of an alert live, over what code declares: it is judged by it from the next minute on.
+
+        None is no alert, `declared` takes back what was set. Returns whether anything changed. Raises UnknownQueue or OptionError.
+        """
+        await self._known(queue)
+        changed, text = await _alerts.set_alert(self._calls, queue, alert, threshold)
+        await self._log("alert", queue, alert, int(changed), f"to {text}")
+        return changed
 
     async def series(self, queue: str | None = None, minutes: int = 60) -> tuple[MinuteRecord, ...]:
         """Return what a queue, or all together, did in each of the last minutes, the one that runs included, oldest first.

@@ -7,11 +7,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from jobs_core.alerts import AlertName
 from jobs_core.flow import RateLimit
 from jobs_core.records import AttemptRecord, JobRecord, LogRecord
 from jobs_core.states import CancelOutcome, State
 
 __all__ = [
+    "AlertRecord",
     "AuditPage",
     "AuditRecord",
     "Breach",
@@ -444,6 +446,26 @@ class Finding(msgspec.Struct, frozen=True):
     severity: Severity
     text: str
     mend: str = ""
+
+
+class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert of a queue, as it was last judged.
+
+    `threshold` is what holds (None: the alert is off): what is set live, else what code declares, else the default. `declared` and
+    `live` are None where nothing was said. `value` is what it was judged by (None: not yet); of one that fires `since` tells from when on,
+    and `message` says it in words.
+    """
+
+    queue: str
+    alert: AlertName
+    active: bool
+    since: datetime | None
+    value: float | None
+    threshold: float | None
+    default: float
+    declared: float | Literal["off"] | None
+    live: float | Literal["off"] | None
+    message: str = ""
 
 
 class Breach(msgspec.Struct, frozen=True):

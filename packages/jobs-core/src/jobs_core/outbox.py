@@ -21,7 +21,7 @@ from jobs_core.flows.children import children
 from jobs_core.flows.ends import resolution
 from jobs_core.queue import Queue
 from jobs_core.queues.dead_letter.queue import DEAD_LETTERS
-from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.registry import QueueEntry, announce_queue, queue_entry
 from jobs_core.scripts import MAX_ITEMS, Effects, Entry, OutboxPage
 from jobs_core.wire import Draft, pack_drafts
 
@@ -216,12 +216,7 @@ class Relay:
         known = self._declared.get(target)
         if known is not None:
             await self._scripts.declare(target, definition=known.definition_hash, fields=known.definition())
-        entry = QueueEntry(
-            queue=target,
-            profile=known.weight if known else "",
-            jobs=tuple(sorted(known.versions)) if known else (),
-            concurrency=known.concurrency if known else 0,
-        )
+        entry = queue_entry(known) if known else QueueEntry(queue=target)
         await announce_queue(self._scripts.client, self._scripts.prefix, entry)
         self._told.add(target)
 

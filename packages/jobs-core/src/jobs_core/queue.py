@@ -29,6 +29,7 @@ from typing import (
 import msgspec
 from msgspec.structs import astuple
 
+from jobs_core.alerts import AlertName, check_alerts
 from jobs_core.codecs import NO_CODEC, Codec, Codecs
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, OptionError
@@ -146,6 +147,7 @@ class QueueOptions(TypedDict, total=False):
     format: Format
     codec: Codec
     job_logs: JobLogs
+    alerts: Mapping[AlertName, Duration | None] | None
 
 
 class Upcast(msgspec.Struct, frozen=True):
@@ -217,6 +219,7 @@ class Queue:
     format: Final[Format]
     codec: Final[Codec]
     job_logs: Final[JobLogs]
+    alerts: Final[Mapping[AlertName, float | None]]
     source: Final[str]
     module: Final[str]
 
@@ -244,6 +247,7 @@ class Queue:
         format: Format = "json",  # noqa: A002 - the word of the declaration
         codec: Codec = NO_CODEC,
         job_logs: JobLogs = "info",
+        alerts: Mapping[AlertName, Duration | None] | None = None,
     ) -> None:
         """Declare a queue; what is not given comes from the profile. Raises `OptionError`.
 
@@ -252,7 +256,7 @@ class Queue:
         `format` how payloads and results are written, `retention` what is kept of jobs that ended in a state.
         What fails for good is sent to `dead-letter` unless `dead_letter` is False.
         `codec` is what is done to payloads and results on the way to the server, `job_logs` from which level on the
-        lines that handlers log are kept with their jobs.
+        lines that handlers log are kept with their jobs. `alerts` are thresholds of its own, None for no alert.
         """
         defaults = profile or _PLAIN
         self.name = check_queue_name(name)
@@ -281,6 +285,7 @@ class Queue:
         self.format = _checked_format(format)
         self.codec = _checked_codec(codec)
         self.job_logs = _checked_level(job_logs)
+        self.alerts = check_alerts(alerts or {})
         self.module, self.source = _where(inspect.currentframe())
         self._versions: dict[str, JobType[object, object]] = {}
         self._latest: dict[str, JobType[object, object]] = {}
@@ -534,6 +539,7 @@ class Queue:
             "format": self.format,
             "codec": self.codec,
             "job_logs": self.job_logs,
+            **{f"alerts.{name}": threshold for name, threshold in self.alerts.items()},
             **{f"retention.{state}": kept for state, kept in self.retention.items()},
             **{f"default_job_options.{option}": value for option, value in self.default_job_options.items()},
         }

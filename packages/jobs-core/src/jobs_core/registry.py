@@ -6,6 +6,7 @@ Correctness never reads it, workers rebuild it.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -21,12 +22,13 @@ _FORGOTTEN_MS = 600_000
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue that somebody used: its weight class, and the jobs that code declares (name@version)."""
+    """A queue that somebody used: its weight class, the jobs that code declares (name@version), thresholds of alerts."""
 
     queue: str
     profile: str = ""
     jobs: tuple[str, ...] = ()
     concurrency: int = 0
+    alerts: Mapping[str, float | None] = {}
 
 
 def queue_entry(queue: Queue) -> QueueEntry:
@@ -36,6 +38,7 @@ def queue_entry(queue: Queue) -> QueueEntry:
         profile=queue.weight,
         jobs=tuple(sorted(queue.versions)),
         concurrency=queue.concurrency,
+        alerts={**queue.alerts},
     )
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable, Reply
 
 MAX_ITEMS = 128
+# What lies beside the queues lies under the tag of a queue that nobody can make.
+SYSTEM = "~"
 TRIM_LIMIT = 500
 MAX_BYTES = 512 * 1024
 # Of one job to replay: how many arguments it has, and how many of them a call takes.
@@ -221,6 +223,20 @@ class Entry(msgspec.Struct, frozen=True):
     id: int
     target: str
     effects: list[tuple[str, bytes]]
+
+
+class AlertRound(msgspec.Struct, frozen=True):
+    """The alerts of a minute that somebody may judge now; `minute` 0 where it is not this one.
+
+    By "queue/alert": what fires, as Unix ms of its beginning and what is told of it, and thresholds that are set live. By queue what was
+    remembered of it. `untold` are crossings that were not told yet.
+    """
+
+    minute: int
+    firing: dict[str, bytes]
+    live: dict[str, bytes]
+    seen: dict[str, bytes]
+    untold: dict[str, bytes]
 
 
 class OutboxPage(msgspec.Struct, frozen=True):
@@ -810,6 +826,33 @@ class Scripts(FlowScripts):
         after, members = cast("list[Reply]", await self._run("walk", queue, args, deadline))
         return cast("bytes", after).decode(), _texts(members)
 
+    async def alert_claim(self) -> AlertRound:
+        """Take the alerts of this minute, if nobody else has."""
+        reply = cast("list[Reply]", await self._run("alert_claim", SYSTEM, ()))
+        firing, live, seen, untold = (_fields(each) for each in reply[1:])
+        return AlertRound(cast("int", reply[0]), firing, live, seen, untold)
+
+    async def alert_judge(
+        self, *, minute: int, queues: Mapping[str, bytes], alerts: Mapping[str, tuple[bool, bytes]]
+    ) -> list[str] | None:
+        """Write down what is remembered of queues, and of each "queue/alert" whether it fires, with what is told of it.
+
+        Returns the crossings that are to be told, None where another minute was begun meanwhile.
+        """
+        args: list[Encodable] = [minute, len(queues), *(part for pair in queues.items() for part in pair)]
+        for name, (fires, told) in alerts.items():
+            args += (name, int(fires), told)
+        reply = await self._run("alert_judge", SYSTEM, args)
+        return None if reply is None else _texts(reply)
+
+    async def alert_told(self, *, ids: Sequence[str]) -> int:
+        """Forget crossings that were told. Returns how many there were."""
+        return cast("int", await self._run("alert_told", SYSTEM, tuple(ids)))
+
+    async def alert_set(self, *, alert: str, threshold: str) -> bool:
+        """Set the threshold of "queue/alert" live ("off": no alert), or take it back (""). Returns whether anything changed."""
+        return await self._run("alert_set", SYSTEM, (alert, threshold)) == 1
+
     async def mend(self, queue: str, *, code: str, about: Sequence[str]) -> bytes:
         """Mend breaches of one code, at most 128, that are still there.
 
@@ -830,6 +873,11 @@ def _replay_call(jobs: Sequence[Encodable]) -> Sequence[Encodable]:
 
 def _texts(reply: Reply) -> list[str]:
     return [item.decode() for item in cast("list[bytes]", reply)]
+
+
+def _fields(reply: Reply) -> dict[str, bytes]:
+    flat = iter(cast("list[bytes]", reply))
+    return {field.decode(): value for field, value in zip(flat, flat, strict=True)}
 
 
 def _counts(reply: Reply) -> dict[str, int]:

@@ -23,7 +23,7 @@ from jobs_core.errors import (
     QueueFull,
 )
 from jobs_core.queue import differences
-from jobs_core.registry import QueueEntry, announce_queue
+from jobs_core.registry import QueueEntry, announce_queue, queue_entry
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import Draft, Verdict, pack_drafts
 from jobs_producer._submission import Call, Outcome, Submission, told
@@ -334,12 +334,7 @@ class Lane:
                     fields=declaration.definition(),
                     deadline=deadline,
                 )
-            entry = QueueEntry(
-                queue=self._queue,
-                profile=declaration.weight if declaration else "",
-                jobs=tuple(sorted(declaration.versions)) if declaration else (),
-                concurrency=declaration.concurrency if declaration else 0,
-            )
+            entry = queue_entry(declaration) if declaration else QueueEntry(queue=self._queue)
             await announce_queue(self._scripts.client, self._scripts.prefix, entry, deadline=deadline)
         except OutcomeLost as error:
             # A declaration may be written twice, and no job was sent yet.

@@ -103,7 +103,18 @@ KEYS: dict[str, Key] = {
     )
 }
 # What lies beside the queues, under PREFIX:{~}:.
-SYSTEM_KEYS = {"queues": "hash", "workers": "hash", "audit": "stream", "scale": "hash", "bulks": "hash"}
+SYSTEM_KEYS = {
+    "queues": "hash",
+    "workers": "hash",
+    "audit": "stream",
+    "scale": "hash",
+    "bulks": "hash",
+    "alerts": "hash",
+    "alerts.live": "hash",
+    "alerts.seen": "hash",
+    "alerts.untold": "hash",
+    "alerts.judged": "hash",
+}
 
 
 def kind_of(name: str) -> Key | None:

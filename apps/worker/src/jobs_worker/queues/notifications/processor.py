@@ -1,6 +1,7 @@
 """Tell people: choose the channel, and let the queue of that channel carry it there."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -21,6 +22,7 @@ from jobs_core.settings import FeatureSettings
 from jobs_worker import Fail, JobContext, processor
 
 _SUBJECT = "Notification"
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
 _SUBJECT_LENGTH = 200
 
 
@@ -57,7 +59,8 @@ async def alert_admin(payload: AlertAdmin, ctx: JobContext) -> NotificationRecei
     channels: list[Channel] = ["log"]
     jobs: list[str] = []
     told = {"user_id": payload.user_id, "severity": payload.severity, **payload.details}
-    ctx.log.error("alert", error=payload.error, text=payload.message, details=told)
+    level = _LEVELS.get(payload.severity, logging.ERROR)
+    ctx.log.log(level, "alert", error=payload.error, text=payload.message, details=told)
     if settings.alert_email is not None:
         channels.append("email")
         context: dict[str, JsonValue] = {
