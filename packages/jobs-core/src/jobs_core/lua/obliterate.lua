@@ -57,7 +57,7 @@ for _, owner in ipairs(busy) do
 end
 local trash = { rec = P .. "trash.rec", waiters = P .. "trash.waiters", logs = P .. "trash.logs" }
 for _, name in ipairs({ "follows", "flows", "flows.ended", "joins", "early" }) do
-  trash[name] = P .. "trash." .. name
+  trash[name] = table.concat({ P, "trash.", name })
 end
 for name, key in pairs(trash) do
   if redis.call("EXISTS", P .. name) == 1 then
