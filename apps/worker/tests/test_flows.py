@@ -31,6 +31,7 @@ class Seen:
     names: list[str] = field(default_factory=list[str])
     results: dict[str, dict[str, JsonValue]] = field(default_factory=dict[str, dict[str, JsonValue]])
     failures: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    before: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 class Shop:
@@ -57,6 +58,8 @@ class Shop:
         self.seen.names.append(payload)
         self.seen.results[payload] = dict(ctx.results)
         self.seen.failures[payload] = [each.state for each in ctx.children.failures]
+        if ctx.previous is not None:
+            self.seen.before[payload] = ctx.previous.value
         if payload.startswith("bad"):
             raise Fail(f"{payload} fails")
         return payload.upper()
@@ -211,6 +214,7 @@ async def test_jobs_follow_a_failure_once(run: Run, shop: Shop) -> None:
         await bad.done(10)
         await until(lambda: "told" in shop.seen.names)
     assert shop.seen.names.count("told") == 1
+    assert shop.seen.before["told"] == {"state": "failed", "error_type": "", "error": "bad fails"}
     assert "not told" not in shop.seen.names
 
 

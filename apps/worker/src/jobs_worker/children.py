@@ -12,8 +12,7 @@ from jobs_core.codecs import Codecs, Place
 from jobs_core.errors import JobsError, OptionError, ResultNotKept
 from jobs_core.flow_scripts import FlowJobs
 from jobs_core.flows.ends import read_ended
-from jobs_core.flows.modes import Sign
-from jobs_core.flows.records import STATES
+from jobs_core.flows.modes import STATES, Sign
 from jobs_core.payloads import JsonValue, decode_any
 from jobs_core.records import job_name
 

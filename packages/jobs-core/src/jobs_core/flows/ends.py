@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from jobs_core.dead_letters import unpack_parts
 from jobs_core.flows.edges import parse_edge
-from jobs_core.flows.modes import Sign
-from jobs_core.wire import end_note, ended_attempt, parse_finish
+from jobs_core.flows.modes import STATES, Sign
+from jobs_core.wire import (
+    Before,
+    Flow,
+    decode_envelope,
+    encode_envelope,
+    end_note,
+    ended_attempt,
+    parse_finish,
+)
 
 if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable
@@ -31,6 +40,8 @@ class Ended(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Ended).decode
+_decode_any = msgspec.msgpack.Decoder().decode
+_encode_json = msgspec.json.Encoder().encode
 _SIGNS = {
     "completed": Sign.COMPLETED,
     "failed": Sign.FAILED,
@@ -67,11 +78,11 @@ def resolution(source: str, target: str, content: bytes) -> bytes | list[list[En
     ValueError, MsgspecError or struct.error for what cannot be read.
     """
     rest, raw_id, state, _, info = unpack_parts(content)
-    if rest.startswith(b"!:"):
-        return bytes.fromhex(rest[2:].decode())
     job_id = raw_id.decode()
     sign = sign_of(state.decode(), info)
     ended = _ended(source, job_id, sign, info)
+    if rest.startswith(b"!:"):
+        return _with_failure(bytes.fromhex(rest[2:].decode()), ended, sign)
     told = b"" if sign is Sign.COMPLETED and ended.result is None else _encode(ended)
     edges = [parse_edge(target, each) for each in rest.decode().split(";")]
     return [
@@ -101,3 +112,26 @@ def end_reason(sign: Sign) -> str:
         Sign.SKIPPED: "it was skipped",
         Sign.MISSING: "nothing is known of it",
     }[sign]
+
+
+def _with_failure(content: bytes, ended: Ended, sign: Sign) -> bytes:
+    """Return the jobs that follow a failure with what is known of it, which their handlers find in `ctx.previous`."""
+    failure = _encode_json({"state": STATES[sign], "error_type": ended.error_type, "error": ended.error})
+    before = Before(ended.queue, ended.name, ended.id, failure)
+    groups = cast("list[Encodable]", _decode_any(content))
+    at = 0
+    while at < len(groups):
+        count = cast("int", groups[at])
+        for place in range(at + 7, at + 6 + 2 * count, 2):
+            groups[place] = _behind(cast("bytes", groups[place]), before)
+        at += 6 + 2 * count
+    return _encode(groups)
+
+
+def _behind(body: bytes, before: Before) -> bytes:
+    """Return the record of a new job, from byte 21 on, as that of one which follows another."""
+    head = 16 + body[0] + body[1] + int.from_bytes(body[2:4], "big")
+    envelope = decode_envelope(body[head:])
+    flow = Flow(before=before) if envelope.flow is None else replace(envelope.flow, before=before)
+    packed = encode_envelope(replace(envelope, flow=flow))
+    return b"".join((body[:12], len(packed).to_bytes(4, "big"), body[16:head], packed))

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from jobs_core.errors import OptionError
 
-__all__ = ["EdgePolicy", "Mode", "Sign", "policy_mode"]
+__all__ = ["STATES", "EdgePolicy", "Mode", "Sign", "policy_mode"]
 
 
 class Mode(StrEnum):
@@ -61,3 +61,15 @@ def policy_mode(policy: str) -> Mode:
     if mode is None:
         raise OptionError("policy", policy, f"it must be {', '.join(_POLICIES)}")
     return mode
+
+
+STATES = {
+    Sign.COMPLETED: "completed",
+    Sign.FAILED: "failed",
+    Sign.CANCELLED: "cancelled",
+    Sign.EXPIRED: "expired",
+    Sign.REMOVED: "removed",
+    Sign.SKIPPED: "skipped",
+    Sign.MISSING: "missing",
+}
+"""The words for how a job ended."""

@@ -9,7 +9,7 @@ import msgspec
 
 from jobs_core.flows.ends import Ended, end_reason, read_ended
 from jobs_core.flows.graph import decode_node
-from jobs_core.flows.modes import Mode, Sign
+from jobs_core.flows.modes import STATES, Mode, Sign
 from jobs_core.options import MetaValue
 from jobs_core.records import job_name
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from jobs_core.flow_scripts import FlowJob, FlowTold
 
 __all__ = [
-    "STATES",
     "FlowInfo",
     "FlowJobRecord",
     "FlowKind",
@@ -91,15 +90,6 @@ class FlowJobRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 encode_info = msgspec.msgpack.Encoder().encode
 decode_info = msgspec.msgpack.Decoder(FlowInfo).decode
-STATES = {
-    Sign.COMPLETED: "completed",
-    Sign.FAILED: "failed",
-    Sign.CANCELLED: "cancelled",
-    Sign.EXPIRED: "expired",
-    Sign.REMOVED: "removed",
-    Sign.SKIPPED: "skipped",
-    Sign.MISSING: "missing",
-}
 MODES = {
     Mode.FAIL_PARENT: "fail_parent",
     Mode.IGNORE: "ignore",
