@@ -20,9 +20,11 @@ import pytest
 from msgspec.structs import replace
 from tests.support.engine import CLOCK, Engine
 from tests.support.invariants import broken
+from tests.support.metered import Metered, worked_ms
 from tests.support.proxy import Proxy
 from tests.support.runtime import running
 from tests.support.scheduling import every_minute
+from tests.support.stalls import Stalls, undisturbed
 from tests.support.waiting import until
 
 from jobs_core import Queue
@@ -215,7 +217,6 @@ async def test_a_hundred_thousand_schedules(prefix: str, capsys: pytest.CaptureF
     with EmbeddedServer() as server:
         client = Client(parse_address(server.url))
         await client.connect(timeout=10)
-        await client.call("CONFIG", "SET", "slowlog-log-slower-than", 1000, "slowlog-max-len", 100_000)
         scripts = Scripts(client, prefix)
         schedules = Schedules(scripts)
         base = make_definition("s", job, 1, read_options({"every": 3600}))
@@ -256,14 +257,77 @@ async def test_a_hundred_thousand_schedules(prefix: str, capsys: pytest.CaptureF
             f"{len(spread)} times in 30 s: p50 {percentile(spread, 50):.1f} ms, p99 {percentile(spread, 99):.1f} ms late",
             f"{burst} at one instant: the last one {max(late):.0f} ms late",
         ]
-        entries = cast("list[list[object]]", await client.call("SLOWLOG", "GET", -1))
-        slow = [cast("int", each[2]) for each in entries if cast("list[bytes]", each[3])[0] == b"EVALSHA"]
-        told.append(f"slowest script {max(slow, default=1000) / 1000:.1f} ms")
         await client.close()
     with capsys.disabled():
         print("\n  " + "\n  ".join(told), end="")  # noqa: T201 - figures to be read
     assert idle / 10 < 2
     assert percentile(spread, 99) < 100
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+async def test_a_tick_of_very_many_is_bounded(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a hundred thousand schedules a fifth is due at one instant."""
+    count, due = round(100_000 * SCALE), round(20_000 * SCALE)
+    job = Queue("many").job("go", payload=int)
+    base = make_definition("s", job, 1, read_options({"every": 3600}))
+    with EmbeddedServer() as server, undisturbed(server.pid), Stalls() as stalls:
+        client = Metered(server, stalls)
+        await client.connect(timeout=10)
+        await client.call("CONFIG", "SET", "slowlog-log-slower-than", 1000)
+        scripts = Scripts(client, prefix)
+        schedules = Schedules(scripts)
+        now = int(time.time() * 1000)
+        for n in range(count):
+            at = now + (1 if n < due else 86_400_000 + n)
+            definition = replace(base, id=f"s{n}", recurrence=Every(3_600_000, at))
+            await schedules.put(definition, seen=None, since_ms=now, next_ms=at)
+        writing = client.slowest()
+        ticker = Ticker(scripts, "many", Codecs())
+        began, worked, sent = time.monotonic(), worked_ms(server.pid), 0
+        while sent < due:
+            sent += await ticker.run()
+        took, each = time.monotonic() - began, (worked_ms(server.pid) - worked) / due
+        ticking = client.slowest()
+        assert await ticker.run() == 0
+        await client.close()
+    with capsys.disabled():
+        told = f"{due} of {count} due at one instant, sent in {took:.1f} s, {each * 1000:.0f} µs of the server each"
+        print(f"\n  {told}\n  slowest tick {ticking}; slowest write {writing}", end="")  # noqa: T201
+    assert sent == due
+    assert max(ticking.ms, writing.ms) < SLOWEST_MS
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+async def test_delayed_jobs_start_when_they_are_due(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With an idle worker, and counted without the moments at which the machine stood still."""
+    count, seconds = 3000, 30.0
+    queue = Queue("later", concurrency=50)
+    job = queue.job("go", payload=int)
+    started: list[tuple[float, float]] = []
+
+    @processor(job)
+    async def go(payload: int, ctx: JobContext) -> None:
+        started.append((ctx.scheduled_ms / 1000, time.time()))
+
+    with EmbeddedServer() as server, undisturbed(server.pid), Stalls() as stalls:
+        async with running(server.url, prefix, go) as worker:
+            for _ in range(count):
+                await worker.producer.enqueue(job, 1, delay=random.uniform(2, 2 + seconds))
+            with undisturbed(0):
+                await until(lambda: len(started) == count, within=seconds + 60)
+        offset = time.perf_counter() - time.time()
+        seen = stalls.seen()
+    late = [(at - due) * 1000 for due, at in started]
+    sound = [(at - due) * 1000 for due, at in started if not seen.lost(due + offset, at + offset)]
+    with capsys.disabled():
+        told = f"p50 {percentile(sound, 50):.1f} ms, p99 {percentile(sound, 99):.1f} ms late"
+        told += f" ({percentile(late, 99):.1f} ms of all)"
+        print(f"\n  {len(sound)} of {count} delayed jobs: {told}", end="")  # noqa: T201 - figures to be read
+    assert len(sound) > count / 2
+    assert min(late) >= 0
+    assert percentile(sound, 99) < 100
 
 
 def start_ticker(url: str, prefix: str) -> subprocess.Popen[bytes]:

@@ -4,7 +4,7 @@
 -- INCLUDE: parts post_all
 local function tell_ends(q, ends)
   local counts, contents, targets, at = {}, {}, {}, string.format("%.0f", q.ms)
-  local function tell(target, rests, of)
+  local function note_for(target, rests, of)
     if not contents[target] then
       targets[#targets + 1] = target
       counts[target], contents[target] = {}, {}
@@ -18,7 +18,7 @@ local function tell_ends(q, ends)
       local target, rest = string.match(edge, "^([^:]*):(.*)$")
       if target and string.sub(rest, 1, 1) == "!" then
         if state == "failed" or state == "expired" then
-          tell(target, { rest }, ends[i])
+          note_for(target, { rest }, ends[i])
         end
       elseif target then
         if not rests[target] then
@@ -28,7 +28,7 @@ local function tell_ends(q, ends)
       end
     end
     for _, target in ipairs(order) do
-      tell(target, rests[target], ends[i])
+      note_for(target, rests[target], ends[i])
     end
   end
   for i = 1, #targets do
