@@ -29,7 +29,7 @@ while at <= #ARGV do
 end
 local active = P .. "active:" .. owner
 
-local verdicts, stats = {}, P .. "stats"
+local verdicts, stats, scores = {}, P .. "stats", {}
 local ended, waited, ran = { completed = 0, failed = 0, retried = 0 }, 0, 0
 at = 4
 local function settle()
@@ -42,9 +42,20 @@ local function settle()
     for i = 1, n do
       all[i] = ARGV[at + 4 * (i - 1)]
     end
-    local fences = n > 0 and redis.call("ZMSCORE", active, unpack(all)) or {}
+    local effect, fences = verb == "effect", {}
+    for i = 1, n do
+      fences[i] = scores[all[i]]
+      if not fences[i] or effect then
+        fences = redis.call("ZMSCORE", active, unpack(all))
+        break
+      end
+    end
+    for i = 1, n do
+      -- What effects were written of is asked for once; a delivery is settled once.
+      scores[all[i]] = effect and fences[i] or nil
+    end
     local ids, args, infos, held, plain, place = {}, {}, {}, {}, true, {}
-    local effect, ours, slot = verb == "effect", 0, #verdicts
+    local ours, slot = 0, #verdicts
     for i = 1, n do
       local j, id, fence = at + 4 * (i - 1), all[i], fences[i]
       slot = slot + 1
