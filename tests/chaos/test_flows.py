@@ -1,0 +1,280 @@
+"""Flows whose workers, producers and server are killed: none is stuck, and each callback comes once.
+
+What ran is written down outside of the system: each process appends to a file of its own.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.support.invariants import broken_queues
+from tests.support.waiting import until
+from tests.support.workers import WorkerProcess, kill_group, write_package
+
+from jobs_core.connection import Client, parse_address
+from jobs_core.scripts import Scripts
+from jobs_core.server import EmbeddedServer
+
+SCALE = float(os.environ.get("JOBS_SCALE", "1"))
+QUEUES = """
+from jobs_core import *
+
+UP = Queue("up", concurrency=20, max_stalled=1000, dead_letter=False)
+DOWN = Queue("down", concurrency=20, max_stalled=1000, dead_letter=False)
+UP_NODE = UP.job("node", payload=list[int], result=int, attempts=1, result_ttl=0)
+DOWN_NODE = DOWN.job("node", payload=list[int], result=int, attempts=1, result_ttl=0)
+TOLD = UP.job("told", payload=list[str], attempts=1)
+"""
+PROCESSOR = """
+import os
+from jobs_worker import Fail, JobContext, processor
+from shop.flows.queue import DOWN_NODE, TOLD, UP_NODE
+
+BOOK = os.open(os.path.join(os.environ["CHAOS_BOOKS"], str(os.getpid())), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+def write(*words: object) -> None:
+    os.write(BOOK, (" ".join(map(str, words)) + "\\n").encode())
+
+@processor(UP_NODE)
+@processor(DOWN_NODE)
+async def node(payload: list[int], ctx: JobContext) -> int:
+    number, children, fails = payload
+    found = ctx.children.results(UP_NODE)
+    write("node", number, ctx.queue, ctx.job_id, children, len(found))
+    if fails:
+        raise Fail("on purpose")
+    return 1 + sum(found)
+
+@processor(TOLD)
+async def told(payload: list[str], ctx: JobContext) -> None:
+    moment, batch = payload
+    write("told", batch, moment, ctx.job_id, len(ctx.children), len(ctx.children.failures))
+"""
+PRODUCER = """
+import asyncio, os, random, sys
+from jobs_core import FlowClosed
+from jobs_producer import Flow, Producer
+from shop.flows.queue import DOWN, DOWN_NODE, TOLD, UP, UP_NODE
+
+def tree(number: int) -> Flow[int]:
+    chance = random.Random(number)
+    wide = 1000 if number % 500 == 499 else 40 if number % 50 == 49 else 4
+
+    def grow(depth: int, queue: int) -> Flow[int]:
+        few = 0 if depth == 0 else chance.randint(0, wide if depth == 1 else 3)
+        children = [grow(depth - 1, 1 - queue) for _ in range(few)]
+        return Flow(DOWN_NODE if queue else UP_NODE, [number, len(children), 0], children=children, id=f"tree-{number}")
+
+    return grow(1 if wide > 4 else chance.randint(1, 5), number % 2)
+
+async def main(first: int, last: int) -> None:
+    async with Producer(os.environ["REDIS_URL"], prefix=os.environ["JOBS_PREFIX"], enqueue_timeout=60) as producer:
+        for number in range(first, last):
+            if number % 5:
+                await tree(number).submit(producer)
+                continue
+            name = f"batch-{number}"
+            try:
+                async with await producer.flows.batch(
+                    "batch", (UP, DOWN)[number % 2], id=name,
+                    on_success=[TOLD.call(["success", name])],
+                    on_failure=[TOLD.call(["failure", name])],
+                    on_complete=[TOLD.call(["complete", name])],
+                ) as batch:
+                    for job in range(jobs_of(number)):
+                        await batch.add(DOWN_NODE if job % 2 else UP_NODE, [number, 0, int(fails(number) and job == 3)])
+            except FlowClosed:
+                pass
+
+def jobs_of(number: int) -> int:
+    return random.Random(number).randint(4, 30) if number % 100 else 500
+
+def fails(number: int) -> bool:
+    return number % 3 == 0
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+"""
+
+
+class Place:
+    """A server that outlives its kills, workers and a producer that are killed, and the books that they write."""
+
+    def __init__(self, path: Path, prefix: str) -> None:
+        self.books = path / "books"
+        self.books.mkdir()
+        modules = {"flows/queue.py": QUEUES, "flows/processor.py": PROCESSOR, "fill.py": PRODUCER}
+        write_package(path, "shop", modules)
+        self.path, self.prefix = path, prefix
+        self.server = EmbeddedServer(data_dir=path / "data", port=0).start()
+        self.url = self.server.url
+        self.workers: list[WorkerProcess] = []
+        self.kinds: Counter[str] = Counter()
+
+    def start_worker(self) -> None:
+        """Start one more worker of two children."""
+        self.workers.append(
+            WorkerProcess(
+                url=self.url,
+                prefix=self.prefix,
+                path=self.path,
+                package="shop",
+                WORKER_HTTP_PORT="0",
+                WORKER_PROCESSES="2",
+                CHAOS_BOOKS=str(self.books),
+            )
+        )
+
+    def start_producer(self, count: int) -> subprocess.Popen[bytes]:
+        """Submit all flows; those that are there already are not started again."""
+        env = os.environ | {"REDIS_URL": self.url, "JOBS_PREFIX": self.prefix, "PYTHONPATH": str(self.path)}
+        env["JOBS_FEATURES"] = "shop"
+        command = [sys.executable, "-m", "shop.fill", "0", str(count)]
+        return subprocess.Popen(command, env=env, cwd=self.path)
+
+    def strike(self, chance: random.Random, *, server: bool) -> None:
+        """Kill a child of a worker, or the server."""
+        if server:
+            self.kinds["server"] += 1
+            self.server.kill()
+            self.server.start()
+            assert self.server.url == self.url
+            return
+        children = [
+            child.pid for each in self.workers for child in psutil.Process(each.process.pid).children()
+        ]
+        if children:
+            self.kinds["child"] += 1
+            kill_group(chance.choice(children))
+
+    def close(self) -> None:
+        """Kill all that is left."""
+        for each in self.workers:
+            each.__exit__(None, None, None)
+        self.server.stop()
+
+
+async def flows(path: Path, prefix: str, *, count: int, kills: int) -> str:
+    """Run flows while everything is killed, check the books, and return the figures."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 - shown where it fails
+    chance = random.Random(seed)
+    place = Place(path, prefix)
+    began = time.monotonic()
+    client = Client(parse_address(place.url))
+    await client.connect(timeout=5)
+    scripts = Scripts(client, prefix)
+
+    producer = place.start_producer(count)
+
+    async def ended() -> int:
+        nonlocal producer
+        if producer.poll():
+            # It was killed, or gave up while the server was away: whoever submits again, by the same ids, goes on.
+            producer = place.start_producer(count)
+        pages = [await scripts.flow_page(queue, which="ended", count=1) for queue in ("up", "down")]
+        return sum(total for total, _ in pages)
+
+    try:
+        for _ in range(2):
+            place.start_worker()
+        for number in range(kills):
+            goal = count * (number + 1) // (kills + 2)
+
+            async def reached(goal: int = goal) -> bool:
+                return await ended() >= goal
+
+            await until(reached, within=120 + count / 20, what=f"{goal} flows")
+            place.strike(chance, server=number % 4 == 2)
+            if producer.poll() is None and number % 2:
+                place.kinds["producer"] += 1
+                producer.kill()
+                producer.wait()
+
+        async def over() -> bool:
+            return await ended() == count
+
+        await until(over, within=180 + count / 20, what="the last flows")
+        assert producer.wait(60) == 0
+
+        async def quiet() -> bool:
+            seen = await scripts.glance(["up", "down"])
+            return not any(each.waiting or each.outbox for each in seen.values()) and not sum(
+                [(await scripts.tally(queue)).sizes["active"] for queue in seen]
+            )
+
+        await until(quiet, within=60, what="the last callbacks")
+        assert await broken_queues(scripts) == []
+        assert (
+            (await scripts.tally("up")).sizes["blocked"]
+            == (await scripts.tally("down")).sizes["blocked"]
+            == 0
+        )
+        failed = [
+            flow
+            for queue in ("up", "down")
+            for flow, _ in (await _all_ended(scripts, queue))
+            if (await scripts.flow_show(queue, flow_id=flow)).state == "failed"
+        ]
+    finally:
+        producer.kill()
+        producer.wait()
+        await client.close()
+        place.close()
+    nodes, told = _read(place.books)
+    assert sorted(failed) == sorted(f"batch-{n}" for n in range(0, count, 5) if n % 3 == 0)
+    # Whoever ran had the results of all its children, each time that it ran.
+    assert [each for each in nodes if each[-2] != each[-1]] == []
+    expected = {(f"batch-{n}", "complete") for n in range(0, count, 5)}
+    expected |= {(f"batch-{n}", "failure" if n % 3 == 0 else "success") for n in range(0, count, 5)}
+    assert told.keys() == expected
+    assert [each for each, ids in told.items() if len(ids) != 1] == [], "a callback came twice"
+    seconds = time.monotonic() - began
+    return f"{count} flows, {len(nodes)} starts of jobs, {dict(place.kinds)} killed, {seconds:.0f} s: none stuck, {len(told)} callbacks once each"
+
+
+async def _all_ended(scripts: Scripts, queue: str) -> list[tuple[str, int]]:
+    found: dict[str, int] = {}
+    before = ""
+    while True:
+        _, page = await scripts.flow_page(queue, which="ended", before=before)
+        fresh = [each for each in page if each[0] not in found]
+        found |= dict(page)
+        if not fresh:
+            return list(found.items())
+        # Several may have ended in one millisecond.
+        before = str(page[-1][1] + 1)
+
+
+def _read(books: Path) -> tuple[list[list[str]], dict[tuple[str, str], set[str]]]:
+    nodes: list[list[str]] = []
+    told: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for book in books.iterdir():
+        for line in book.read_text().splitlines():
+            kind, *words = line.split()
+            if kind == "node":
+                nodes.append(words)
+            else:
+                told[words[0], words[1]].add(words[2])
+    return nodes, told
+
+
+async def test_kills_leave_no_flow_stuck_and_double_no_callback(tmp_path: Path, prefix: str) -> None:
+    print(await flows(tmp_path, prefix, count=60, kills=4))  # noqa: T201
+
+
+@pytest.mark.chaos
+async def test_kills_under_load_leave_no_flow_stuck(
+    tmp_path: Path, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = await flows(
+        tmp_path, prefix, count=max(int(10_000 * SCALE), 100), kills=max(int(100 * SCALE), 10)
+    )
+    with capsys.disabled():
+        print(f"\n{figures}")  # noqa: T201 - figures to be read
