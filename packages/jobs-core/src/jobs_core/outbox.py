@@ -195,10 +195,11 @@ class Relay:
         return applied
 
     async def _apply(self, queue: str, page: OutboxPage, entry: Entry) -> bool | None:
-        """Apply an entry, in parts where it is large; each part is applied once."""
+        """Apply an entry, in parts where it is large; each part is applied once. What it causes there is relayed as well."""
         done: bool | None = False
+        posted: list[int] = []
         for part, effects in enumerate(arguments(queue, entry)):
-            done = await self._scripts.apply(
+            applied = await self._scripts.apply(
                 entry.target,
                 source=queue,
                 epoch=page.epoch,
@@ -207,8 +208,12 @@ class Relay:
                 mark=page.mark,
                 effects=effects,
             )
+            done = applied.done
+            posted += applied.posted
             if done is None:
                 return None
+        if posted:
+            await self.relay(entry.target, ids=posted)
         return done
 
     async def _tell(self, target: str) -> None:

@@ -217,6 +217,13 @@ class Settled(msgspec.Struct, frozen=True):
     epoch: str = ""
 
 
+class Applied(msgspec.Struct, frozen=True):
+    """Whether this call applied an entry, None where it cannot be applied now; `posted` names what that wrote into the target's outbox."""
+
+    done: bool | None
+    posted: list[int]
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One entry of an outbox: effects for one queue, as pairs of kind and content."""
 
@@ -406,13 +413,12 @@ class Scripts(FlowScripts):
         part: int = 0,
         mark: int,
         effects: Sequence[Encodable],
-    ) -> bool | None:
-        """Apply an entry of the outbox of `source`, or a part (from 0) of a large one, once.
-
-        Returns whether this call did, None where it cannot be applied now.
-        """
+    ) -> Applied:
+        """Apply an entry of the outbox of `source`, or a part (from 0) of a large one, once."""
         reply = await self._run("apply", queue, (source, epoch, entry, part, mark, *effects))
-        return None if reply == -1 else reply == 1
+        if isinstance(reply, list):
+            return Applied(done=True, posted=[int(each) for each in cast("list[bytes]", reply[1])])
+        return Applied(None if reply == -1 else reply == 1, [])
 
     async def ack(self, queue: str, *, ids: Sequence[int]) -> Acked:
         """Take entries off an outbox that were applied."""

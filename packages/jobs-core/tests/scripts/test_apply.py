@@ -18,9 +18,10 @@ def jobs(*ids: str, delay_ms: int = 0) -> list[Encodable]:
 async def apply(
     engine: Engine, entry: int, *effects: Encodable, mark: int = 0, source: str = "mail"
 ) -> bool | None:
-    return await engine.scripts.apply(
+    applied = await engine.scripts.apply(
         engine.queue, source=source, epoch="1", entry=entry, mark=mark, effects=effects
     )
+    return applied.done
 
 
 async def test_jobs_are_added_once(engine: Engine) -> None:

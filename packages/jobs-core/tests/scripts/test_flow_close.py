@@ -63,3 +63,15 @@ async def test_the_first_failure_is_told_and_a_retry_that_completes_makes_it_who
     told = await flowing.told()
     assert (told.state, told.counts["c"], told.counts["f"]) == ("completed", 2, 0)
     assert sorted(await flowing.home.ids("waiting")) == ["c", "f", "s"]
+
+
+async def test_what_the_end_of_a_flow_sends_is_carried_with_it(flowing: Flowing) -> None:
+    await flowing.open(success=callback("mail", "s"))
+    await flowing.fill(1)
+    await flowing.close()
+    await flowing.settle_all()
+    (job,) = (await flowing.kids.claim()).jobs
+    done = await flowing.kids.settled(group("complete", job, arg=33, info=b""))
+    # One call, of what that settlement wrote: no second look at any outbox.
+    await flowing.relay.relay("kids", ids=done.posted)
+    assert await flowing.home.ids("waiting") == ["s"]

@@ -2,6 +2,7 @@
 -- PREFIX: P
 -- RETURNS: the minute (0: somebody has it), what is firing, thresholds that are set live, what was seen before, what is to be told still, each flat by field
 -- INCLUDE: clock
+-- FLAGS: allow-oom
 local minute = math.floor(clock() / 60000000)
 if minute <= tonumber(redis.call("HGET", P .. "alerts.judged", "minute") or 0) then
   return { 0, {}, {}, {}, {} }

@@ -3,7 +3,7 @@
 -- PREFIX: P
 -- ARGV: source:str epoch:str entry:int part:int mark:int
 -- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids)
--- RETURNS: 1 applied, 0 it was before, -1 not now (what is to be cleared runs)
+-- RETURNS: 1 applied (where that wrote into the outbox here, then also the entries), 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
 -- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop call_out
 local q = open(P)
@@ -79,4 +79,5 @@ save(q)
 if told then
   call_out(told)
 end
-return 1
+local posted = rawget(q, "posted")
+return posted and { 1, posted } or 1
