@@ -32,7 +32,7 @@ def test_every_row_is_told_once_with_its_role() -> None:
     paths = made()["paths"]
     told = [(method.upper(), path) for path, methods in paths.items() for method in methods]
     assert told == list(dict.fromkeys(told))
-    assert sorted(told) == sorted((row.method, row.path) for row in ROWS)
+    assert sorted(told) == sorted((row.method, row.path) for row in ROWS if row.media != "text/html")
     names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert len(names) == len(set(names))
     assert paths["/healthz"]["get"]["security"] == []
@@ -56,7 +56,7 @@ def test_who_reads_a_record_finds_all_of_its_fields() -> None:
 
 
 def test_only_what_shows_nothing_is_open_to_anybody() -> None:
-    assert {row.path for row in ROWS if row.role is None} == {
+    assert {row.path for row in ROWS if row.role is None and row.media != "text/html"} == {
         "/healthz",
         "/readyz",
         "/api/openapi.json",

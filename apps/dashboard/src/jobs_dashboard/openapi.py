@@ -49,7 +49,7 @@ Schema: TypeAlias = dict[str, Any]
 
 def document(rows: Sequence[Row], version: str) -> Schema:
     """Return the document."""
-    told = [row for row in rows if row.path.startswith("/api") or row.role is None]
+    told = [row for row in rows if row.media != "text/html"]
     taken = [kind for row in told for kind in (*row.named.values(), row.query, row.body) if kind is not None]
     given = [kind for row in told for kind in row.answers.values() if kind is not None]
     types = [*taken, *given, Problem]
@@ -158,7 +158,9 @@ def _problems(row: Row) -> dict[int, list[str]]:
     found = codes_of((*row.errors, ConnectionFailed, OptionError))
     found.setdefault(403, []).append("forbidden")
     found.setdefault(504, []).append("timeout")
-    if row.role is not None:
+    for status, code in row.codes.items():
+        found.setdefault(status, []).append(code)
+    if row.path.startswith("/api"):
         found.setdefault(401, []).append("not_signed_in")
         found.setdefault(429, []).append("too_many_attempts")
     if row.body is not None:

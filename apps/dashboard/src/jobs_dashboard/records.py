@@ -86,7 +86,7 @@ class Status(msgspec.Struct, frozen=True):
     status: Literal["ok", "unreachable"]
 
 
-SignInWay: TypeAlias = Literal["token", "proxy", "host"]
+SignInWay: TypeAlias = Literal["token", "oidc", "proxy", "host"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,14 +42,17 @@ class Row:
         status: int = 200,
         answers: object = None,
         also: Mapping[int, object] | None = None,
+        codes: Mapping[int, str] | None = None,
         body_limit: int = 64 * KIB,
         media: str = "application/json",
+        takes_anything: bool = False,
     ) -> None:
         """Describe a route; `role` None lets anybody ask.
 
         `errors` are those of the packages that are told of besides wrong parameters and a server that is away, `also` other
         statuses and the types of their answers, `answers` that of the status of the route where the handler answers several.
-        `body_limit` is in bytes.
+        `codes` are problems that the packages do not know, by status. `body_limit` is in bytes. With `takes_anything`
+        the handler reads the query by itself: others may add to it.
         """
         self.method: Method = method
         self.path = path
@@ -59,8 +62,10 @@ class Row:
         self.status = status
         self._answers = answers
         self.also: Mapping[int, object] = also or {}
+        self.codes: Mapping[int, str] = codes or {}
         self.body_limit = body_limit
         self.media = media
+        self._takes_anything = takes_anything
 
     @cached_property
     def name(self) -> str:
@@ -130,7 +135,7 @@ class Row:
     def read_query(self, given: Mapping[str, list[str]]) -> msgspec.Struct | None:
         """Return the parameters of a query; one that is empty counts as not given. Raises OptionError."""
         if self.query is None:
-            for name in given:
+            for name in () if self._takes_anything else given:
                 raise OptionError(name, given[name][0], "this takes no parameters")
             return None
         kinds = {field.encode_name: field.type for field in msgspec.structs.fields(self.query)}

@@ -194,7 +194,7 @@ class WorkerSettings(CommonSettings, frozen=True, kw_only=True):
 class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
     """What the dashboard reads. A token that is None is not in use, and a way to sign in neither; `session` is in seconds.
 
-    `admins`, `operators` and `viewers` name people whom a proxy signs in.
+    `admins`, `operators` and `viewers` name people whom a proxy or an OpenID provider signs in.
     """
 
     host: str = "127.0.0.1"
@@ -210,9 +210,17 @@ class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
     proxy_header: str | None = None
     proxy_groups_header: str | None = None
     proxy_trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = None
+    oidc_claim: str = "email"
+    oidc_groups_claim: str = "groups"
+    oidc_scopes: str = "openid email profile"
     metrics_public: bool = False
 
-    _secrets: ClassVar[frozenset[str]] = frozenset({"token", "operator_token", "viewer_token"})
+    _secrets: ClassVar[frozenset[str]] = frozenset(
+        {"token", "operator_token", "viewer_token", "oidc_client_secret"}
+    )
 
     @classmethod
     def _values(cls, read: _Reader) -> dict[str, Any]:
@@ -231,6 +239,12 @@ class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
             "proxy_header": _header(read, "DASHBOARD_PROXY_HEADER"),
             "proxy_groups_header": _header(read, "DASHBOARD_PROXY_GROUPS_HEADER"),
             "proxy_trusted": _networks(read, "DASHBOARD_PROXY_TRUSTED"),
+            "oidc_issuer": read.url("DASHBOARD_OIDC_ISSUER", ("http", "https")),
+            "oidc_client_id": read.text("DASHBOARD_OIDC_CLIENT_ID") or None,
+            "oidc_client_secret": read.text("DASHBOARD_OIDC_CLIENT_SECRET") or None,
+            "oidc_claim": read.text("DASHBOARD_OIDC_CLAIM", "email"),
+            "oidc_groups_claim": read.text("DASHBOARD_OIDC_GROUPS_CLAIM", "groups"),
+            "oidc_scopes": read.text("DASHBOARD_OIDC_SCOPES", "openid email profile"),
             "metrics_public": read.flag("METRICS_PUBLIC", default=False),
         }
 

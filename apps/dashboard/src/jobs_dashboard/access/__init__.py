@@ -1,4 +1,4 @@
-"""Who may ask what: tokens, sessions, proxies, or on this machine nobody at all."""
+"""Who may ask what: tokens, sessions, proxies, OpenID Connect, or on this machine nobody at all."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from starlette.requests import Request
 
 from jobs_dashboard.access.addresses import asked_by, host_name, host_of, is_loopback, is_trusted
+from jobs_dashboard.access.oidc import Oidc
 from jobs_dashboard.access.people import People
 from jobs_dashboard.access.sessions import COOKIE, Held, Sessions
 from jobs_dashboard.access.tokens import Attempts, Tokens
@@ -41,7 +42,11 @@ class Access:
         self._people = None if settings is None else People(settings)
         self._tokens = Tokens(settings)
         self.attempts = Attempts()
+        self._oidc: Oidc | None = None
         secret = self._tokens.secret if self._tokens else secrets.token_bytes(32)
+        if settings is not None and self._people is not None and settings.oidc_issuer:
+            self._oidc = Oidc(settings, self._people)
+            secret = self._tokens.secret + (settings.oidc_client_secret or "").encode()
         self.sessions = Sessions(secret, 0 if settings is None else settings.session)
 
     @property
@@ -53,9 +58,19 @@ class Access:
         ways: list[SignInWay] = []
         if self._tokens:
             ways.append("token")
+        if settings.oidc_issuer:
+            ways.append("oidc")
         if settings.proxy_header:
             ways.append("proxy")
         return tuple(ways)
+
+    @property
+    def oidc(self) -> Oidc:
+        """The OpenID provider. Raises Refused where there is none."""
+        if self._oidc is None:
+            detail = "This dashboard has no OpenID provider; see DASHBOARD_OIDC_ISSUER."
+            raise Refused(404, "no_provider", "No provider", detail)
+        return self._oidc
 
     async def identify(self, request: Request) -> Identity | Refused:
         """Return who asks, or why nobody is known. Raises Refused for who guessed too often."""

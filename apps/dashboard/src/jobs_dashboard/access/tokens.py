@@ -59,8 +59,8 @@ class Tokens:
 
 
 class _Bucket:
-    def __init__(self, now: float) -> None:
-        self.left = float(_AT_ONCE)
+    def __init__(self, now: float, left: int) -> None:
+        self.left = float(left)
         self.at = now
         self.wrong: OrderedDict[bytes, None] = OrderedDict()
 
@@ -68,9 +68,10 @@ class _Bucket:
 class Attempts:
     """Counts wrong tokens by the address that sent them. The same wrong one again teaches nobody anything, so it counts once."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Count by a clock in seconds."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, at_once: int = _AT_ONCE) -> None:
+        """Count by a clock in seconds; so many may be wrong at once."""
         self._clock = clock
+        self._at_once = at_once
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def check(self, address: str) -> None:
@@ -85,7 +86,7 @@ class Attempts:
         """Count a wrong token."""
         bucket = self._bucket(address)
         if bucket is None:
-            bucket = self._buckets[_network(address)] = _Bucket(self._clock())
+            bucket = self._buckets[_network(address)] = _Bucket(self._clock(), self._at_once)
             if len(self._buckets) > _ADDRESSES:
                 self._buckets.popitem(last=False)
         digest = sha256(given).digest()
@@ -103,7 +104,7 @@ class Attempts:
             return None
         self._buckets.move_to_end(name)
         now = self._clock()
-        bucket.left = min(float(_AT_ONCE), bucket.left + (now - bucket.at) / _ONE_MORE_S)
+        bucket.left = min(float(self._at_once), bucket.left + (now - bucket.at) / _ONE_MORE_S)
         bucket.at = now
         return bucket
 

@@ -9,7 +9,7 @@ import msgspec
 
 from jobs_admin import LetterCount
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
-from jobs_core.errors import JobNotFound
+from jobs_core.errors import JobNotFound, UnknownQueue
 from jobs_core.queues.dead_letter.queue import DeadLetter
 from jobs_core.records import AttemptRecord, JobRecord, job_name
 from jobs_core.states import Priority
@@ -28,12 +28,16 @@ async def list_dead_letters(call: Call, query: LettersQuery) -> LetterPage:
     if query.name is not None:
         # What a letter says has a version.
         terms.append(f"payload.name:{_quoted(query.name if '@' in query.name else query.name + '@')}")
-    page = await call.admin.jobs(
-        DEAD_LETTER_QUEUE,
-        query=" ".join([*terms, query.q]).strip() or None,
-        limit=query.limit,
-        cursor=query.cursor,
-    )
+    try:
+        page = await call.admin.jobs(
+            DEAD_LETTER_QUEUE,
+            query=" ".join([*terms, query.q]).strip() or None,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    except UnknownQueue:
+        # Nothing has failed for good yet.
+        return LetterPage(letters=())
     letters = [letter for each in page.jobs if (letter := _letter(each)) is not None]
     return LetterPage(letters=tuple(letters), cursor=page.cursor)
 
