@@ -14,7 +14,7 @@ from textwrap import indent
 import pytest
 from tests.support.documents import ROOT, blocks, documents, prose, shell_lines, spans, spans_of, tables
 
-from jobs_cli.main import COMMANDS, run
+from jobs_cli.main import COMMANDS, SHORT, run
 from jobs_core.errors import SettingsError
 from jobs_core.settings import CommonSettings, DashboardSettings, FeatureSettings, WorkerSettings
 
@@ -146,7 +146,8 @@ def _command(words: list[str]) -> str | None:
     """Return the command that the words begin with, "" where they name none by intention."""
     if not words or words[0].startswith("-") or not re.fullmatch(r"[a-z-]+", words[0]):
         return ""
-    return next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), None)
+    names = (" ".join(words[:2]), SHORT.get(words[0], words[0]))
+    return next((name for name in names if name in COMMANDS), None)
 
 
 # Variables

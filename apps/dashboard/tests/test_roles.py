@@ -22,6 +22,7 @@ PATH = {
     "job_id": "1",
     "name": "send",
     "schedule_id": "s",
+    "flow_id": "f",
     "worker_id": "w",
     "letter_id": "l",
     "bulk_id": "b",

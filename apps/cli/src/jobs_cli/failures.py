@@ -8,6 +8,7 @@ from typing import Final
 from jobs_core.errors import (
     ConfigurationError,
     ConnectionFailed,
+    FlowNotFound,
     JobNotFound,
     JobsError,
     OptionError,
@@ -47,7 +48,7 @@ _CODES: tuple[tuple[tuple[type[JobsError], ...], int], ...] = (
         (ConfigurationError, OptionError, PayloadError, PayloadTooLarge, UnknownQueue, UnknownJob, WrongLine),
         USAGE,
     ),
-    ((JobNotFound, ScheduleNotFound, WorkerNotFound), MISSING),
+    ((JobNotFound, FlowNotFound, ScheduleNotFound, WorkerNotFound), MISSING),
     ((ConnectionFailed, OutcomeUnknown), UNREACHABLE),
 )
 

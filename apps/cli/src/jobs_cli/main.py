@@ -36,6 +36,8 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "schedules list": ("schedules:list_schedules", "List schedules, the next to fire first."),
         "schedules show": ("schedules:show", "Show a schedule and its next times."),
         "schedules next": ("schedules:upcoming", "Tell the next times of a schedule."),
+        "flow list": ("flows:list_flows", "List flows, those that go on first."),
+        "flow show": ("flows:show", "Show a flow as a picture; `jobs flow ID` is short for it."),
         "workers list": ("workers:list_workers", "List the workers and what they serve."),
         "scaler": ("workers:scaler", "Say how many workers of a weight class there should be."),
         "events": ("events:events", "Follow what happens, as it happens."),
@@ -66,6 +68,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "schedules resume": ("schedules:resume", "Let a schedule go on."),
         "schedules trigger": ("schedules:trigger", "Enqueue the job of a schedule now."),
         "schedules backfill": ("schedules:backfill", "Enqueue the jobs of a range of the past."),
+        "flow cancel": ("flows:cancel", "Cancel a flow and all its jobs."),
         "workers quiet": ("workers:quiet", "Let a worker claim no more."),
         "workers resume": ("workers:resume", "Let it claim again."),
         "workers stop": ("workers:stop", "End a worker once it has finished what runs."),
@@ -76,6 +79,8 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 }
 COMMANDS = {name: target for group in _GROUPS.values() for name, (target, _) in group.items()}
 _HELP = ("--help", "-h")
+# What is meant by the name of a group with an id behind it.
+SHORT = {"flow": "flow show"}
 
 
 def main() -> int:
@@ -106,6 +111,8 @@ def run(arguments: Sequence[str]) -> int:
         print(f"jobs {version('jobs-cli')}")
         return 0
     name, rest = _split(arguments)
+    if name in SHORT and rest and rest[0] not in _HELP:
+        name = SHORT[name]
     if name in COMMANDS:
         return _command(name, rest)
     below = {each for each in COMMANDS if each.startswith(f"{name} ")}

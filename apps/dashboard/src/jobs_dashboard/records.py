@@ -21,6 +21,10 @@ __all__ = [
     "Declared",
     "DeclaredJob",
     "EventsQuery",
+    "FlowId",
+    "FlowJobsQuery",
+    "FlowQuery",
+    "FlowsQuery",
     "HistoryQuery",
     "JobId",
     "JobTypeSchema",
@@ -59,6 +63,10 @@ JobId: TypeAlias = Annotated[
 ]
 ScheduleId: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=100, description="Id of the schedule, percent-encoded.")
+]
+FlowId: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=128, description="Id of the flow, or of one of its jobs, percent-encoded."),
 ]
 WorkerId: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=200, description="Id of the worker, percent-encoded.")
@@ -181,6 +189,27 @@ class AuditQuery(ListQuery, frozen=True, kw_only=True):
     """Which changes."""
 
     queue: Name | None = None
+
+
+class FlowsQuery(ListQuery, frozen=True, kw_only=True):
+    """Which flows: those that a queue keeps, in a state; all without them."""
+
+    queue: Name | None = None
+    state: Literal["staging", "open", "running", "completed", "failed", "cancelled"] | None = None
+
+
+class FlowQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue that keeps the flow; it is looked for in all without it."""
+
+    queue: Name | None = None
+
+
+class FlowJobsQuery(FlowQuery, frozen=True, kw_only=True):
+    """Which jobs of the flow: from number `start` on, in a state (or `skipped`, `missing`, `pending`)."""
+
+    state: Annotated[str, Meta(max_length=20)] | None = None
+    start: Annotated[int, Meta(ge=0, le=2**53, description="From this number on.")] = 0
+    limit: Limit = 100
 
 
 class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):

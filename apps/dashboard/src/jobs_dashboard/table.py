@@ -8,6 +8,7 @@ from typing import TypedDict
 from jobs_admin import BulkAction, BulkNotFound, QueueBusy
 from jobs_core.errors import (
     DuplicateJob,
+    FlowNotFound,
     JobNotFound,
     PayloadError,
     PayloadTooLarge,
@@ -27,6 +28,7 @@ from jobs_dashboard.endpoints import (
     dead_letters,
     enqueueing,
     events,
+    flows,
     jobs,
     oidc,
     queues,
@@ -51,6 +53,7 @@ class _Bulk(TypedDict):
 _VIEWER, _OPERATOR, _ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 _QUEUE = (UnknownQueue,)
 _JOB = (UnknownQueue, JobNotFound)
+_FLOW = (FlowNotFound, UnknownQueue)
 _SCHEDULE = (ScheduleNotFound,)
 _CHANGED = (JobNotFound, WrongState)
 _REPLAYED = (JobNotFound, WrongState, PayloadError)
@@ -129,6 +132,10 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("DELETE", "/api/queues/{queue}/jobs/{job_id}", jobs.remove_job, _OPERATOR, errors=_CHANGED),
     Row("GET", "/api/queues/{queue}/jobs/{job_id}", jobs.get_job, _VIEWER, errors=_JOB),
+    Row("GET", "/api/flows", flows.list_flows, _VIEWER, errors=_QUEUE),
+    Row("GET", "/api/flows/{flow_id}/jobs", flows.list_flow_jobs, _VIEWER, errors=_FLOW),
+    Row("POST", "/api/flows/{flow_id}/cancel", flows.cancel_flow, _OPERATOR, errors=_FLOW),
+    Row("GET", "/api/flows/{flow_id}", flows.get_flow, _VIEWER, errors=_FLOW),
     Row("GET", "/api/schedules", schedules.list_schedules, _VIEWER),
     Row(
         *("POST", "/api/schedules", schedules.write_schedule, _OPERATOR),

@@ -14,11 +14,12 @@ from jobs_admin._pauses import pauses
 from jobs_admin.records import Finding, Severity
 from jobs_core.boot import audit_server
 from jobs_core.commands import read_scales
+from jobs_core.flows.modes import STATES, Sign
 from jobs_core.names import nearest
 from jobs_core.records import job_name
 from jobs_core.registry import list_queues, list_workers
 from jobs_core.states import State
-from jobs_core.wire import parse_header, parse_key, parse_unique
+from jobs_core.wire import parse_header, parse_key
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
@@ -31,6 +32,7 @@ _SLOW_MS = 20.0
 _CLOCK_MS = 1000
 _FULL = 0.9
 _PINGS = 5
+_NAMED = 5
 _MENDS = {
     "persistence": "CONFIG SET appendonly yes, and the same in its configuration file.",
     "eviction": "CONFIG SET maxmemory-policy noeviction, and unset JOBS_ALLOW_EVICTION.",
@@ -115,7 +117,7 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
     if record.state is State.ACTIVE:
         return [await _running(calls, record)]
     if record.state is State.BLOCKED:
-        return [await _blocked(calls, queue, job_id, located)]
+        return _blocked(record)
     findings: list[Finding] = []
     wire_name = parse_header(located.record).name
     entries = await calls.read(list_queues(calls.client, prefix))
@@ -138,15 +140,26 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
     return findings
 
 
-async def _blocked(calls: Calls, queue: str, job_id: str, located: Located) -> Finding:
-    _, key = parse_unique(located.record)
-    (holders,) = await calls.read(calls.scripts.peek(queue, groups=("hash", "uniq", 1, key)))
-    holder = cast("list[bytes | None]", holders)[0]
-    if holder is None or holder.decode() == job_id:
-        return Finding("blocked", "info", f"job {job_id} waits for other jobs to end")
-    before = holder.decode()
-    text = f"job {job_id} waits until job {before}, which has its unique key, has ended"
-    return Finding("blocked", "info", text, f"jobsctl doctor {queue} {before}")
+def _blocked(record: JobRecord) -> list[Finding]:
+    """Name the jobs that one waits for, and how to go on from there."""
+    waited = record.waits_for
+    mend = f"jobsctl flow show {record.id} --queue {record.queue}"
+    if not waited:
+        return [Finding("blocked", "info", f"job {record.id} waits for other jobs to end", mend)]
+    shown = ", ".join(f"{each.id} of {each.queue} ({each.state})" for each in waited[:_NAMED])
+    more = f" and {len(waited) - _NAMED} more" if len(waited) > _NAMED else ""
+    if len(waited) == 1:
+        text = f"job {record.id} waits until job {shown} has ended"
+        mend = f"jobsctl doctor {waited[0].queue} {waited[0].id}"
+    else:
+        text = f"job {record.id} waits until {_jobs(len(waited))} have ended: {shown}{more}"
+    findings = [Finding("blocked", "info", text, mend)]
+    gone = [each for each in waited if each.state == STATES[Sign.MISSING]][:_NAMED]
+    for each in gone:
+        text = f"nothing is known of job {each.id} of {each.queue}, which job {record.id} waits for"
+        mend = "Wait some seconds, since its end may be on its way; then: jobsctl check --repair"
+        findings.append(Finding("blocked_on_missing", "warning", text, mend))
+    return findings
 
 
 def _gate(queue: str, tally: Tally) -> Iterator[Finding]:

@@ -32,9 +32,11 @@ from jobs_admin._bulk import Progress
 from jobs_admin._calls import Calls
 from jobs_admin._errors import read_errors
 from jobs_admin._events import Event, EventListener
+from jobs_admin._flows import Flows
 from jobs_admin._limits import LiveLimits
 from jobs_admin._listing import check_bounds, list_page, make_filter
 from jobs_admin._measures import MAX_MINUTES, Spread, added_up, read_history, read_minutes, read_spread
+from jobs_admin._neighbours import Neighbours, Place
 from jobs_admin._numbers import failed_attempts, live_record, metrics_record, queue_record, worker_record
 from jobs_admin._replay import Changes
 from jobs_admin._schedules import ScheduleAdmin
@@ -49,6 +51,8 @@ from jobs_admin.records import (
     CheckReport,
     ErrorGroups,
     Finding,
+    FlowJobsPage,
+    FlowPage,
     HealthRecord,
     HistoryPage,
     JobDetail,
@@ -89,6 +93,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from jobs_core.commands import CommandVerb
+    from jobs_core.flows.records import FlowRecord
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType, Queue
     from jobs_core.scripts import Located, Tally
@@ -497,12 +502,13 @@ class Admin:
 
     async def job(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job. Raises JobNotFound."""
-        record, _ = await self._find(queue, job_id)
-        return self._shown(record)
+        record, located = await self._find(queue, job_id)
+        return self._shown(await self._with_awaited(record, located))
 
     async def job_detail(self, queue: str, job_id: str) -> JobDetail:
         """Return what is known of a job, with its attempts that failed. Raises JobNotFound."""
         record, located = await self._find(queue, job_id)
+        record = await self._with_awaited(record, located)
         history = tuple(failed_attempts(located))
         return self._shown(JobDetail(**msgspec.structs.asdict(record), history=history))
 
@@ -659,6 +665,53 @@ class Admin:
         done = [each.id for each in outcomes if each.outcome in {"cancelled", "requested"}]
         await self._log("cancel", queue, f"id:{','.join(done[:_NAMED])}", len(done))
         return outcomes
+
+    async def flow(self, flow_id: str, *, queue: str | None = None) -> FlowRecord:
+        """Return what is known of a flow: how many jobs it has, and how they ended.
+
+        Without `queue` it is looked for in all. The id may as well be that of one of its jobs that has not ended, of a job that waits for
+        others or that others wait for, or of a link of a chain: then it is counted what is around that one. Raises FlowNotFound, UnknownQueue, and
+        OptionError for an id that several queues have.
+        """
+        return await self._flows().get(flow_id, queue)
+
+    async def flow_jobs(
+        self,
+        flow_id: str,
+        *,
+        queue: str | None = None,
+        state: str | None = None,
+        start: int = 0,
+        limit: int = 100,
+    ) -> FlowJobsPage:
+        """Return a flow and its jobs from number `start` on, in order: what each waits for, and where it is. `limit` is at most 500.
+
+        `state` is that of jobs, or how they ended: `skipped` and `missing` too; one looks at 10,000 jobs. Of jobs around one that
+        is no flow of its own these are at most 200. Errors as `flow`.
+        """
+        return await self._flows().jobs(flow_id, queue, state=state, start=start, limit=limit)
+
+    async def flows(
+        self,
+        queue: str | None = None,
+        *,
+        state: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> FlowPage:
+        """List the flows that a queue keeps, or all queues: those that go on before those that ended, the newest of each first.
+
+        `state` is `staging`, `open`, `running`, `completed`, `failed` or `cancelled`; with it a page may be short before the end. `limit`
+        is at most 500. Ended ones are kept for 7 days, 10,000 by queue. Raises OptionError or UnknownQueue.
+        """
+        return await self._flows().list(queue, state, limit, cursor)
+
+    async def cancel_flow(self, flow_id: str, *, queue: str | None = None) -> bool:
+        """Cancel a flow and all its jobs; those that run are asked to stop. Returns False if it had ended. Errors as `flow`.
+
+        A job that is no flow of its own is cancelled by `cancel`.
+        """
+        return await self._flows().cancel(flow_id, queue)
 
     async def bulk(
         self,
@@ -836,6 +889,7 @@ class Admin:
         if job_id is None:
             return await _doctor.examine_queue(self._calls, self._prefix, queue, self._declared)
         record, located = await self._find(queue, job_id)
+        record = await self._with_awaited(record, located)
         return await _doctor.examine_job(self._calls, self._prefix, self._shown(record), located)
 
     async def logs(self, queue: str, job_id: str, *, after: str = "", limit: int = 500) -> JobLogs:
@@ -962,6 +1016,22 @@ class Admin:
             # The lines outlast it by a moment, in which nobody can tell what they may show.
             return ()
         return redaction.logs(record, lines)
+
+    async def _with_awaited(self, record: JobRecord, located: Located) -> JobRecord:
+        if record.state is not State.BLOCKED:
+            return record
+        place = Place(record.queue, record.id)
+        awaited = await Neighbours(self._calls, self._names).waits_for(place, located)
+        return msgspec.structs.replace(record, waits_for=awaited)
+
+    def _flows(self) -> Flows:
+        async def names(queue: str | None) -> list[str]:
+            if queue is None:
+                return await self._names()
+            await self._known(queue)
+            return [queue]
+
+        return Flows(self._calls, names, self._log, self._redaction)
 
     async def _find(self, queue: str, job_id: str) -> tuple[JobRecord, Located]:
         (located,) = await self._calls.read(self._calls.scripts.lookup(check_queue_name(queue), ids=[job_id]))

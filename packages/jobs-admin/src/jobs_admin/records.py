@@ -9,6 +9,7 @@ import msgspec
 
 from jobs_core.alerts import AlertName
 from jobs_core.flow import RateLimit
+from jobs_core.flows.records import FlowJobRecord, FlowRecord
 from jobs_core.records import AttemptRecord, JobRecord, LogRecord
 from jobs_core.states import CancelOutcome, State
 
@@ -25,6 +26,8 @@ __all__ = [
     "ErrorGroup",
     "ErrorGroups",
     "Finding",
+    "FlowJobsPage",
+    "FlowPage",
     "HealthRecord",
     "HistoryPage",
     "HistoryRecord",
@@ -309,6 +312,21 @@ class Page(msgspec.Struct, frozen=True):
 
     jobs: tuple[JobRecord, ...]
     cursor: str | None = None
+
+
+class FlowPage(msgspec.Struct, frozen=True):
+    """Flows of a listing. `cursor` is where to go on, None at its end; a page may be short before that."""
+
+    flows: tuple[FlowRecord, ...]
+    cursor: str | None = None
+
+
+class FlowJobsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A flow, and jobs of it in order. `next` is the number to go on with, None at the end; a page may be short before that."""
+
+    flow: FlowRecord
+    jobs: tuple[FlowJobRecord, ...]
+    next: int | None = None
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):

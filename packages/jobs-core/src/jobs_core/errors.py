@@ -502,7 +502,7 @@ class FlowError(JobsError):
 
 
 class FlowNotFound(JobsError):
-    """No flow with this id is kept in the queue."""
+    """No flow with this id is kept in the queue, or in any ("")."""
 
     code = "flow_not_found"
 
@@ -510,7 +510,8 @@ class FlowNotFound(JobsError):
         self.queue = queue
         self.flow_id = flow_id
         super().__init__(
-            f"Queue {queue!r} keeps no flow {flow_id!r}. It never existed, or ended over a week or 10,000 flows ago."
+            f"{f'Queue {queue!r} keeps no' if queue else 'No queue keeps a'} flow {flow_id!r}. It never existed, or ended over a "
+            f"week or 10,000 flows ago."
         )
 
 

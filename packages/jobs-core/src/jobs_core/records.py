@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobs_core.scripts import JobLines, Scripts
-    from jobs_core.wire import FinishInfo, FlowEnd
+    from jobs_core.wire import Envelope, FinishInfo, FlowEnd
 
 
 _NO_KEYS = Codecs()
@@ -48,6 +48,12 @@ class JobRef(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     name: str
     id: str
+
+
+class AwaitedJob(JobRef, frozen=True, kw_only=True):
+    """A job that another one waits for, and where it is; `name` is "" where that is not known, `state` "missing" of one that is gone."""
+
+    state: str
 
 
 class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +73,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job and what is known of it.
 
     Times are UTC, durations milliseconds; None means not yet, or not kept. `schedule` is the id of the schedule that sent
-    it, `scheduled_for` the time of that which it is for.
+    it, `scheduled_for` the time of that which it is for. `waits_for` are the jobs, 100 at most, for whose ends a blocked one waits; it
+    is told of one job, not in lists.
     """
 
     id: str
@@ -94,6 +101,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str | None = None
     scheduled_for: datetime | None = None
     flow: FlowRecord | None = None
+    waits_for: tuple[AwaitedJob, ...] = ()
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,16 +150,27 @@ async def build_record(
     if not found.record:
         info = parse_finish(found.info)
         return _from_info(scripts.codecs, queue, job_id, info) if info else None
+    packed = await _packed(scripts, queue, job_id, found, deadline)
+    # Without one it ended between the two calls.
+    return None if packed is None else _from_record(scripts.codecs, queue, job_id, found, packed)
+
+
+async def read_envelope(
+    scripts: Scripts, queue: str, job_id: str, found: Located, *, deadline: float | None = None
+) -> Envelope | None:
+    """Return the envelope of a job that a script found; None of one that is gone, or of which no record is kept."""
+    packed = await _packed(scripts, queue, job_id, found, deadline) if found.record else None
+    return None if packed is None else decode_envelope(packed)
+
+
+async def _packed(
+    scripts: Scripts, queue: str, job_id: str, found: Located, deadline: float | None
+) -> bytes | None:
     header = parse_header(found.record)
-    packed = found.record[header.size :]
-    if header.flags & BIG:
-        key = big_key(scripts.key(queue), job_id)
-        large = cast("bytes | None", await scripts.client.call("GET", key, deadline=deadline))
-        if large is None:
-            # It ended between the two calls.
-            return None
-        packed = large
-    return _from_record(scripts.codecs, queue, job_id, found, packed)
+    if not header.flags & BIG:
+        return found.record[header.size :]
+    key = big_key(scripts.key(queue), job_id)
+    return cast("bytes | None", await scripts.client.call("GET", key, deadline=deadline))
 
 
 def attempts_of(found: Located) -> list[AttemptRecord]:

@@ -82,12 +82,14 @@ class FlowEnd(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Waits(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """That a job waits for others, or tells of them: `labels` name them in order, where they have names.
 
-    What became of them is read of the flow of this queue and id; "": of the job's own.
+    What became of them is read of the flow of this queue and id; "": of the job's own. `on` is queue and id of each, where they are
+    known from the beginning and no flow keeps them: for people who ask on whom it waits.
     """
 
     labels: tuple[str, ...] = ()
     queue: str = ""
     flow: str = ""
+    on: tuple[tuple[str, str], ...] = ()
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -426,7 +426,7 @@ class Producer:
             return None, edges
         for name, each in follow_edges(queue, job_id, resolved.after).items():
             await follow(self._scripts, name, each, deadline=deadline)
-        return Waits(), edges
+        return Waits(on=tuple((each.queue or queue, each.id) for each in resolved.after)), edges
 
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""

@@ -191,6 +191,10 @@ def _print_detail(job: JobDetail) -> None:
             ("payload", as_json(job.payload)),
             ("result", as_json(job.result)),
             ("failed", job.failed_reason),
+            *(
+                ("waits for", f"{each.queue}/{each.name or '?'} {each.id} ({each.state})")
+                for each in job.waits_for
+            ),
             *_flow_fields(job.flow),
         ]
     )

@@ -17,7 +17,14 @@ from jobs_core.errors import (
     ServerError,
 )
 from jobs_core.flows.graph import parts_of
-from jobs_core.flows.records import FlowJobRecord, FlowRecord, encode_info, flow_record, job_record
+from jobs_core.flows.records import (
+    FlowJobRecord,
+    FlowRecord,
+    encode_info,
+    flow_record,
+    job_record,
+    with_labels,
+)
 from jobs_core.outbox import Relay
 from jobs_core.scripts import MAX_ITEMS
 
@@ -177,7 +184,7 @@ class FlowBook:
                 if record is not None:
                     found.append(record)
             at = page.next
-        return await self._with_states(found, deadline), at
+        return await self._with_states([with_labels(each, labels) for each in found], deadline), at
 
     async def page(
         self, queue: str, *, which: str, before: str = "", count: int = MAX_ITEMS, deadline: float

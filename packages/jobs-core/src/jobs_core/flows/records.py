@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from jobs_core.flows.ends import Ended, end_reason, read_ended
 from jobs_core.flows.graph import decode_node
@@ -17,17 +18,23 @@ if TYPE_CHECKING:
     from jobs_core.flow_scripts import FlowJob, FlowTold
 
 __all__ = [
+    "MODES",
     "FlowInfo",
     "FlowJobRecord",
     "FlowKind",
     "FlowRecord",
+    "FlowState",
+    "ShownKind",
+    "Waited",
     "decode_info",
     "encode_info",
     "flow_record",
     "job_record",
+    "with_labels",
 ]
 
 FlowKind = Literal["workflow", "flow", "batch", "map_reduce"]
+ShownKind = Literal["workflow", "flow", "batch", "map_reduce", "chain", "job"]
 FlowState = Literal["staging", "open", "running", "completed", "failed", "cancelled"]
 
 
@@ -44,13 +51,14 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A flow: how many jobs it has and how they ended. Times are UTC, None is not yet.
 
     `queue` is the queue that keeps it. `state` is `staging` or `open` while it is filled, then `running` until all its jobs ended:
-    `completed`, `failed` where one did not complete that it needed, or `cancelled`.
+    `completed`, `failed` where one did not complete that it needed, or `cancelled`. Of the `kind` `chain` is a job with those before
+    and behind it, of `job` one with those that it waits for, and those that wait for it: these are no flows of their own.
     """
 
     id: str
     queue: str
     name: str
-    kind: FlowKind
+    kind: ShownKind
     state: FlowState
     total: int
     pending: int
@@ -147,6 +155,14 @@ def job_record(number: int, job: FlowJob, labels: dict[int, str]) -> FlowJobReco
         after=after,
         error=_error(sign, ended) if job.ended and sign is not Sign.COMPLETED else None,
     )
+
+
+def with_labels(record: FlowJobRecord, labels: dict[int, str]) -> FlowJobRecord:
+    """Return a record that names the jobs it waits for, those that stand behind it in the flow too."""
+    after = tuple(
+        Waited(each.number, labels.get(each.number, each.label), each.mode) for each in record.after
+    )
+    return replace(record, after=after) if after else record
 
 
 def _named(ended: Ended | None) -> tuple[str, str, str]:

@@ -1,0 +1,227 @@
+"""Flows in the hands of operators: found by any id, listed, cancelled; and on whom a blocked job waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+import pytest
+from tests.support.runtime import InProcess, running
+from tests.support.waiting import until
+
+from jobs_admin import Admin
+from jobs_core import FlowNotFound, Queue
+from jobs_core.errors import OptionError, UnknownQueue
+from jobs_producer import Flow, Workflow, child
+from jobs_worker import Fail, JobContext, WaitForChildren, processor
+
+Run = Callable[..., AbstractAsyncContextManager[InProcess]]
+
+NEAR, FAR = Queue("near"), Queue("far")
+TASK = NEAR.job("task", payload=str, result=str, attempts=1)
+REMOTE = FAR.job("remote", payload=str, result=str, attempts=1)
+SPLIT = NEAR.job("split", payload=int, result=int, attempts=1)
+
+
+@processor(TASK)
+async def task(payload: str, _: JobContext) -> str:
+    if payload.startswith("bad"):
+        raise Fail(f"{payload} fails")
+    return payload
+
+
+@processor(REMOTE)
+async def remote(payload: str, _: JobContext) -> str:
+    return payload
+
+
+@processor(SPLIT)
+async def split(payload: int, ctx: JobContext) -> int:
+    if not ctx.children:
+        for i in range(payload):
+            ctx.add_child(REMOTE, str(i), delay=60)
+        raise WaitForChildren
+    return payload
+
+
+@pytest.fixture
+def run(redis_url: str, prefix: str) -> Run:
+    return partial(running, redis_url, prefix)
+
+
+async def blocked(place: InProcess, job_id: str) -> None:
+    async def is_blocked() -> bool:
+        return (await place.located("near", job_id)).state == "blocked"
+
+    await until(is_blocked)
+
+
+def diamond(name: str = "diamond", *, first: str = "one", **options: str) -> Workflow:
+    workflow = Workflow(name, metadata={"created_by": "ada"}, tags=["shapes"], **options)  # pyright: ignore[reportArgumentType]
+    a = workflow.add("a", TASK, first, delay=0 if first == "bad" else 60)
+    b = workflow.add("b", REMOTE, "two", after=[a])
+    c = workflow.add("c", TASK, "three", after=[a])
+    workflow.add("d", REMOTE, "four", after=[b, c.on("ignore")])
+    return workflow
+
+
+async def test_a_flow_is_found_by_its_id_and_by_those_of_its_jobs(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        flow = await diamond().start(place.producer)
+        record = await admin.flow(flow.id)
+        assert (record.kind, record.name, record.state, record.total, record.pending) == (
+            *("workflow", "diamond", "running", 4, 4),
+        )
+        assert (record.queue, record.metadata, record.tags) == ("near", {"created_by": "ada"}, ("shapes",))
+        page = await admin.flow_jobs(flow.id)
+        assert [(job.label, job.state) for job in page.jobs] == [
+            *(("a", "delayed"), ("b", "blocked"), ("c", "blocked"), ("d", "blocked")),
+        ]
+        assert [(each.label, each.mode) for each in page.jobs[3].after] == [
+            *(("b", "fail_parent"), ("c", "ignore")),
+        ]
+        assert await admin.flow(page.jobs[3].id) == record
+        assert (await admin.flow_jobs(flow.id, limit=3)).next == 3
+        assert [job.label for job in (await admin.flow_jobs(flow.id, start=3)).jobs] == ["d"]
+        assert [job.label for job in (await admin.flow_jobs(flow.id, state="delayed")).jobs] == ["a"]
+        with pytest.raises(FlowNotFound, match="No queue keeps a flow 'nobody'"):
+            await admin.flow("nobody")
+        with pytest.raises(FlowNotFound, match="Queue 'far'"):
+            await admin.flow(flow.id, queue="far")
+        with pytest.raises(UnknownQueue):
+            await admin.flow(flow.id, queue="fra")
+        with pytest.raises(OptionError, match="state"):
+            await admin.flow_jobs(flow.id, state="done")
+
+
+async def test_an_id_that_two_queues_have_asks_for_the_queue(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        await diamond(id="same").start(place.producer)
+        other = Workflow("other", id="same")
+        other.add("x", REMOTE, "x", delay=60)
+        await other.start(place.producer)
+        with pytest.raises(OptionError, match="several queues have it: far, near"):
+            await admin.flow("same")
+        assert (await admin.flow("same", queue="far")).name == "other"
+
+
+async def test_flows_of_all_queues_are_listed_the_newest_first(admin: Admin, run: Run) -> None:
+    async with run(task, remote) as place:
+        made = [(await diamond(f"flow {i}").start(place.producer)).id for i in range(5)]
+        ended = await Flow(REMOTE, "x", children=[TASK.call("y")], name="tree").submit(place.producer)
+        assert await ended.result(10) == "x"
+        broken = await diamond("broken", first="bad").start(place.producer)
+        await broken.done(10)
+        assert await admin.cancel_flow(made[0])
+        assert not await admin.cancel_flow(made[0])
+        whole = await admin.flows()
+        assert [each.id for each in whole.flows] == [*reversed(made[1:]), made[0], broken.id, ended.id]
+        assert whole.cursor is None
+        seen: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await admin.flows(limit=2, cursor=cursor)
+            seen += [each.id for each in page.flows]
+            cursor = page.cursor
+        assert seen == [each.id for each in whole.flows]
+        assert [each.name for each in (await admin.flows(state="failed")).flows] == ["broken"]
+        assert [each.name for each in (await admin.flows("far")).flows] == ["tree"]
+        assert [each.state for each in (await admin.flows(state="cancelled")).flows] == ["cancelled"]
+        failed = (await admin.flow_jobs(broken.id, state="failed")).jobs
+        assert "bad fails" in (failed[0].error or "")
+        for wrong in ("what", "live:x:near:1"):
+            with pytest.raises(OptionError, match="none of ours"):
+                await admin.flows(cursor=wrong)
+        with pytest.raises(OptionError, match="state"):
+            await admin.flows(state="done")
+        changes = [each for each in (await admin.audit()).changes if each.verb == "flow.cancel"]
+        assert [(each.queue, each.filter, each.count) for each in reversed(changes)] == [
+            *(("near", made[0], 1), ("near", made[0], 0)),
+        ]
+
+
+async def test_a_blocked_job_says_on_whom_it_waits(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        first = await place.producer.enqueue(REMOTE, "one", delay=60)
+        second = await place.producer.enqueue(TASK, "two", delay=60)
+        last = await place.producer.enqueue(TASK, "three", after=[first, second])
+        record = await admin.job("near", last.id)
+        assert [(each.queue, each.id, each.name, each.state) for each in record.waits_for] == [
+            ("far", first.id, "remote", "delayed"),
+            ("near", second.id, "task", "delayed"),
+        ]
+        (finding,) = await admin.doctor("near", last.id)
+        assert f"{first.id} of far (delayed), {second.id} of near (delayed)" in finding.text
+        assert finding.mend == f"jobsctl flow show {last.id} --queue near"
+        await admin.cancel("far", first.id)
+        record = await admin.job_detail("near", second.id)
+        assert record.waits_for == ()
+
+
+async def test_a_step_says_on_whom_it_waits(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        flow = await diamond().start(place.producer)
+        jobs = (await admin.flow_jobs(flow.id)).jobs
+        record = await admin.job("far", jobs[1].id)
+        assert [(each.id, each.state) for each in record.waits_for] == [(jobs[0].id, "delayed")]
+        (finding,) = await admin.doctor("far", jobs[1].id)
+        assert finding.mend == f"jobsctl doctor near {jobs[0].id}"
+
+
+async def test_what_is_around_a_job_that_waits_by_itself(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        first = await place.producer.enqueue(REMOTE, "one", delay=60)
+        middle = await place.producer.enqueue(TASK, "two", after=[first], on_failure=[REMOTE.call("oh")])
+        last = await place.producer.enqueue(TASK, "three", after=[middle])
+        for each in (first, middle, last):
+            page = await admin.flow_jobs(each.id)
+            shown = {job.id: (job.state, [at.label for at in job.after]) for job in page.jobs}
+            assert shown[first.id] == ("delayed", [])
+            assert shown[middle.id] == ("blocked", [first.id])
+            assert shown[last.id] == ("blocked", [middle.id])
+        page = await admin.flow_jobs(middle.id)
+        (oh,) = [job for job in page.jobs if job.name == "remote" and job.id != first.id]
+        assert (oh.state, oh.after[0].mode) == ("pending", "on_failure")
+        assert (page.flow.kind, page.flow.state, page.flow.total) == ("job", "running", 4)
+        with pytest.raises(OptionError, match="no flow of its own"):
+            await admin.cancel_flow(middle.id)
+
+
+async def test_children_that_a_job_added_are_around_it(admin: Admin, run: Run) -> None:
+    async with run(task, split, remote) as place:
+        parent = await place.producer.enqueue(SPLIT, 3)
+        await blocked(place, parent.id)
+        record = await admin.job("near", parent.id)
+        assert [(each.queue, each.name, each.state) for each in record.waits_for] == [
+            ("far", "remote", "delayed")
+        ] * 3
+        page = await admin.flow_jobs(parent.id)
+        assert (page.flow.total, page.flow.pending, len(page.jobs[-1].after)) == (4, 4, 3)
+        await admin.promote("far", *(each.id for each in record.waits_for))
+        assert await parent.result(10) == 3
+
+
+async def test_a_chain_is_shown_by_the_id_of_any_link(admin: Admin, run: Run) -> None:
+    chain = TASK.then(REMOTE, remove_on_complete=False).then(TASK, delay=60)
+    async with run(task, remote) as place:
+        handle = await place.producer.enqueue_chain(chain, "x")
+        await handle.links[1].done(10)
+        for link in handle.links:
+            page = await admin.flow_jobs(link.id)
+            assert page.flow.kind == "chain"
+            assert [(job.id, job.state) for job in page.jobs] == [
+                *((handle.links[0].id, "completed"), (handle.links[1].id, "completed")),
+                (handle.links[2].id, "delayed"),
+            ]
+
+
+async def test_a_failed_child_is_shown_with_its_error(admin: Admin, run: Run) -> None:
+    async with run(task, remote) as place:
+        tree = Flow(REMOTE, "root", children=[child(TASK.call("bad"), policy="ignore"), TASK.call("good")])
+        flow = await tree.submit(place.producer)
+        await flow.done(10)
+        page = await admin.flow_jobs(flow.id)
+        assert [job.state for job in page.jobs] == ["completed", "failed", "completed"]
+        assert "bad fails" in (page.jobs[1].error or "")
+        assert [each.label for each in page.jobs[0].after] == ["task-1", "task-2"]
