@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
@@ -12,6 +13,8 @@ from msgspec import Struct
 
 from jobs_admin import Admin
 from jobs_core import Fixed, Queue
+from jobs_core.connection import Client, parse_address
+from jobs_core.registry import WorkerEntry, announce_worker
 from jobs_producer import Producer
 from jobs_worker import Fail, JobContext, Worker, processor
 
@@ -39,7 +42,7 @@ class CardDeclined(Exception):
     """The bank said no."""
 
 
-ORDERS = Queue("orders", concurrency=8)
+ORDERS = Queue("orders", concurrency=8, default_job_options={"remove_on_complete": False})
 CHARGE = ORDERS.job("charge", Order, Receipt, attempts=3, backoff=Fixed(0))
 EXPORTS = Queue("exports", concurrency=2)
 BUILD = EXPORTS.job("build", Order, str)
@@ -47,6 +50,7 @@ NEWSLETTER = Queue("newsletter")
 SEND = NEWSLETTER.job("send", Order, str)
 UNSERVED = Queue("unserved")
 LONELY = UNSERVED.job("lonely", Order, str)
+QUEUES = (ORDERS, EXPORTS, NEWSLETTER, UNSERVED)
 _log = logging.getLogger("shop.orders")
 
 
@@ -93,8 +97,8 @@ class Stage:
 
     async def fill(self, *, text: str = "ada", count: int = 12) -> None:
         """Bring jobs into every state, with a text wherever one is free."""
-        add = self.producer.enqueue
-        good = [
+        add, order = self.producer.enqueue, Order(customer=text, note=text)
+        ended = [
             await add(
                 CHARGE,
                 Order(customer=text, amount=number + 1, note=text),
@@ -103,21 +107,39 @@ class Stage:
             )
             for number in range(count)
         ]
-        declined = await add(CHARGE, Order(customer=text, amount=-5), job_id="declined")
-        bad = [
-            await add(CHARGE, Order(customer=text, amount=13, note=text), job_id=f"bad-{n}") for n in range(3)
-        ]
-        for job in (*good, declined, *bad):
+        ended.append(await add(CHARGE, Order(customer=text, amount=-5), job_id="declined", tags=[text[:50]]))
+        unlucky = Order(customer=text, amount=13, note=text)
+        ended += [await add(CHARGE, unlucky, job_id=f"bad-{number}") for number in range(6)]
+        for job in ended:
             await job.done(20)
-        await add(BUILD, Order(customer=text, note=text), job_id="building")
+        await add(BUILD, order, job_id="building", metadata={"who": text})
         await asyncio.wait_for(self.building.wait(), 20)
-        await add(CHARGE, Order(customer=text), job_id="later", delay=3600, priority="high")
-        for number in range(4):
-            await add(SEND, Order(customer=text), job_id=f"letter-{number}", priority="low")
+        for number in range(3):
+            await add(CHARGE, order, job_id=f"later-{number}", delay=3600, priority="high")
+        for number in range(6):
+            await add(SEND, order, job_id=f"letter-{number}", priority="low")
         await self.admin.pause("newsletter", reason=text)
-        await add(LONELY, Order(customer=text), job_id="lonely")
+        await add(LONELY, order, job_id="lonely")
+        await self.admin.pause("unserved", job="lonely", reason=text)
         schedules = self.producer.schedules
-        await schedules.upsert(
-            "nightly", CHARGE, Order(customer=text), cron="30 2 * * *", timezone="Europe/Paris"
+        await schedules.upsert("nightly", CHARGE, order, cron="30 2 * * *", timezone="Europe/Paris")
+        await schedules.upsert("often", SEND, order, every=timedelta(minutes=15))
+        now = int(time.time() * 1000)
+        entry = WorkerEntry(
+            id=f"web-1-{text}"[:150],
+            host=text,
+            pid=412,
+            version="0.1.0",
+            worker_type="light",
+            queues=("orders", "exports"),
+            jobs=("charge@1", "build@1"),
+            slots=20,
+            running=3,
+            processes=2,
+            started_ms=now - 3_600_000,
+            seen_ms=now,
         )
-        await schedules.upsert("often", SEND, Order(customer=text), every=timedelta(minutes=15))
+        client = Client(parse_address(self.url))
+        await client.connect(timeout=5)
+        await announce_worker(client, self.prefix, entry)
+        await client.close()

@@ -122,7 +122,7 @@ function Side(props: { opened: boolean }): JSX.Element {
   const failing = overview.value?.queues.reduce((sum, each) => sum + each.retained_failed, 0) ?? 0;
   const who = session.value;
   return (
-    <div class={`side ${props.opened ? "open" : ""}`} id="side">
+    <aside class={`side ${props.opened ? "open" : ""}`} id="side" aria-label="Navigation and session">
       <a class="brand" href={href("/")}>
         <svg viewBox="0 0 32 32" aria-hidden="true">
           <rect width="32" height="32" rx="8" fill="#2855c5" />
@@ -174,7 +174,7 @@ function Side(props: { opened: boolean }): JSX.Element {
           </span>
         ) : null}
       </div>
-    </div>
+    </aside>
   );
 }
 
