@@ -9,6 +9,8 @@ A handler returns its result and raises the rest: `Fail` (for good), `Discard` (
 
 from jobs_worker.backoffs import backoff
 from jobs_worker.children import ChildOutcome, Children, Results
+from jobs_worker.chunk_context import Chunk, ChunkContext
+from jobs_worker.chunks import ChunkMismatch
 from jobs_worker.context import JobContext
 from jobs_worker.following import Previous
 from jobs_worker.hooks import HOOKS, HookEvent, Hooks
@@ -21,6 +23,9 @@ __all__ = [
     "HOOKS",
     "ChildOutcome",
     "Children",
+    "Chunk",
+    "ChunkContext",
+    "ChunkMismatch",
     "Discard",
     "Fail",
     "HookEvent",

@@ -198,6 +198,7 @@ def _facts(runtime: Runtime, routes: QueueRoutes) -> QueueFacts:
         slots=runtime.lanes[queue.name].slots,
         jobs=(*sorted(routes.named), *(("*",) if routes.fallback else ())),
         missing=routes.missing,
+        per_slot=routes.per_slot or 1,
     )
 
 

@@ -345,8 +345,9 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         except msgspec.MsgspecError as error:
             raise PayloadError(self.queue, self.name, "$", str(error), what="checkpoint") from error
 
-    def keep_line(self, line: LogLine) -> None:
-        """Keep a line that was logged while the handler ran; for the worker."""
+    def keep_line(self, line: LogLine, about: object) -> None:
+        """Keep a line that was logged while the handler ran, whatever job it is `about`; for the worker."""
+        del about
         self._host.tell(line)
 
     def enqueue(self, job: JobType[P, R] | Chain[P, R], payload: P, **options: Unpack[JobOptions]) -> str:

@@ -66,13 +66,14 @@ class Slots(msgspec.Struct, frozen=True, tag="slots"):
 
 
 class QueueFacts(msgspec.Struct, frozen=True):
-    """What the supervisor has to know of a queue. Durations in ms."""
+    """What the supervisor has to know of a queue. Durations in ms; `per_slot` is how many jobs one of its handlers takes."""
 
     lock_duration_ms: int
     stalled_interval_ms: int
     slots: int
     jobs: tuple[str, ...]
     missing: dict[str, list[str]]
+    per_slot: int = 1
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

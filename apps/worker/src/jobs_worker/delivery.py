@@ -68,7 +68,7 @@ class Delivery(msgspec.Struct, eq=False):
 
     `first_ms` is when the first attempt began, for jobs whose retries have a time budget; `decoded` the payload as its handler
     takes it, where that was decoded here. `report` takes what its handler tells, `carrier` is the context of
-    its span.
+    its span. `key` is known of jobs that are gathered by key.
     """
 
     id: str
@@ -90,6 +90,7 @@ class Delivery(msgspec.Struct, eq=False):
     carrier: dict[str, str] | None = None
     waited_for: Waited | None = None
     pages: Pages | None = None
+    key: str = ""
 
     @classmethod
     def of(

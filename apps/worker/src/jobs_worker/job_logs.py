@@ -9,14 +9,12 @@ from __future__ import annotations
 import logging
 import traceback
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from jobs_core.wire import LOG_BYTES, LOG_LINES, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from jobs_worker.context import JobContext
 
 MESSAGE_CAP = 8000
 # What a job keeps over all its attempts; older lines go first.
@@ -44,7 +42,23 @@ _KNOWN = frozenset(
     }
 )
 
-current: ContextVar[JobContext | None] = ContextVar("jobs_worker_job", default=None)
+
+class Keeping(Protocol):
+    """The context of a handler that runs: of one job, or of a chunk of them."""
+
+    log_level: int
+
+    @property
+    def attempt(self) -> int:
+        """The number of its attempt."""
+        ...
+
+    def keep_line(self, line: LogLine, about: object) -> None:
+        """Keep a line that tells of the job `about`, or of none."""
+        ...
+
+
+current: ContextVar[Keeping | None] = ContextVar("jobs_worker_job", default=None)
 
 
 def level_of(name: str) -> int:
@@ -68,7 +82,7 @@ class _Keeper(logging.Handler):
         except Exception:  # noqa: BLE001 - what is logged may have any __str__
             self.handleError(record)
         else:
-            ctx.keep_line(line)
+            ctx.keep_line(line, _about(record))
 
 
 _keeper = _Keeper()
@@ -90,6 +104,11 @@ def uninstall() -> None:
     _users -= 1
     if _users <= 0:
         logging.getLogger().removeHandler(_keeper)
+
+
+def _about(record: logging.LogRecord) -> object:
+    said: object = record.msg
+    return cast("Mapping[str, object]", said).get("job_id") if isinstance(said, dict) else None
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -16,6 +16,7 @@ from jobs_core.connection.turn import Turn
 from jobs_core.errors import JobsError, OwnerGone
 from jobs_core.keys import wake_channel
 from jobs_core.outbox import STALE_MS
+from jobs_core.queue import MAX_CONCURRENCY
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import BIG
 from jobs_worker import logs
@@ -28,7 +29,14 @@ from jobs_worker.reports import Reports
 from jobs_worker.rerouting import move_parked
 from jobs_worker.sessions import Pump
 from jobs_worker.settling import settle
-from jobs_worker.starting import fetch_envelope, find_first_start, header_of, needs_first_start, open_delivery
+from jobs_worker.starting import (
+    fetch_envelope,
+    find_first_start,
+    header_of,
+    needs_first_start,
+    open_delivery,
+    open_with_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from jobs_core.schedules.ticks import Ticker
     from jobs_core.scripts import Claim, Claimed, Glance, Scripts
     from jobs_core.wire import Header, Progress
+    from jobs_worker.chunks import Chunks
     from jobs_worker.ends import LaneStats
     from jobs_worker.hooks import HookCalls
     from jobs_worker.reports import Report
@@ -72,10 +81,16 @@ class Lane:
         hooks: HookCalls,
         ticker: Ticker,
         budget: SlotBudget | None = None,
+        chunks: Chunks | None = None,
     ) -> None:
-        """`on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more."""
+        """`slots` is how many handlers run at once; with `chunks` each takes many jobs.
+
+        `on_owner(queue, owner, alive)` is told which owner of this lane has a lease to be renewed, and which has none any more.
+        """
         self.queue = routes.queue.name
-        self.slots = slots
+        self._chunks = chunks
+        self._open = open_delivery if chunks is None else open_with_key
+        self.set_slots(slots)
         self._scripts = scripts
         self._routes = routes
         self._child = child
@@ -105,7 +120,7 @@ class Lane:
         self._budget = budget
         if budget is not None:
             budget.lanes.append(self)
-        limits = {name: route.concurrency for name, route in routes.named.items() if route.concurrency}
+        limits = routes.limits
         self._limits = NameLimits(limits) if limits else None
         self._incarnation = 0
         self._registered = False
@@ -151,6 +166,8 @@ class Lane:
     def free(self) -> int:
         """Slots that a claim may fill now."""
         own = self.slots - len(self._running) - self._requested - self._starting
+        if self._chunks is not None and self._chunks.is_full:
+            return 0
         return own if self._budget is None else min(own, self._budget.free)
 
     @property
@@ -162,6 +179,19 @@ class Lane:
     def running(self) -> list[Delivery]:
         """Deliveries whose handlers run."""
         return list(self._running)
+
+    def set_slots(self, slots: int) -> None:
+        """Run at most so many handlers at once from now on; those that run already go on."""
+        self.slots = slots
+        if self._chunks is not None:
+            self._chunks.calls = slots
+            self.slots = min(slots * self._chunks.per_call, MAX_CONCURRENCY)
+
+    def flush(self) -> None:
+        """Let no job wait for others to make up a chunk, where all that were claimed wait so; for tests."""
+        chunks = self._chunks
+        if chunks is not None and not self._requested and not self._starting:
+            chunks.flush_if(len(self._running))
 
     def kick(self, *, hungry: bool = False) -> None:
         """Let a pump look again; `hungry` says that there may be jobs to claim."""
@@ -198,14 +228,20 @@ class Lane:
     def quiet(self) -> None:
         """Claim no more."""
         self._quiet = True
+        self._hurry()
         self._check_drained()
         self.kick()
 
     def resume(self) -> None:
         """Claim again."""
         self._quiet = False
+        self._hurry()
         self._drained.clear()
         self.kick(hungry=True)
+
+    def _hurry(self) -> None:
+        if self._chunks is not None:
+            self._chunks.hurry(on=self._quiet)
 
     async def drained(self) -> None:
         """Wait until nothing runs and all is settled; only a quiet lane drains."""
@@ -482,7 +518,7 @@ class Lane:
             # A claim that took so long that its lease may be over could start the job twice.
             self._put_off(released(unopened(claimed, header, owner)))
             return
-        delivery = open_delivery(self._routes, claimed, header, packed, owner, self._child)
+        delivery = self._open(self._routes, claimed, header, packed, owner, self._child)
         if isinstance(delivery, Settlement):
             self._ends.count(delivery)
             self._put_off(delivery)

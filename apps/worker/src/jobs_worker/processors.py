@@ -6,26 +6,31 @@ import inspect
 import os
 import typing
 from collections.abc import Awaitable, Callable, Sequence
-from types import SimpleNamespace, UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin, overload
+from types import GenericAlias, SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, overload
 
 import msgspec
 
 from jobs_core.errors import DeclarationError
 from jobs_core.payloads import JsonValue
-from jobs_core.queue import Executor, JobType, Queue
+from jobs_core.queue import MAX_CONCURRENCY, Executor, JobType, Queue
+from jobs_worker.chunk_context import Chunk
 from jobs_worker.hooks import Hooks
 from jobs_worker.judging import Matcher, Rules, make_rules
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from jobs_worker.chunk_context import ChunkContext
     from jobs_worker.context import JobContext
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 Handler = Callable[[object, "JobContext"], object]
+# What these return is a list; a Sequence, so that a list of results alone is one too.
+ChunkHandler: TypeAlias = Callable[[list[P], "ChunkContext"], Sequence[R | Exception]]
+AsyncChunkHandler: TypeAlias = Callable[[list[P], "ChunkContext"], Awaitable[Sequence[R | Exception]]]
 _MARK = "__jobs_processors__"
 
 
@@ -42,6 +47,7 @@ class ProcessorSpec(msgspec.Struct, frozen=True):
     source: str
     hooks: Hooks | None = None
     rules: Rules = Rules()
+    chunk: Chunk | None = None
 
     def missing(self) -> list[str]:
         """Name the environment variables that the handler needs and that are unset or empty."""
@@ -59,7 +65,21 @@ def processor(
     hooks: Hooks | None = None,
     retry_on: Sequence[Matcher] = (),
     no_retry_on: Sequence[Matcher] = (),
+    chunk: None = None,
 ) -> _Decorator[P, R]: ...
+@overload
+def processor(
+    target: JobType[P, R],
+    /,
+    *,
+    chunk: Chunk,
+    concurrency: int | None = None,
+    executor: Executor | None = None,
+    requires: Sequence[str] = (),
+    hooks: Hooks | None = None,
+    retry_on: Sequence[Matcher] = (),
+    no_retry_on: Sequence[Matcher] = (),
+) -> _ChunkDecorator[P, R]: ...
 @overload
 def processor(
     target: Queue,
@@ -82,25 +102,35 @@ def processor(
     hooks: Hooks | None = None,
     retry_on: Sequence[Matcher] = (),
     no_retry_on: Sequence[Matcher] = (),
-) -> _Decorator[P, R] | _Decorator[JsonValue, JsonValue]:
+    chunk: Chunk | None = None,
+) -> _Decorator[P, R] | _ChunkDecorator[P, R] | _Decorator[JsonValue, JsonValue]:
     """Make the decorated function the handler of a job, or of every other job of a queue.
 
     `concurrency` limits this job inside its queue and never holds up the others; `requires` names environment variables without which
     a worker does not serve it; `hooks` hear what becomes of its jobs. `retry_on` and `no_retry_on` list exception classes, their names, or
-    functions that are asked, for what the options of the job do not decide.
+    functions that are asked, for what the options of the job do not decide. With `chunk` the handler takes many jobs in one call: a list
+    of payloads and a `ChunkContext`, and returns a list with a result, or an exception, for each.
 
     Raises OptionError, or DeclarationError for a handler whose annotations contradict the declared types.
     """
     rules = make_rules(retry_on, no_retry_on)
+    if isinstance(target, Queue) and chunk is not None:
+        raise DeclarationError(target.source, f"chunk= takes a job, not the whole of queue {target.name!r}")
     if isinstance(target, Queue):
         return _Decorator[JsonValue, JsonValue](
             target, None, concurrency, executor, tuple(requires), hooks, rules
         )
     job = cast("JobType[object, object]", target)
+    if chunk is not None:
+        return _ChunkDecorator[P, R](
+            job.queue, job, concurrency, executor, tuple(requires), hooks, rules, chunk
+        )
     return _Decorator[P, R](job.queue, job, concurrency, executor, tuple(requires), hooks, rules)
 
 
-class _Decorator(typing.Generic[P, R]):
+class _Marker:
+    """Notes on a function what the decorator was told."""
+
     def __init__(  # noqa: PLR0917 - made in one place
         self,
         queue: Queue,
@@ -110,9 +140,31 @@ class _Decorator(typing.Generic[P, R]):
         requires: tuple[str, ...],
         hooks: Hooks | None,
         rules: Rules,
+        chunk: Chunk | None = None,
     ) -> None:
-        self._made = (queue, job, concurrency, executor, requires, hooks, rules)
+        self._made = (queue, job, concurrency, executor, requires, hooks, rules, chunk)
 
+    def _mark(self, handler: Callable[..., object]) -> None:
+        queue, job, concurrency, executor, requires, hooks, rules, chunk = self._made
+        spec = ProcessorSpec(
+            queue,
+            job,
+            handler,
+            inspect.iscoroutinefunction(handler),
+            executor,
+            concurrency,
+            requires,
+            _source(handler),
+            hooks,
+            rules,
+            chunk,
+        )
+        _check(spec)
+        marks = cast("list[ProcessorSpec]", handler.__dict__.setdefault(_MARK, []))
+        marks.append(spec)
+
+
+class _Decorator(_Marker, typing.Generic[P, R]):
     @overload
     def __call__(
         self, handler: Callable[[P, JobContext], Awaitable[R]], /
@@ -122,22 +174,19 @@ class _Decorator(typing.Generic[P, R]):
     def __call__(
         self, handler: Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R], /
     ) -> Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R]:
-        queue, job, concurrency, executor, requires, hooks, rules = self._made
-        spec = ProcessorSpec(
-            queue,
-            job,
-            cast("Handler", handler),
-            inspect.iscoroutinefunction(handler),
-            executor,
-            concurrency,
-            requires,
-            _source(handler),
-            hooks,
-            rules,
-        )
-        _check(spec)
-        marks = cast("list[ProcessorSpec]", handler.__dict__.setdefault(_MARK, []))
-        marks.append(spec)
+        self._mark(handler)
+        return handler
+
+
+class _ChunkDecorator(_Marker, typing.Generic[P, R]):
+    @overload
+    def __call__(self, handler: AsyncChunkHandler[P, R], /) -> AsyncChunkHandler[P, R]: ...
+    @overload
+    def __call__(self, handler: ChunkHandler[P, R], /) -> ChunkHandler[P, R]: ...
+    def __call__(
+        self, handler: AsyncChunkHandler[P, R] | ChunkHandler[P, R], /
+    ) -> AsyncChunkHandler[P, R] | ChunkHandler[P, R]:
+        self._mark(handler)
         return handler
 
 
@@ -162,9 +211,9 @@ def _source(handler: Callable[..., object]) -> str:
 
 def _check(spec: ProcessorSpec) -> None:
     name = f"{spec.queue.name}/{spec.job.name if spec.job else '*'}"
-    wrong = _wrong_use(spec, name) or _wrong_form(spec.handler, name)
+    wrong = _wrong_use(spec, name) or _wrong_chunk(spec, name) or _wrong_form(spec, name)
     if not wrong and spec.job is not None:
-        wrong = _wrong_types(spec.handler, spec.job, name)
+        wrong = _wrong_types(spec.handler, spec.job, name, in_chunks=spec.chunk is not None)
     if wrong:
         raise DeclarationError(spec.source, wrong)
 
@@ -188,29 +237,71 @@ def _wrong_use(spec: ProcessorSpec, name: str) -> str:
     return ""
 
 
-def _wrong_form(handler: Handler, name: str) -> str:
-    """Say what is wrong with the parameters of a handler: it is called with payload and context, nothing else."""
-    try:
-        inspect.signature(handler).bind(None, None)
-    except TypeError:
-        return f"the handler of {name} must take (payload, ctx)"
+def _wrong_chunk(spec: ProcessorSpec, name: str) -> str:
+    """Say why a handler cannot take chunks as it is to."""
+    chunk, most = spec.chunk, spec.queue.concurrency
+    if chunk is None:
+        return ""
+    if not isinstance(chunk, Chunk):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types may give 100
+        return f"chunk of {name} must be Chunk(size=, wait=, by_key=), not {chunk!r}"
+    if spec.executor == "process":
+        return f"the handler of {name} takes chunks, which run on the loop or in threads, so executor cannot be 'process'"
+    if chunk.by_key and not spec.queue.keyed:
+        return f"{name} cannot have chunks by key: its queue is declared without `key`"
+    if chunk.size * most > MAX_CONCURRENCY:
+        return (
+            f"chunks of {chunk.size} jobs, {most} at a time (the concurrency of the queue of {name}), would be "
+            f"{chunk.size * most} jobs in one process; at most {MAX_CONCURRENCY} are allowed"
+        )
     return ""
 
 
-def _wrong_types(handler: Handler, job: JobType[object, object], name: str) -> str:
+def _wrong_form(spec: ProcessorSpec, name: str) -> str:
+    """Say what is wrong with the parameters of a handler: it is called with payload and context, nothing else."""
+    try:
+        inspect.signature(spec.handler).bind(None, None)
+    except TypeError:
+        return f"the handler of {name} must take ({'payload' if spec.chunk is None else 'payloads'}, ctx)"
+    return ""
+
+
+def _wrong_types(handler: Handler, job: JobType[object, object], name: str, *, in_chunks: bool) -> str:
     """Say which annotation contradicts the declared types."""
     first = next(iter(inspect.signature(handler).parameters))
-    takes = _annotation(handler, first)
-    if _contradict(takes, job.payload_type):
-        declared = _shown(job.payload_type)
+    takes, gives = _annotation(handler, first), _annotation(handler, "return")
+    payload, result = job.payload_type, job.result_type
+    if in_chunks:
+        gives = _without_errors(gives)
+    if _contradict(takes, _listed(payload) if in_chunks else payload):
+        declared = _shown(payload) + (
+            f", of which it takes a {_shown(_listed(payload))}" if in_chunks else ""
+        )
         return f"the handler of {name} takes {_shown(takes)}, but the job is declared with payload {declared}"
-    gives = _annotation(handler, "return")
-    if job.result_type is not None and _contradict(gives, job.result_type):
-        declared = _shown(job.result_type)
+    if result is not None and _contradict(gives, _listed(result) if in_chunks else result):
+        declared = _shown(result) + (
+            f", of which it returns a {_shown(_listed(result))}" if in_chunks else ""
+        )
         return (
             f"the handler of {name} returns {_shown(gives)}, but the job is declared with result {declared}"
         )
     return ""
+
+
+def _listed(kind: object) -> object:
+    return GenericAlias(list, (kind,))
+
+
+def _without_errors(kind: object) -> object:
+    """Leave out of what a list may hold the exceptions, where results of one type remain."""
+    parts = get_args(kind)
+    if len(parts) != 1 or get_origin(parts[0]) not in {UnionType, Union}:
+        return kind
+    results: list[object] = [
+        each
+        for each in cast("tuple[object, ...]", get_args(parts[0]))
+        if not (isinstance(each, type) and issubclass(each, BaseException))
+    ]
+    return _listed(results[0]) if len(results) == 1 else kind
 
 
 def _annotation(handler: Handler, name: str) -> object:

@@ -22,16 +22,17 @@ from jobs_worker.processors import ProcessorSpec, specs_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from jobs_worker.chunk_context import Chunk
     from jobs_worker.processors import Handler
 
-RunsIn = Literal["async", "thread", "process"]
+RunsIn = Literal["async", "thread", "process", "chunk"]
 
 
 class Route(msgspec.Struct, frozen=True):
     """One handler as a lane runs it. `job` None is the processor of a whole queue; `module` is where a process finds it again.
 
     `upcasts` lead from the payloads of an earlier version to those that the handler takes; `codec` is what is done to the results,
-    `seals` whether that is anything.
+    `seals` whether that is anything. What runs in a `chunk` runs on the loop or in a thread, as it is async or not.
     """
 
     queue: Queue
@@ -48,6 +49,7 @@ class Route(msgspec.Struct, frozen=True):
     backoffs: Mapping[str, NamedBackoff] = {}
     codec: Codec = NO_CODEC
     seals: bool = False
+    chunk: Chunk | None = None
 
     @property
     def wire_name(self) -> str:
@@ -67,6 +69,26 @@ class QueueRoutes(msgspec.Struct, frozen=True):
     def routes(self) -> list[Route]:
         """All routes."""
         return [*self.named.values(), *([self.fallback] if self.fallback is not None else [])]
+
+    @property
+    def per_slot(self) -> int:
+        """How many jobs a call of a handler takes at most; 0 where each takes one, and no list."""
+        return max((route.chunk.size for route in self.routes if route.chunk is not None), default=0)
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """How many jobs of single names run at once."""
+        own = {name: route.concurrency for name, route in self.named.items() if route.concurrency}
+        if not self.per_slot:
+            return own
+        # Of several kinds of chunks none takes more jobs than its calls have room for.
+        limited = bool(own) or len({route.chunk for route in self.named.values()}) > 1
+        calls = self.queue.concurrency
+        return {
+            name: (route.concurrency or calls) * route.chunk.size
+            for name, route in self.named.items()
+            if limited and route.chunk is not None
+        }
 
     def find(self, wire_name: str) -> Route | None:
         """Return the route of a job name@version."""
@@ -105,6 +127,17 @@ def build_routes(
         if known.handler is not route.handler:
             what = f"job {queue.name}/{route.wire_name}" if spec.job else f"queue {queue.name!r} as a whole"
             raise DeclarationError(spec.source, f"{what} already has a processor, in {known.source}")
+        mixed = [
+            each
+            for (of, _), each in chosen.items()
+            if of == queue.name and (each.chunk is None) != (route.chunk is None)
+        ]
+        if mixed:
+            raise DeclarationError(
+                spec.source,
+                f"of queue {queue.name!r} this processor takes {_taken(route)} and another, in {mixed[0].source}, "
+                f"{_taken(mixed[0])}; jobs that are handled in chunks have a queue of their own",
+            )
         unset = spec.missing()
         if route.codec.encrypt and not (
             bool(os.environ.get("JOBS_KEYS", "").strip()) if keys is None else keys
@@ -113,6 +146,10 @@ def build_routes(
         if unset:
             missing[queue.name][route.wire_name] = unset
     return {name: _of_queue(queue, chosen, missing[name]) for name, queue in served.items()}
+
+
+def _taken(route: Route) -> str:
+    return "single jobs" if route.chunk is None else "chunks"
 
 
 def _of_queue(
@@ -209,6 +246,12 @@ def select_queues(catalog: Catalog, *, weights: Collection[str], only: Sequence[
 
 def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
     chosen = spec.executor or spec.queue.executor
+    if spec.chunk is not None and chosen == "process":
+        raise DeclarationError(
+            spec.source,
+            f"queue {spec.queue.name!r} runs its handlers in processes, and chunks run on the loop or in threads: "
+            f"give this processor executor={'async' if spec.is_async else 'thread'!r}",
+        )
     if chosen == "process":
         runs_in: RunsIn = "process"
     elif chosen == "auto":
@@ -237,7 +280,7 @@ def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
         queue=spec.queue,
         job=spec.job,
         handler=spec.handler,
-        runs_in=runs_in,
+        runs_in=runs_in if spec.chunk is None else "chunk",
         is_async=spec.is_async,
         concurrency=spec.concurrency,
         module=module,
@@ -247,4 +290,5 @@ def _route(spec: ProcessorSpec, backoffs: Mapping[str, NamedBackoff]) -> Route:
         backoffs=backoffs,
         codec=codec,
         seals=not codec.does_nothing,
+        chunk=spec.chunk,
     )

@@ -1,9 +1,8 @@
-"""Runs one delivery where its handler belongs (loop, thread, process) and turns how it ended into a settlement."""
+"""Runs one delivery where its handler belongs (loop, thread, process, chunk) and turns how it ended into a settlement."""
 
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
 from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -32,9 +31,9 @@ from jobs_worker.delivery import (
     waiting,
 )
 from jobs_worker.following import Result, follow
+from jobs_worker.in_thread import in_thread
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
-from jobs_worker.outcomes import Outcome
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.starting import find_checkpoint, find_children
 from jobs_worker.telling import KINDS, error_type
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Scripts
     from jobs_core.telemetry import Run, Telemetry
     from jobs_core.wire import Flow
+    from jobs_worker.chunks import Chunks
     from jobs_worker.context import Shared
     from jobs_worker.effects import Effect
     from jobs_worker.page import Page
@@ -79,6 +79,7 @@ class Runner:
         shared: Shared,
         threads: ThreadPoolExecutor,
         processes: ProcessPool,
+        chunks: Chunks | None,
         page: Page | None,
         codecs: Codecs,
         scripts: Scripts,
@@ -92,6 +93,7 @@ class Runner:
         self._shared = shared
         self._threads = threads
         self._processes = processes
+        self._chunks = chunks
         self._page = page
         self._codecs = codecs
         self._scripts = scripts
@@ -140,12 +142,17 @@ class Runner:
                 payload = decode_payload(route.job, data, form, route.upcasts)
                 delivery.decoded = payload
                 limit = delivery.time_limit()
-                if route.runs_in == "thread":
-                    result = await self._in_thread(delivery, payload, limit)
-                else:
+                if route.runs_in == "async":
                     handler: AsyncHandler = route.handler  # pyright: ignore[reportAssignmentType] - the route says it is async
                     running = handler(payload, self._context(delivery, limit))
                     result = await (running if limit is None else in_time(running, limit))
+                else:
+                    threaded = route.runs_in == "thread"
+                    result = await (
+                        self._in_thread(delivery, payload, limit)
+                        if threaded
+                        else self._in_chunk(delivery, payload)
+                    )
                 stored, follow, flow = None, (), envelope.flow
                 if flow is not None and flow.then:
                     stored, follow = await self._follow(delivery, flow, result)
@@ -216,47 +223,13 @@ class Runner:
             return await working
 
     async def _in_thread(self, delivery: Delivery, payload: object, limit: TimeLimit | None) -> object:
-        """Run in a thread. What runs past its timeout is told by `ctx.cancelled`, but cannot be stopped: its slot stays taken."""
-        loop = asyncio.get_running_loop()
         ctx = self._context(delivery, limit, in_thread=True)
-        timer = None
+        return await in_thread(self._threads, cast("Route", delivery.route).handler, payload, ctx, limit)
 
-        def look() -> None:
-            nonlocal timer
-            if limit is None:
-                return
-            if limit.remaining:
-                # The handler may have asked for more time meanwhile.
-                timer = loop.call_later(limit.remaining, look)
-            else:
-                limit.expired = ctx.cancelled = True
-
-        look()
-        context = copy_context()
-        handler = cast("Route", delivery.route).handler
-
-        def call() -> tuple[object, BaseException | None]:
-            # Some exceptions (StopIteration) cannot be handed over by a future, so none is.
-            try:
-                return context.run(handler, payload, ctx), None
-            except BaseException as error:  # noqa: BLE001 - it is raised again on the loop
-                return None, error
-
-        work = loop.run_in_executor(self._threads, call)
-        try:
-            result, error = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            ctx.cancelled = True
-            await asyncio.wait((work,))
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-        if limit is not None and limit.expired and not isinstance(error, Outcome):
-            raise limit.error() from error
-        if error is not None:
-            raise error
-        return result
+    async def _in_chunk(self, delivery: Delivery, payload: object) -> object:
+        """Let a call for many jobs run this one, which has its own end all the same."""
+        ctx = self._context(delivery, None, in_thread=not cast("Route", delivery.route).is_async)
+        return await cast("Chunks", self._chunks).run(delivery, payload, ctx)
 
     async def _in_process(self, delivery: Delivery, started: float) -> Settlement:
         route, envelope, named = cast("Route", delivery.route), delivery.envelope, delivery.named_backoff

@@ -19,6 +19,7 @@ from jobs_core.errors import JobsError
 from jobs_core.outbox import Relay
 from jobs_core.schedules.ticks import Ticker
 from jobs_worker import logs, loops
+from jobs_worker.chunks import Chunks
 from jobs_worker.context import Shared
 from jobs_worker.declared import CodeSchedules
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
@@ -97,7 +98,15 @@ class Runtime:
         slots = {name: concurrency or each.queue.concurrency for name, each in routes.items()}
         # Threads are made as they are needed: slots bound them, and may be given while the worker runs.
         self._threads = ThreadPoolExecutor(max_workers=_MOST_THREADS, thread_name_prefix="jobs")
-        heavy = [name for name, each in routes.items() if each.queue.weight == "heavy"]
+        self._chunks = {
+            name: Chunks(each, slots[name], threads=self._threads, page=page)
+            for name, each in routes.items()
+            if each.per_slot
+        }
+        # Chunks have slots of their own: a budget of three jobs would leave them none.
+        heavy = [
+            name for name, each in routes.items() if each.queue.weight == "heavy" and name not in self._chunks
+        ]
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
         relay = Relay(scripts)
         teller = Teller(self.worker, off)
@@ -116,6 +125,7 @@ class Runtime:
                 hooks=self._hooks,
                 ticker=Ticker(scripts, name, codecs),
                 budget=budget if name in heavy else None,
+                chunks=self._chunks.get(name),
             )
             for name, each in routes.items()
         }
@@ -164,9 +174,9 @@ class Runtime:
                 lane.resume()
 
     def set_slots(self, queue: str, slots: int) -> None:
-        """Run at most so many jobs of a queue at once from now on; those that run already go on."""
+        """Run at most so many handlers of a queue at once from now on; those that run already go on."""
         lane = self.lanes[queue]
-        lane.slots = slots
+        lane.set_slots(slots)
         lane.kick(hungry=True)
 
     async def drain(self, timeout: float | None) -> bool:
@@ -240,6 +250,7 @@ class Runtime:
                 shared=self._shared,
                 threads=self._threads,
                 processes=self._processes,
+                chunks=self._chunks.get(queue),
                 page=self._page,
                 codecs=self._codecs,
                 scripts=self._scripts,

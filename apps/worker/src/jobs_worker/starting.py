@@ -10,7 +10,7 @@ import msgspec
 
 from jobs_core.errors import JobsError, SchemaMismatch
 from jobs_core.keys import big_key
-from jobs_core.wire import Header, Waits, decode_envelope, parse_header, parse_history
+from jobs_core.wire import Header, Waits, decode_envelope, parse_header, parse_history, parse_key
 from jobs_worker import logs
 from jobs_worker.children import Waited
 from jobs_worker.delivery import Delivery, Settlement, cancelled, overdue, unopened, unreadable, unroutable
@@ -61,6 +61,16 @@ def open_delivery(  # noqa: PLR0917 - once for each job, so by position
     if deadline_ms and deadline_ms * 1000 <= delivery.fence:
         return overdue(delivery, worker)
     return delivery
+
+
+def open_with_key(  # noqa: PLR0917 - as above
+    routes: QueueRoutes, claimed: Claimed, header: Header, packed: bytes, owner: str, worker: str
+) -> Delivery | Settlement:
+    """Do the same in a lane whose handlers take chunks by key."""
+    opened = open_delivery(routes, claimed, header, packed, owner, worker)
+    if isinstance(opened, Delivery):
+        opened.key = parse_key(claimed.record)
+    return opened
 
 
 def needs_first_start(delivery: Delivery) -> bool:

@@ -467,7 +467,7 @@ class Supervisor:
     def _open_slots(self) -> int:
         """Count the slots of the queues that each child claims from."""
         return sum(
-            self._slots.get(name, facts.slots)
+            self._slots[name] * facts.per_slot if name in self._slots else facts.slots
             for rank, child in enumerate(self._ranked())
             for name, facts in child.queues.items()
             if name not in self._staffing.quiet(rank)

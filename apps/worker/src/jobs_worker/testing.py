@@ -141,10 +141,15 @@ class Kit:
                 # What moves on between the halves of a look is seen by the next one, or has been counted meanwhile.
                 before = None
                 while True:
-                    busy, ended = self._busy(await self._glances()), self._ended()
+                    glances = await self._glances()
+                    busy, ended = self._busy(glances), self._ended()
                     if busy or await self._active():
                         before = None
-                        for lane in self._runtime.lanes.values():
+                        waiting = self._waiting(glances)
+                        for name, lane in self._runtime.lanes.items():
+                            if name not in waiting:
+                                # Nothing more comes for a chunk.
+                                lane.flush()
                             lane.kick(hungry=True)
                         await asyncio.sleep(_STEP)
                     elif ended == before:
@@ -218,12 +223,17 @@ class Kit:
 
     def _busy(self, glances: dict[str, Glance]) -> list[str]:
         """Name the queues of which something may start now, or lies in the outbox; and those whose handlers or schedules run here."""
-        waiting = [
+        running = [name for name, lane in self._runtime.lanes.items() if lane.taken or lane.ticking]
+        return self._waiting(glances) + running
+
+    @staticmethod
+    def _waiting(glances: dict[str, Glance]) -> list[str]:
+        """Name the queues of which something may start now, or lies in the outbox."""
+        return [
             name
             for name, seen in glances.items()
             if seen.outbox or (not seen.paused and (seen.startable or seen.next_due_ms == 0))
         ]
-        return waiting + [name for name, lane in self._runtime.lanes.items() if lane.taken or lane.ticking]
 
     def _ended(self) -> int:
         """Return a number that grows with every run of a handler that ends."""

@@ -90,7 +90,7 @@ T = TypeVar("T")
 WEIGHT_CLASSES = ("light", "medium", "heavy")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
 _EXECUTORS = ("auto", "async", "thread", "process")
-_MAX_CONCURRENCY = 10_000
+MAX_CONCURRENCY = 10_000
 _MAX_VERSION = 9999
 _MAX_DEPTH = 2**53
 _HASH_DIGITS = 16
@@ -262,7 +262,7 @@ class Queue:
         self.name = check_queue_name(name)
         self.profile = _checked_profile(profile)
         self.concurrency = _whole(
-            "concurrency", defaults.concurrency if concurrency is None else concurrency, 1, _MAX_CONCURRENCY
+            "concurrency", defaults.concurrency if concurrency is None else concurrency, 1, MAX_CONCURRENCY
         )
         self.lock_duration_ms = _positive_ms(
             "lock_duration", defaults.lock_duration if lock_duration is None else lock_duration
