@@ -26,6 +26,7 @@ def test_public_names_are_these() -> None:
         "BulkSummary",
         "ChainHandle",
         "Child",
+        "DeclaredWorkflow",
         "Flow",
         "FlowRun",
         "Flows",
@@ -43,10 +44,12 @@ def test_public_names_are_these() -> None:
         "SyncProducer",
         "SyncQueueHandle",
         "SyncSchedules",
+        "UnknownWorkflow",
         "Workflow",
         "child",
         "on",
         "step",
+        "workflow",
     ]
     assert all(hasattr(jobs_producer, name) for name in jobs_producer.__all__)
 
@@ -67,6 +70,7 @@ def test_public_methods_are_these() -> None:
         "enqueue_llm_request",
         "enqueue_many",
         "enqueue_notification",
+        "enqueue_workflow",
         "from_env",
         "handle",
         "is_connected",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from jobs_core.codecs import Codecs
     from jobs_core.options import JobOptions, MetaValue
     from jobs_core.queue import JobType
+    from jobs_core.scripts import Scripts
     from jobs_worker.children import Pages, Waited
     from jobs_worker.effects import Enqueued
     from jobs_worker.following import Previous
@@ -49,8 +50,9 @@ _encode_msgpack = msgspec.msgpack.Encoder().encode
 class Shared:
     """Things that jobs of one worker child share (clients, pools): entered at first use, closed when the child ends."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, scripts: Scripts | None = None) -> None:
+        """Begin with nothing; `scripts` are those of the child's own connection."""
+        self.scripts = scripts
         self._stack = AsyncExitStack()
         self._made: dict[object, object] = {}
         self._locks: dict[object, asyncio.Lock] = {}
@@ -376,6 +378,20 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         """
         collected, there = self._collected(), len(self.children)
         return collected.add_child(job, payload, options, there + collected.children, policy_mode(policy))
+
+    def add_children_of(self, jobs: int) -> None:
+        """Wait for so many jobs of a flow that was submitted with edges to this job; for the built-in processors."""
+        self._collected().children += jobs
+
+    @property
+    def scripts(self) -> Scripts:
+        """The connection of the worker child; for the built-in processors, on the worker's loop."""
+        scripts = None if self._shared is None else self._shared.scripts
+        if scripts is None:
+            raise RuntimeError(
+                "there is no connection here: the handler runs in a test, or apart from the worker's loop"
+            )
+        return scripts
 
     @property
     def enqueued(self) -> tuple[Enqueued, ...]:

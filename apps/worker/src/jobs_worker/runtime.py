@@ -91,7 +91,7 @@ class Runtime:
         self.lag_ms = 0.0
         self._scripts = scripts
         self._page = page
-        self._shared = Shared()
+        self._shared = Shared(scripts)
         self._codecs = codecs = codecs or Codecs.from_env(scripts.prefix)
         self._processes = ProcessPool(log_level=log_level, log_format=log_format, codecs=codecs)
         self._started = time.monotonic()

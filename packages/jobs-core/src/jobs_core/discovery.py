@@ -28,6 +28,7 @@ __all__ = [
     "load_features",
     "processor_modules",
     "tool_modules",
+    "workflow_modules",
 ]
 
 BUILTIN = "builtin"
@@ -136,10 +137,19 @@ def processor_modules(
 
 def tool_modules(packages: Sequence[str] | None) -> list[str]:
     """Return the `tools.py` modules in the packages of processors; a package need not have one. Raises `DeclarationError`."""
-    named = [_BUILTIN_PROCESSORS if one == BUILTIN else one for one in packages or [BUILTIN]]
+    return _modules(packages, _BUILTIN_PROCESSORS, "tools")
+
+
+def workflow_modules(packages: Sequence[str] | None) -> list[str]:
+    """Return the `workflows.py` modules in the feature packages; a package need not have one. Raises `DeclarationError`."""
+    return _modules(packages, _BUILTIN_FEATURES, "workflows")
+
+
+def _modules(packages: Sequence[str] | None, builtin: str, leaf: str) -> list[str]:
+    named = [builtin if one == BUILTIN else one for one in packages or [BUILTIN]]
     found: dict[str, None] = {}
     for package in named:
-        found |= dict.fromkeys(module for module, _ in _leaves(package, _locations(package) or [], "tools"))
+        found |= dict.fromkeys(module for module, _ in _leaves(package, _locations(package) or [], leaf))
     return list(found)
 
 

@@ -14,6 +14,7 @@ from jobs_producer._flows import FlowRun, Flows
 from jobs_producer._handle import JobHandle
 from jobs_producer._schedules import ScheduleHandle, Schedules, SyncSchedules
 from jobs_producer.batches import Batch, MapReduce
+from jobs_producer.declared import DeclaredWorkflow, UnknownWorkflow, workflow
 from jobs_producer.producer import Producer, QueueHandle
 from jobs_producer.sync import SyncChainHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
 from jobs_producer.workflows import Child, Flow, Nested, Step, Workflow, child, step
@@ -26,6 +27,7 @@ __all__ = [
     "BulkSummary",
     "ChainHandle",
     "Child",
+    "DeclaredWorkflow",
     "Flow",
     "FlowRun",
     "Flows",
@@ -43,8 +45,10 @@ __all__ = [
     "SyncProducer",
     "SyncQueueHandle",
     "SyncSchedules",
+    "UnknownWorkflow",
     "Workflow",
     "child",
     "on",
     "step",
+    "workflow",
 ]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
 
 from jobs_core.errors import PayloadError
+from jobs_producer.declared import DeclaredWorkflow
 
 if TYPE_CHECKING:
+    from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType
     from jobs_core.queues.llm_requests import Complete, Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, Notify, UserId
+    from jobs_core.queues.workflow import RunWorkflow, WorkflowResult
+
+P = TypeVar("P")
 
 
 def notification(
@@ -30,3 +37,18 @@ def llm_request(model: str, prompt: str) -> tuple[JobType[Complete, Completion],
     from jobs_core.queues.llm_requests import COMPLETE, Complete  # noqa: PLC0415
 
     return COMPLETE, Complete(model=model, prompt=prompt)
+
+
+def workflow(
+    name: str | DeclaredWorkflow[P], given: P
+) -> tuple[JobType[RunWorkflow, WorkflowResult], RunWorkflow]:
+    """Return the job that runs a declared workflow. Raises PayloadError where the input does not fit one that is given itself."""
+    from jobs_core.queues.workflow import RUN_WORKFLOW, RunWorkflow  # noqa: PLC0415
+
+    if isinstance(name, DeclaredWorkflow):
+        return RUN_WORKFLOW, RunWorkflow(workflow=name.name, input=name.encode(given))
+    try:
+        plain = cast("JsonValue", msgspec.to_builtins(given, str_keys=True))
+    except (TypeError, ValueError) as error:
+        raise PayloadError(RUN_WORKFLOW.queue.name, name, "$", str(error), what="input") from error
+    return RUN_WORKFLOW, RunWorkflow(workflow=name, input=plain)

@@ -45,10 +45,12 @@ if TYPE_CHECKING:
     from jobs_core.flows.calls import Call, Step
     from jobs_core.queues.llm_requests import Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
+    from jobs_core.queues.workflow import WorkflowResult
     from jobs_core.states import CancelOutcome
     from jobs_core.telemetry import Telemetry
     from jobs_core.wire import Flow
     from jobs_producer._submission import Outcome
+    from jobs_producer.declared import DeclaredWorkflow
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -285,6 +287,19 @@ class Producer:
     ) -> JobHandle[Completion]:
         """Ask a language model: `complete` of queue `llm-requests`. Errors as `enqueue`."""
         job, payload = _shortcuts.llm_request(model, prompt)
+        return await self.enqueue(job, payload, **options)
+
+    async def enqueue_workflow(
+        self,
+        name: str | DeclaredWorkflow[P],
+        input: P,  # noqa: A002 - the word that the payload uses
+        **options: Unpack[JobOptions],
+    ) -> JobHandle[WorkflowResult]:
+        """Run a declared workflow: `run` of queue `workflow`. Its result holds that of each step. Errors as `enqueue`.
+
+        Given by its name, the input is checked by the worker; given itself (`@workflow`), here and by type checkers.
+        """
+        job, payload = _shortcuts.workflow(name, input)
         return await self.enqueue(job, payload, **options)
 
     async def schedule_recurring(

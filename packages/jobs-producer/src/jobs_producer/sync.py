@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from jobs_core.queue import JobType, Queue, QueueOptions
     from jobs_core.queues.llm_requests import Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
+    from jobs_core.queues.workflow import WorkflowResult
     from jobs_core.records import JobRecord
     from jobs_core.schedules.options import CommonScheduleOptions
     from jobs_core.states import CancelOutcome, State
     from jobs_producer._bulk import BulkItem, BulkSummary, Progress
     from jobs_producer._chain import ChainHandle
     from jobs_producer._handle import JobHandle
+    from jobs_producer.declared import DeclaredWorkflow
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -152,6 +154,16 @@ class SyncProducer:
     ) -> SyncJobHandle[Completion]:
         """Ask a language model, as `Producer.enqueue_llm_request`."""
         job, payload = _shortcuts.llm_request(model, prompt)
+        return self.enqueue(job, payload, **options)
+
+    def enqueue_workflow(
+        self,
+        name: str | DeclaredWorkflow[P],
+        input: P,  # noqa: A002 - the word that the payload uses
+        **options: Unpack[JobOptions],
+    ) -> SyncJobHandle[WorkflowResult]:
+        """Run a declared workflow, as `Producer.enqueue_workflow`."""
+        job, payload = _shortcuts.workflow(name, input)
         return self.enqueue(job, payload, **options)
 
     def schedule_recurring(

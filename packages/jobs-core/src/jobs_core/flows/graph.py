@@ -124,8 +124,12 @@ class Graph:
             ids.append(given or node_id(flow, i))
         return ids
 
-    def drafts(self, flow: tuple[str, str], given: Given) -> list[tuple[Draft, NodeInfo]]:
+    def drafts(
+        self, flow: tuple[str, str], given: Given, *, told: tuple[str, str] | None = None
+    ) -> list[tuple[Draft, NodeInfo]]:
         """Return each job as it is sent, and what the flow keeps of it; `flow` is the queue and id of the flow.
+
+        `told` is the queue and id of a job that waits for all of them, however they end.
 
         Raises PayloadError, PayloadTooLarge, CodecError, OptionError or FlowError.
         """
@@ -143,6 +147,8 @@ class Graph:
             ]
             tolerated = bool(edges) and all(edge.mode in _TOLERANT for edge in edges)
             edges.append(Edge(*flow, i, Mode.TOLERATED if tolerated else Mode.COUNTED))
+            if told is not None:
+                edges.append(Edge(*told, i, Mode.IGNORE))
             draft = self._draft(node, ids[i], joined(edges), given)
             size += len(draft.body)
             if size > MAX_BYTES:

@@ -1,0 +1,1 @@
+"""Run declared workflows by name."""

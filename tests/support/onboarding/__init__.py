@@ -1,0 +1,1 @@
+"""The example of a workflow: what happens when a user signs up."""
