@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from tests.support.waiting import until
 
+from jobs_admin import Admin
 from jobs_core.settings import DashboardSettings
 from jobs_dashboard import streams
 from jobs_dashboard.app import create_app
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from tests.support.seeding import Seeder
 
-    from jobs_admin import Admin
+    from jobs_admin import LiveRecord
 
 Heard = dict[str, Any]
 
@@ -176,6 +177,29 @@ async def test_rates_follow_the_totals(admin: Admin, mail: Seeder) -> None:
     (queue,) = (await hub.watch.overview()).queues
     assert queue.added_per_s is not None
     assert 0 < queue.added_per_s <= 2 / 0.6
+
+
+async def test_queues_that_rest_are_looked_at_less_often(
+    admin: Admin, mail: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped: list[set[str]] = []
+    live = Admin.live
+
+    async def watched(admin: Admin, skip: Collection[str] = ()) -> list[LiveRecord]:
+        skipped.append({*skip})
+        return await live(admin, skip)
+
+    monkeypatch.setattr(Admin, "live", watched)
+    await mail.finish("complete", "1")
+    watch = Hub(admin).watch
+    for _ in range(12):
+        await watch.look()
+    assert skipped.count({"mail"}) >= 5
+    assert set() in skipped[-4:]
+    await mail.add("2")
+    for _ in range(4):
+        await watch.look()
+    assert [each.waiting for each in (await watch.overview()).queues] == [1]
 
 
 async def test_many_pages_have_one_reader(served: Served, mail: Seeder) -> None:

@@ -21,6 +21,11 @@ __all__ = ["Watch"]
 # Rates are over so many seconds: of one alone they would jump.
 _OVER_S = 5.0
 _FRESH_S = 1.5
+# Queues that did not change for so many looks are looked at each so many only, and at most so many queues a look: the server
+# is there for jobs first.
+_QUIET_AFTER = 3
+_QUIET_EVERY = 4
+_MOST = 100
 
 
 class _Sample(msgspec.Struct, frozen=True):
@@ -40,6 +45,10 @@ class Watch:
         self._workers: dict[str, WorkerRecord] = {}
         self._before: tuple[dict[str, QueueLive], dict[str, WorkerRecord]] = ({}, {})
         self._looking: asyncio.Task[None] | None = None
+        self._number = 0
+        # By queue the number of the last look at it, and for how many looks it did not change.
+        self._looked_at: dict[str, int] = {}
+        self._unchanged: dict[str, int] = {}
 
     async def overview(self) -> Overview:
         """Return what was seen a moment ago, or what there is now. Raises ConnectionFailed."""
@@ -87,15 +96,34 @@ class Watch:
             task.exception()
 
     async def _look(self) -> None:
-        records, workers = await asyncio.gather(self._admin.live(), self._admin.workers())
+        self._number += 1
+        skipped = self._skipped()
+        records, workers = await asyncio.gather(self._admin.live(skipped), self._admin.workers())
         now = asyncio.get_running_loop().time()
         totals = {each.queue: (each.added, each.completed, each.failed) for each in records}
         self._samples = [each for each in self._samples if now - each.at <= _OVER_S][-10:]
         self._before = (self._queues, self._workers)
-        self._queues = {each.queue: self._live(each, now) for each in records}
+        seen = {each.queue: self._live(each, now) for each in records}
+        for name, record in seen.items():
+            self._looked_at[name] = self._number
+            same = self._queues.get(name) == record
+            self._unchanged[name] = self._unchanged.get(name, 0) + 1 if same else 0
+        kept = {name: each for name, each in self._queues.items() if name in skipped}
+        self._queues = dict(sorted((kept | seen).items()))
         self._workers = {each.id: each for each in workers}
         self._samples.append(_Sample(now, totals))
         self._at = datetime.now(UTC)
+
+    def _skipped(self) -> set[str]:
+        """Return the queues that this look leaves out."""
+        due = {
+            name
+            for name in self._queues
+            if self._unchanged[name] < _QUIET_AFTER or self._number - self._looked_at[name] >= _QUIET_EVERY
+        }
+        if len(due) > _MOST:
+            due = set(sorted(due, key=self._looked_at.__getitem__)[:_MOST])
+        return self._queues.keys() - due
 
     def _live(self, record: LiveRecord, now: float) -> QueueLive:
         past = next((each for each in self._samples if record.queue in each.totals), None)

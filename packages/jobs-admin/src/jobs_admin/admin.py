@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast
 
@@ -213,9 +213,11 @@ class Admin:
         """Count every queue that somebody used, sorted by name."""
         return [queue_record(name, tally) for name, tally in (await self._tallies()).items()]
 
-    async def live(self) -> list[LiveRecord]:
-        """Count every queue that somebody used, with what is watched second by second, sorted by name."""
-        return [live_record(name, tally) for name, tally in (await self._tallies()).items()]
+    async def live(self, skip: Collection[str] = ()) -> list[LiveRecord]:
+        """Count every queue that somebody used but those to skip, with what is watched second by second, sorted by name."""
+        names = [name for name in await self._names() if name not in skip]
+        tallies = await self._calls.read_all([self._calls.scripts.tally(name) for name in names])
+        return [live_record(name, tally) for name, tally in zip(names, tallies, strict=True)]
 
     async def stats(self, queue: str) -> QueueRecord:
         """Count one queue, and name what of it is paused. Raises UnknownQueue where nobody ever used it."""
