@@ -311,7 +311,9 @@ def _state_or_unknown(state: str) -> object:
 
 
 KEPT = ("completed", "failed", "cancelled", "expired")
-STAT = {verb: f"{verb}:{NAME}" for verb in (*KEPT, "added", "retried", "stalled", "snoozed", "limited")}
+STAT = {
+    verb: f"{verb}:{NAME}" for verb in (*KEPT, "added", "retried", "stalled", "lost", "snoozed", "limited")
+}
 
 OPERATIONS: dict[str, Operation] = {
     "enqueue": Operation(
@@ -420,7 +422,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "cancel, then a reap": Operation(
         _cancel_and(_reap),
-        {"active": To("cancelled", ((), ()), "crashes", {STAT["stalled"]: 1, STAT["cancelled"]: 1})},
+        {
+            "active": To(
+                "cancelled", ((), ()), "crashes", {STAT["stalled"]: 1, STAT["lost"]: 1, STAT["cancelled"]: 1}
+            )
+        },
         refused=((), ()),
         row="cancel",
     ),
@@ -466,14 +472,18 @@ OPERATIONS: dict[str, Operation] = {
     "park, too late": Operation(_settle("unroutable", arg=0, late=1), refused=b"0"),
     "reap": Operation(
         _reap,
-        {"active": To("waiting", ((JOB,), ()), "crashes", {STAT["stalled"]: 1})},
+        {"active": To("waiting", ((JOB,), ()), "crashes", {STAT["stalled"]: 1, STAT["lost"]: 1})},
         refused=((), ()),
         row="reap",
     ),
     "reap of the living": Operation(_reap_living, refused=True),
     "poison": Operation(
         _reap_poison,
-        {"active": To("failed", ((), (JOB,)), "crashes", {STAT["stalled"]: 1, STAT["failed"]: 1})},
+        {
+            "active": To(
+                "failed", ((), (JOB,)), "crashes", {STAT["stalled"]: 1, STAT["lost"]: 1, STAT["failed"]: 1}
+            )
+        },
         refused=((), ()),
         row="poison",
     ),

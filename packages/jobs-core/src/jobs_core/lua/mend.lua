@@ -324,7 +324,8 @@ for _, others in ipairs({ told_menders(q), flow_menders(q, homes_of) }) do
   end
 end
 local of_keys = {}
-for name in string.gmatch("ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied stuck", "%S+") do
+local plain = "ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied stuck"
+for name in string.gmatch(plain, "%S+") do
   of_keys[name] = true
 end
 local mend, verdicts, mended = menders[code], {}, 0

@@ -17,7 +17,9 @@ local function left_behind(q, id, rec)
   if not rec then
     n = n + redis.call("ZREM", P .. "joins", id)
   end
-  for family, names in pairs({ join = { "joins", "early", "trash.joins", "trash.early" }, flow = { "flows", "flows.ended", "trash.flows", "trash.flows.ended" } }) do
+  local families = { join = { "joins", "early", "trash.joins", "trash.early" } }
+  families.flow = { "flows", "flows.ended", "trash.flows", "trash.flows.ended" }
+  for family, names in pairs(families) do
     for _, part in ipairs({ "", ".done", ".results", ".nodes", ".staged", ".chunks" }) do
       if n == 0 and not known(names) then
         n = n + redis.call("EXISTS", table.concat({ P, family, part, ":", id }))
