@@ -20,15 +20,23 @@ _APIS = (
 )
 
 
+# Asked for each job.
+_modules = sys.modules
+
+
 class _State:
     found: Telemetry | None = None
 
 
 def telemetry() -> Telemetry | None:
     """Return what makes spans and counts messages; None while the program has set up no SDK."""
-    if _State.found is not None:
-        return _State.found
-    if "opentelemetry.trace" not in sys.modules or not any(_is_set_up(*api) for api in _APIS):
+    if "opentelemetry.trace" not in _modules:
+        return None
+    return _State.found or _find()
+
+
+def _find() -> Telemetry | None:
+    if not any(_is_set_up(*api) for api in _APIS):
         return None
     from jobs_core.telemetry import Telemetry  # noqa: PLC0415 - only programs that trace pay for it
 
