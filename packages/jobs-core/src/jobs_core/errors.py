@@ -34,6 +34,7 @@
     - FlowError: a flow cannot be submitted as it is
     - FlowNotFound: no flow has the id
     - FlowClosed: nothing can be added to the flow any more
+    - FlowNotFailed: only a flow that failed can be retried
     - FlowFailed, FlowCancelled: a flow ended in another way than completed
     - FlowTimeout: a flow has not ended in the time given (also a TimeoutError)
     - DependencyUnknown: a job is to wait for one that nothing is known of
@@ -64,6 +65,7 @@ __all__ = [
     "FlowClosed",
     "FlowError",
     "FlowFailed",
+    "FlowNotFailed",
     "FlowNotFound",
     "FlowTimeout",
     "JobCancelled",
@@ -512,6 +514,21 @@ class FlowNotFound(JobsError):
         super().__init__(
             f"{f'Queue {queue!r} keeps no' if queue else 'No queue keeps a'} flow {flow_id!r}. It never existed, or ended over a "
             f"week or 10,000 flows ago."
+        )
+
+
+class FlowNotFailed(JobsError):
+    """Only a flow that failed can be retried, and this one did not, or was left open and is lost."""
+
+    code = "flow_not_failed"
+
+    def __init__(self, queue: str, flow_id: str, state: str) -> None:
+        self.queue = queue
+        self.flow_id = flow_id
+        self.state = state
+        reason = "was left open, so what it lacks is not known" if state == "abandoned" else f"is {state}"
+        super().__init__(
+            f"Flow {flow_id!r} of queue {queue!r} {reason}: only one that failed can be retried. Look at `jobs flow show {flow_id}`."
         )
 
 

@@ -31,7 +31,7 @@ class Closed(msgspec.Struct, frozen=True):
 class FlowTold(msgspec.Struct, frozen=True):
     """What a queue knows of a flow: `kind` is `b` for one of its own, `j` for that of a job, "" where there is none.
 
-    `counts` are ends by sign (c f x e r s m), times in ms, 0 for not yet.
+    `counts` are ends by sign (c f x e r s m), times in ms, 0 for not yet; `generation` is how often it was retried.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class FlowTold(msgspec.Struct, frozen=True):
     ended_ms: int
     info: bytes
     counts: dict[str, int]
+    generation: int = 0
 
 
 class FlowJob(msgspec.Struct, frozen=True):
@@ -118,15 +119,43 @@ class FlowScripts:
         at = cast("int", reply[1])
         return cast("bytes", reply[0]).decode(), None if at < 0 else at, _ids(reply[2])
 
+    async def flow_retry(
+        self,
+        queue: str,
+        *,
+        flow_id: str,
+        generation: int,
+        jobs: Sequence[Encodable],
+        deadline: float | None = None,
+    ) -> tuple[str, list[int]]:
+        """Let a flow that failed go on from the jobs that did not complete.
+
+        `jobs` is ordinal, queue, id, edges inside of the flow, and the ordinals of what it waits for that runs again, one after the
+        other. Returns `retried`, `not_found`, `changed` (since the generation was read), `abandoned` or the state it is in, and the
+        entries of the outbox.
+        """
+        reply = cast(
+            "list[Reply]", await self._run("flow_retry", queue, (flow_id, generation, *jobs), deadline)
+        )
+        return cast("bytes", reply[0]).decode(), _ids(reply[1])
+
     async def flow_show(
         self, queue: str, *, inbox: str = "", flow_id: str, deadline: float | None = None
     ) -> FlowTold:
         """Tell what is known of a flow and, while it has not ended, enter `inbox` among those who hear of its end."""
         reply = cast("list[bytes]", await self._run("flow_show", queue, (inbox, flow_id), deadline))
         total, resolved, created, ended = (int(each or 0) for each in reply[2:6])
-        counts = {sign: int(count or 0) for sign, count in zip("cfxersm", reply[7:], strict=True)}
+        counts = {sign: int(count or 0) for sign, count in zip("cfxersm", reply[7:14], strict=True)}
         return FlowTold(
-            reply[0].decode(), reply[1].decode(), total, resolved, created, ended, reply[6], counts
+            reply[0].decode(),
+            reply[1].decode(),
+            total,
+            resolved,
+            created,
+            ended,
+            reply[6],
+            counts,
+            int(reply[14] or 0),
         )
 
     async def flow_jobs(

@@ -239,6 +239,7 @@ class _Parts:
         self.count: list[Encodable] = []
         self.resolve: list[list[Encodable]] = []
         self.cancel: list[Encodable] = []
+        self.again: list[Encodable] = []
 
     def read_jobs(self, content: bytes) -> None:
         group = cast("list[Encodable]", _decode(content))
@@ -273,6 +274,9 @@ class _Parts:
         else:
             self.resolve += found
 
+    def read_again(self, content: bytes) -> None:
+        self.again += unpack_parts(content)
+
     def read_cancel(self, content: bytes) -> None:
         self.cancel += cast("list[Encodable]", _decode(content))
 
@@ -284,6 +288,7 @@ _READERS = {
     "clear": _Parts.read_clear,
     "end": _Parts.read_end,
     "cancel": _Parts.read_cancel,
+    "again": _Parts.read_again,
 }
 
 
@@ -303,6 +308,7 @@ def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
         ("count", parts.count),
         ("resolve", ends[0] if ends else []),
         ("cancel", parts.cancel),
+        ("again", parts.again),
     ):
         if items:
             packed += (kind, len(items), *items)

@@ -6,10 +6,21 @@ from tests.support.engine import NAME, draft, group
 from tests.support.flowing import Flowing
 
 from jobs_core.flows.edges import Edge, Mode, failure_edge, joined
+from jobs_core.options import resolve
 from jobs_core.outbox import arguments
-from jobs_core.wire import EFFECTS, OWN_ID, FinishInfo, encode_finish, pack_drafts
+from jobs_core.queue import Queue
+from jobs_core.wire import (
+    EFFECTS,
+    OWN_ID,
+    Envelope,
+    FinishInfo,
+    encode_envelope,
+    encode_finish,
+    pack_drafts,
+)
 
 FLAGS = OWN_ID | EFFECTS
+ENVELOPE = encode_envelope(Envelope(resolve(Queue("mail").dynamic_job("send"), {}).policy, b"{}"))
 
 
 def packed(*parts: bytes) -> bytes:
@@ -203,7 +214,7 @@ async def test_a_parent_obliterated_and_added_again_counts_anew(flowing: Flowing
 async def test_who_follows_a_failure_alone_and_who_waits_both_hear_of_it(flowing: Flowing) -> None:
     await flowing.parent("p", 1)
     edge = Edge("mail", "p", 0, Mode.IGNORE)
-    edges = joined([edge, failure_edge("mail", [draft("alarm", flags=OWN_ID)])])
+    edges = joined([edge, failure_edge("mail", [draft("alarm", flags=OWN_ID, envelope=ENVELOPE)])])
     await flowing.kids.add("k", flags=FLAGS, options=f"edges={edges}")
     jobs = (await flowing.kids.claim()).jobs
     await flowing.kids.settle(group("fail", *jobs, arg=FLAGS, info=b"poison 1 0"))

@@ -12,6 +12,7 @@ from jobs_core.errors import (
     ConnectionFailed,
     DependencyUnknown,
     FlowClosed,
+    FlowNotFailed,
     FlowNotFound,
     JobsError,
     ServerError,
@@ -25,6 +26,7 @@ from jobs_core.flows.records import (
     job_record,
     with_labels,
 )
+from jobs_core.flows.retrying import retry_arguments
 from jobs_core.outbox import Relay
 from jobs_core.scripts import MAX_ITEMS
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.flow_scripts import Added
+    from jobs_core.flow_scripts import Added, FlowJob
     from jobs_core.flows.graph import NodeInfo
     from jobs_core.flows.records import FlowInfo
     from jobs_core.queue import Queue
@@ -160,6 +162,35 @@ class FlowBook:
         if verdict == "not_found":
             raise FlowNotFound(queue, flow_id)
         return verdict
+
+    async def retry(self, queue: str, flow_id: str, *, deadline: float) -> int:
+        """Let a flow that failed go on from what did not complete. Returns how many jobs run again, or wait again.
+
+        Raises FlowNotFound, or FlowNotFailed.
+        """
+        while True:
+            told = await self._scripts.flow_show(queue, flow_id=flow_id, deadline=deadline)
+            if told.kind != "b":
+                raise FlowNotFound(queue, flow_id)
+            jobs: list[FlowJob] = []
+            at: int | None = 0
+            while told.state == "failed" and at is not None:
+                page = await self._scripts.flow_jobs(
+                    queue, flow_id=flow_id, kind="b", from_=at, deadline=deadline
+                )
+                jobs += page.jobs
+                at = page.next
+            again = retry_arguments(queue, flow_id, jobs)
+            # A call that is sent again finds the flow running, or another generation.
+            verdict, posted = await self._scripts.flow_retry(
+                queue, flow_id=flow_id, generation=told.generation, jobs=again, deadline=deadline
+            )
+            if posted:
+                await self._send(queue, posted)
+            if verdict == "retried":
+                return len(again) // 5
+            if verdict != "changed" or not again:
+                raise FlowNotFailed(queue, flow_id, verdict)
 
     async def record(self, queue: str, flow_id: str, *, deadline: float) -> FlowRecord:
         """Return what is known of a flow. Raises FlowNotFound."""

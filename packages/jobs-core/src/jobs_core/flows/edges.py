@@ -35,22 +35,31 @@ __all__ = [
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """One edge: to which flow of which queue, as which of its jobs (from 0), and in which mode."""
+    """One edge: to which flow of which queue, as which of its jobs (from 0), and in which mode.
+
+    `generation` is how often the flow was retried when the job was told to run again.
+    """
 
     queue: str
     flow: str
     ordinal: int
     mode: Mode
+    generation: int = 0
+
+    @property
+    def how(self) -> str:
+        """The mode, with the generation where there is one."""
+        return f"{self.mode}{self.generation or ''}"
 
     def __str__(self) -> str:
         """Return it as scripts keep it."""
-        return f"{self.queue}:{quote(self.flow, safe='')}:{self.ordinal}:{self.mode}"
+        return f"{self.queue}:{quote(self.flow, safe='')}:{self.ordinal}:{self.how}"
 
 
 def parse_edge(queue: str, rest: str) -> Edge:
     """Return the edge to a queue of what stands behind that queue in its text. Raises ValueError."""
     flow, ordinal, mode = rest.split(":")
-    return Edge(queue, unquote(flow), int(ordinal), Mode(mode))
+    return Edge(queue, unquote(flow), int(ordinal), Mode(mode[:1]), int(mode[1:] or 0))
 
 
 def failure_edge(queue: str, drafts: Sequence[Draft]) -> str:

@@ -85,9 +85,7 @@ def resolution(source: str, target: str, content: bytes) -> bytes | list[list[En
         return _with_failure(bytes.fromhex(rest[2:].decode()), ended, sign)
     told = b"" if sign is Sign.COMPLETED and ended.result is None else _encode(ended)
     edges = [parse_edge(target, each) for each in rest.decode().split(";")]
-    return [
-        [edge.flow, edge.ordinal, edge.mode.value, sign.value, f"{source} {job_id}", told] for edge in edges
-    ]
+    return [[edge.flow, edge.ordinal, edge.how, sign.value, f"{source} {job_id}", told] for edge in edges]
 
 
 def _ended(source: str, job_id: str, sign: Sign, info: bytes) -> Ended:

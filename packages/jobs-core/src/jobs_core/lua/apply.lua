@@ -2,10 +2,10 @@
 -- `mark` is the oldest entry which that outbox still has.
 -- PREFIX: P
 -- ARGV: source:str epoch:str entry:int part:int mark:int
--- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids)
+-- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids), again (id, generation, edges, ordinals of each)
 -- RETURNS: 1 applied (where that wrote into the outbox here, then also the entries), 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
--- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop call_out
+-- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop call_out again post
 local q = open(P)
 if q.err then
   return q
@@ -35,7 +35,7 @@ while ARGV[at] do
       end
     end
     found[#found + 1] = { kind, ids, states }
-  elseif kind == "count" or kind == "resolve" or kind == "cancel" then
+  elseif kind == "count" or kind == "resolve" or kind == "cancel" or kind == "again" then
     found[#found + 1] = { kind, { unpack(ARGV, at + 2, at + 1 + n) } }
   else
     return redis.error_reply("BAD_KIND " .. ARGV[at])
@@ -53,11 +53,22 @@ for i = 1, #found do
     clear_letters(q, args, found[i][3])
   elseif kind == "cancel" then
     told = select(2, stop(q, args))
+  elseif kind == "again" then
+    local cleared = {}
+    for j = 1, #args, 4 do
+      local clear = again(q, args[j], args[j + 1], args[j + 2], args[j + 3])
+      if clear and q.letters then
+        cleared[#cleared + 1], cleared[#cleared + 2] = "clear", clear
+      end
+    end
+    if cleared[1] then
+      post(q, "dead-letter", cleared)
+    end
   elseif kind == "resolve" then
     local id, edges, own = args[1], {}, nil
     for j = 1, #args, 6 do
       -- A flow of its own may have the id of a job that waits.
-      local its = args[j + 2] == "n" or args[j + 2] == "o"
+      local its = string.find(args[j + 2], "^[no]") ~= nil
       if edges[1] and (args[j] ~= id or own ~= its) then
         resolve(q, id, edges)
         edges = {}

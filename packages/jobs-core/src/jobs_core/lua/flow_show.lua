@@ -1,7 +1,7 @@
 --- Tells what is known of a flow, of its own or of the job that waits for others: pairs of name and value, and enters an inbox among those who await it.
 -- PREFIX: P
 -- ARGV: inbox:str flow_id:str
--- RETURNS: kind ("" where there is none), state, jobs, resolved, created, ended, description, then how many ended as c f x e r s m
+-- RETURNS: kind ("" where there is none), state, jobs, resolved, created, ended, description, then how many ended as c f x e r s m, and how often it was retried
 -- ERRORS: SCHEMA
 -- INCLUDE: open
 -- FLAGS: allow-oom
@@ -15,8 +15,9 @@ if redis.call("EXISTS", key) == 0 then
   kind, key = "j", table.concat({ P, "join:", flow_id })
 end
 local f = redis.call("HMGET", key, "", "state", "n", "resolved", "created", "ended", "info", unpack(counts))
+f[15] = redis.call("HGET", key, "gen")
 f[1] = f[3] and kind
-for i = 1, 14 do
+for i = 1, 15 do
   f[i] = f[i] or ""
 end
 if inbox ~= "" and (f[2] == "open" or f[2] == "staging" or f[2] == "running") then

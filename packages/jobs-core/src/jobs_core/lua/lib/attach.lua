@@ -12,7 +12,7 @@ local function attach(q, ids, edges)
     local had = redis.call("HGET", P .. "follows", id) or ""
     bytes = bytes + #had + #edges[done]
     if live[state] or state == "failed" then
-      local known = table.concat({ ";", had, ";" })
+      local known = string.gsub(table.concat({ ";", had, ";" }), "(:%d+:%a)%d+", "%1")
       for edge in string.gmatch(edges[done], "[^;]+") do
         if not string.find(known, table.concat({ ";", edge, ";" }), 1, true) then
           had = had == "" and edge or table.concat({ had, ";", edge })

@@ -3,12 +3,14 @@
 -- f the job that waits fails, i it runs nevertheless, c it runs at once, r the edge is as if it had never been, s it is skipped;
 -- of x it is skipped unless this one failed, of a only where that was skipped; of n the flow counts a failure, of o it does not.
 -- n and o are the modes of flows of their own, the others those of a job that waits. What is told of an edge (of one that completed
--- without a result nothing) is kept behind its sign.
+-- without a result nothing) is kept behind its sign. A digit behind the mode is the generation of a flow that was retried: ends of
+-- those before are no news then, unless a job completed after all.
 -- INCLUDE: flow_ended fire decide flow_keys
 local function resolve(q, id, edges)
-  local P, joins = q.P, edges[1][2] ~= "n" and edges[1][2] ~= "o"
+  local P, joins = q.P, string.find(edges[1][2], "^[no]") == nil
   local keys = flow_keys(P, id, joins)
-  local n = tonumber(redis.call("HGET", keys.flow, "n") or nil)
+  local f = redis.call("HMGET", keys.flow, "n", "gen")
+  local n, since = tonumber(f[1] or nil), tonumber(f[2] or 0)
   if not n then
     local till = joins and redis.call("ZSCORE", P .. "tomb", id)
     if not joins or till and till ~= "inf" then
@@ -24,8 +26,14 @@ local function resolve(q, id, edges)
   local verdict, why = nil, nil
   for i = 1, #edges do
     local ordinal, mode, sign, who, told = unpack(edges[i])
-    local ok = sign == "c"
-    if redis.call("SETBIT", keys.done, ordinal, 1) == 1 then
+    local ok, gen = sign == "c", tonumber(string.sub(mode, 2)) or 0
+    mode = string.sub(mode, 1, 1)
+    -- One of a generation before runs again, or has by now.
+    local stale = not ok and gen < since
+    if gen > 0 and not stale then
+      redis.call("HSET", keys.flow, string.format("g:%.0f", ordinal), gen)
+    end
+    if not stale and redis.call("SETBIT", keys.done, ordinal, 1) == 1 then
       local before = redis.call("HGET", keys.results, ordinal)
       -- One that had failed and was retried may complete after all; nothing else is news.
       if ok and before and string.sub(before, 1, 1) ~= "c" then
@@ -34,8 +42,9 @@ local function resolve(q, id, edges)
         counts.c = (counts.c or 0) + 1
         bad = bad - ((mode == "n" and was ~= "s") and 1 or 0)
         kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ "c", told })
+        redis.call("HDEL", keys.flow, string.format("v:%.0f", ordinal))
       end
-    else
+    elseif not stale then
       new = new + ((not n or ordinal < n) and 1 or 0)
       counts[sign] = (counts[sign] or 0) + 1
       bad = bad + ((mode == "n" and not ok and sign ~= "s") and 1 or 0)
@@ -46,6 +55,9 @@ local function resolve(q, id, edges)
       local decided = skips and "cancelled" or mode == "f" and not ok and "failed" or mode == "c" and not ok and "go"
       if decided and (not verdict or verdict == "go" or decided == "failed" and verdict == "cancelled") then
         verdict, why = decided, table.concat({ sign, " ", who })
+      end
+      if decided then
+        redis.call("HSET", keys.flow, string.format("v:%.0f", ordinal), table.concat({ decided, " ", sign, " ", who }))
       end
     end
   end

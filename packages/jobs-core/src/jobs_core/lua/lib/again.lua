@@ -1,0 +1,41 @@
+--- Lets a job of a flow run again, in the flow's generation `gen`: one that failed is retried, one that was skipped or failed for another waits again
+-- for those named in `opens`, one that goes on just goes on. Its edges carry the generation from now on. Any other tells those who follow
+-- it in the flow (`edges`) how it ended: it will not run again. Returns the effect that clears its dead letter, if it may have one.
+-- INCLUDE: homes record revive retake tell tell_ends reopen weight
+local function again(q, id, gen, edges, opens)
+  local P = q.P
+  local state, rec = homes(P, { id })[1], redis.call("HGET", P .. "rec", id)
+  local info = redis.call("HGET", P .. "result", id) or ""
+  local word = string.match(info, "^(%a+) ")
+  local stamp = table.concat({ "%1", gen })
+  local live = { waiting = true, delayed = true, active = true, unroutable = true, blocked = true }
+  local waited = state == "failed" and word == "child" or state == "cancelled" and word == "skipped"
+  if not rec or not (live[state] or waited or state == "failed") then
+    tell_ends(q, { { (string.gsub(edges, "(:%d+:%a)%d*", stamp)), id, state, info } })
+    return nil
+  end
+  local had = redis.call("HGET", P .. "follows", id) or edges
+  redis.call("HSET", P .. "follows", id, (string.gsub(had, "(:%d+:%a)%d*", stamp)))
+  if state == "failed" and not waited then
+    local _, priority = record(rec)
+    local cleared = revive(q, id, tonumber(redis.call("ZSCORE", P .. "failed", id)), priority, rec)
+    retake(q, id, rec)
+    tell(q, "replayed", { id }, { rec }, {}, true)
+    return cleared
+  elseif waited then
+    local bytes = weight(P, { id })[1]
+    redis.call("ZADD", P .. "blocked", string.format("%.0f", q.ms), id)
+    redis.call("HSET", P .. "state", id, struct.pack(">I4I4I4BI8", 0, 0, 0, 0, 0))
+    redis.call("HDEL", P .. "result", id)
+    redis.call("ZREM", P .. "result.due", id)
+    redis.call("ZREM", P .. state, id)
+    redis.call("HINCRBY", P .. "meta", "bytes:" .. state, 0 - bytes)
+    redis.call("HINCRBY", P .. "stats", "replayed", 1)
+    retake(q, id, rec)
+    tell(q, "replayed", { id }, { rec }, {}, true)
+  end
+  if state == "blocked" or waited then
+    reopen(q, id, tonumber(gen), opens)
+  end
+  return nil
+end
