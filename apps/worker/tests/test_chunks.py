@@ -207,6 +207,14 @@ async def test_jobs_of_a_chunk_by_key_have_one_key(run: Run) -> None:
     ]
 
 
+async def test_where_all_slots_are_taken_nobody_waits_for_more(run: Run) -> None:
+    store = Store(Chunk(size=3, wait=LONG, by_key=True), Queue("rows", concurrency=1, key=True))
+    async with run(store.handler) as place:
+        handles = [await place.producer.enqueue(store.job, key, key=key) for key in "abc"]
+        assert await results(handles) == [*"ABC"]
+    assert store.calls == [["a"], ["b"], ["c"]]
+
+
 async def test_who_drains_waits_for_no_more_jobs(run: Run) -> None:
     store = Store(Chunk(size=100, wait=LONG))
     async with run(store.handler) as place:
@@ -381,13 +389,13 @@ async def test_one_that_is_cancelled_while_it_gathers_is_in_no_call(run: Run) ->
 
 
 async def test_the_time_of_a_call_begins_with_it_and_ends_all(run: Run) -> None:
-    store = Store(Chunk(size=100, wait=0.4), attempts=1, timeout=0.2)
+    store = Store(Chunk(size=100, wait=0.7), attempts=1, timeout=0.5)
     async with run(store.handler) as place:
         assert await results(await store.send(place, *"ab")) == [*"AB"]
         store.gate.clear()
         handles = await store.send(place, *"cd")
         for handle in handles:
-            assert await failure(handle) == "timeout: ran longer than its timeout of 0.2 s"
+            assert await failure(handle) == "timeout: ran longer than its timeout of 0.5 s"
     assert store.calls == [[*"ab"], [*"cd"]]
 
 
@@ -505,7 +513,7 @@ async def test_followers_children_effects_and_lines_are_of_single_jobs(
     note = after.job("note", str, str)
     noted: list[str] = []
 
-    @processor(job, chunk=Chunk(size=3, wait=0.1))
+    @processor(job, chunk=Chunk(size=3, wait=1))
     async def store(payloads: list[str], ctx: ChunkContext) -> list[str | Exception]:
         ctx.log.info("a line for all")
         ends: list[str | Exception] = []

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from jobs_core.errors import JobsError
+from jobs_core.queue import MAX_CONCURRENCY
 from jobs_worker.chunk_context import ChunkContext
 from jobs_worker.in_thread import in_thread
 from jobs_worker.job_logs import current
@@ -114,16 +115,23 @@ class Chunks:
     ) -> None:
         """Allow so many `calls` at a time; `threads` run handlers that are no `async def`."""
         self.calls = calls
-        self.per_call = routes.per_slot
+        self._per_call = routes.per_slot
         self._queue = routes.queue.name
         self._threads = threads
         self._page = page
         self._open: dict[tuple[str, str, bool], _Group] = {}
-        self._ripe: list[_Group] = []
+        # In the order in which they are to be called for; those above are in one of these, unless they are called.
+        self._unripe: dict[_Group, None] = {}
+        self._ripe: dict[_Group, None] = {}
         self._calling: Counter[str] = Counter()
         self._bytes = 0
         self._hurried = False
         self._held = 0
+
+    @property
+    def slots(self) -> int:
+        """How many jobs may be here at once."""
+        return min(self.calls * self._per_call, MAX_CONCURRENCY)
 
     @property
     def is_full(self) -> bool:
@@ -137,7 +145,7 @@ class Chunks:
 
     def flush(self) -> None:
         """Call for what has gathered, as soon as a call is free."""
-        for group in list(self._open.values()):
+        for group in list(self._unripe):
             self._ripen(group)
 
     def hurry(self, *, on: bool) -> None:
@@ -181,6 +189,7 @@ class Chunks:
         group = self._open.get(name)
         if group is None:
             group = self._open[name] = _Group(name, route, key)
+            self._unripe[group] = None
             wait = 0.0 if alone or self._hurried else chunk.wait_s
             loop = asyncio.get_running_loop()
             group.timer = loop.call_later(wait, self._ripen, group)
@@ -190,6 +199,9 @@ class Chunks:
         if group.is_full:
             del self._open[name]
             self._ripen(group)
+        if self._held >= self.slots or self.is_full:
+            # Nothing more is claimed, so nothing comes for those that wait.
+            self.flush()
         return group
 
     def _take_out(self, group: _Group, delivery: Delivery) -> None:
@@ -199,8 +211,6 @@ class Chunks:
         self._bytes -= size
         if not group.members:
             self._close(group)
-            if group in self._ripe:
-                self._ripe.remove(group)
 
     def _close(self, group: _Group) -> None:
         """Let nothing more into a chunk."""
@@ -208,11 +218,14 @@ class Chunks:
             group.timer.cancel()
         if self._open.get(group.name) is group:
             del self._open[group.name]
+        self._unripe.pop(group, None)
+        self._ripe.pop(group, None)
 
     def _ripen(self, group: _Group) -> None:
         """Let a call begin for a chunk; until one is free, it still grows."""
-        if group not in self._ripe:
-            self._ripe.append(group)
+        if group in self._unripe:
+            del self._unripe[group]
+            self._ripe[group] = None
             self._begin()
 
     def _begin(self) -> None:
@@ -221,7 +234,6 @@ class Chunks:
                 return
             own = group.route.concurrency
             if own is None or self._calling[group.route.wire_name] < own:
-                self._ripe.remove(group)
                 self._call(group)
 
     def _call(self, group: _Group) -> None:

@@ -16,7 +16,6 @@ from jobs_core.connection.turn import Turn
 from jobs_core.errors import JobsError, OwnerGone
 from jobs_core.keys import wake_channel
 from jobs_core.outbox import STALE_MS
-from jobs_core.queue import MAX_CONCURRENCY
 from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import BIG
 from jobs_worker import logs
@@ -185,7 +184,7 @@ class Lane:
         self.slots = slots
         if self._chunks is not None:
             self._chunks.calls = slots
-            self.slots = min(slots * self._chunks.per_call, MAX_CONCURRENCY)
+            self.slots = self._chunks.slots
 
     def flush(self) -> None:
         """Let no job wait for others to make up a chunk, where all that were claimed wait so; for tests."""
