@@ -147,3 +147,12 @@ async def test_the_scale_signal_of_a_weight_class(client: httpx2.AsyncClient, ma
     assert (await get(client, "/api/scaler/heavy"))["replicas"] == 0
     await get(client, "/api/scaler/fat", 422)
     await get(client, "/api/scaler/light?within=soon", 422)
+
+
+async def test_alerts_with_their_thresholds(client: httpx2.AsyncClient, mail: Seeder) -> None:
+    await mail.add("1")
+    alerts = cast("list[dict[str, object]]", await get(client, "/api/alerts?queue=mail"))
+    assert {each["queue"] for each in alerts} == {"mail"}
+    assert {"waiting", "failed"} <= {each["alert"] for each in alerts}
+    assert await get(client, "/api/alerts?active=1") == []
+    await get(client, "/api/alerts?queue=mial", 404)

@@ -16,6 +16,7 @@ from jobs_core.states import State
 from jobs_dashboard.roles import RoleName
 
 __all__ = [
+    "AlertsQuery",
     "AuditQuery",
     "Change",
     "Declared",
@@ -183,6 +184,13 @@ class HistoryQuery(ListQuery, frozen=True, kw_only=True):
 
     outcome: Literal["completed", "failed", "cancelled", "expired"] | None = None
     name: Annotated[str, Meta(max_length=80, description="Name of the job, or name@version.")] | None = None
+
+
+class AlertsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which alerts; `active` leaves out those that do not fire."""
+
+    queue: Name | None = None
+    active: bool = False
 
 
 class AuditQuery(ListQuery, frozen=True, kw_only=True):

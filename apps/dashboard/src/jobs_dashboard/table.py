@@ -77,6 +77,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/api/series", queues.get_series, _VIEWER),
     Row("GET", "/api/errors", queues.list_errors, _VIEWER),
     Row("GET", "/api/audit", system.list_audit, _VIEWER),
+    Row("GET", "/api/alerts", system.list_alerts, _VIEWER, errors=_QUEUE),
     Row("GET", "/api/doctor", system.examine_server, _VIEWER),
     Row("GET", "/api/declared", system.list_declared, _VIEWER),
     Row(

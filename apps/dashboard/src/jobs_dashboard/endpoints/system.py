@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from jobs_admin import AuditPage, Finding
+from jobs_admin import AlertRecord, AuditPage, Finding
 from jobs_core.payloads import JsonValue
 from jobs_core.redaction import Mask
 from jobs_dashboard.call import Answer, Call
 from jobs_dashboard.records import (
+    AlertsQuery,
     AuditQuery,
     Declared,
     DeclaredJob,
@@ -56,6 +57,11 @@ async def get_overview(call: Call) -> Overview:
 async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
     """List the last changes that anybody made, newest first."""
     return await call.admin.audit(query.queue, limit=query.limit, cursor=query.cursor)
+
+
+async def list_alerts(call: Call, query: AlertsQuery) -> list[AlertRecord]:
+    """List the alerts of a queue, or of all, with their thresholds and what they were last judged by."""
+    return await call.admin.alerts(query.queue, active=query.active)
 
 
 async def examine_server(call: Call) -> list[Finding]:
