@@ -20,9 +20,11 @@ _log = logs.get("jobs.worker")
 
 
 async def watch(scripts: Scripts) -> None:
-    """Judge at the start and soon after each minute begins, unless somebody else was first; log what crossed its threshold."""
+    """Judge soon after the start and soon after each minute begins, unless somebody else was first; log what crossed its threshold."""
     from jobs_admin.alerting import judge_minute  # noqa: PLC0415 - a worker claims before it needs this
 
+    # A worker that is the first of all lists the queue of notifications meanwhile: else only the log would tell.
+    await asyncio.sleep(random.uniform(_SPREAD, 2 * _SPREAD))
     while True:
         try:
             crossings = await judge_minute(scripts) or ()
