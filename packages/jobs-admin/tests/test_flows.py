@@ -130,7 +130,7 @@ async def test_flows_of_all_queues_are_listed_the_newest_first(admin: Admin, run
         assert [each.state for each in (await admin.flows(state="cancelled")).flows] == ["cancelled"]
         failed = (await admin.flow_jobs(broken.id, state="failed")).jobs
         assert "bad fails" in (failed[0].error or "")
-        for wrong in ("what", "live:x:near:1"):
+        for wrong in ("what", "live:x:near:1", "live:" + "9" * 400 + ":near:1", "live:1:near"):
             with pytest.raises(OptionError, match="none of ours"):
                 await admin.flows(cursor=wrong)
         with pytest.raises(OptionError, match="state"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -34,6 +35,7 @@ MAX_PAGE = 500
 _LOOKED = 10_000
 _LOOKED_FLOWS = 2000
 _PHASES = {"live": ("staging", "open", "running"), "ended": ("completed", "failed", "cancelled")}
+_MS = re.compile(r"[0-9]{1,15}").fullmatch
 _COUNTED = frozenset(STATES.values())
 
 
@@ -296,6 +298,6 @@ def _read_cursor(cursor: str | None) -> tuple[str, Row | None]:
     phase, _, rest = cursor.partition(":")
     ms, _, where = rest.partition(":")
     queue, _, flow_id = where.partition(":")
-    if phase not in _PHASES or not ms.isdecimal() or not flow_id:
+    if phase not in _PHASES or not _MS(ms) or not flow_id:
         raise OptionError("cursor", cursor, "it is none of ours; take the one of the page before")
     return phase, Row(-int(ms), queue, flow_id)
