@@ -113,6 +113,8 @@ def test_a_flow_is_cancelled_once(jobs: Jobs) -> None:
     submit(jobs, diamond())
     assert jobs("flow", "cancel", "d1", "--actor", "ada", "--reason", "wrong").out == "d1 cancelled\n"
     assert jobs("flow", "cancel", "d1", "--json").json == {"id": "d1", "changed": False}
+    refused = jobs("flow", "retry", "d1")
+    assert (refused.code, "only one that failed can be retried" in refused.err) == (1, True)
     assert "diamond  workflow  cancelled" in jobs("flow", "d1").out
     assert "flow.cancel" in jobs("audit").out
 
@@ -123,7 +125,7 @@ def test_a_blocked_job_names_those_it_waits_for(jobs: Jobs) -> None:
     assert "jobsctl doctor near d1.0" in jobs("doctor", "far", "d1.1").out
 
 
-@pytest.mark.parametrize("verb", ["show", "cancel"])
+@pytest.mark.parametrize("verb", ["show", "cancel", "retry"])
 def test_what_is_not_there_is_told(jobs: Jobs, verb: str) -> None:
     assert jobs("flow", "list").out == "no flows\n"
     ran = jobs("flow", verb, "nobody")

@@ -65,6 +65,8 @@ async def test_a_flow_is_cancelled_in_the_name_of_who_asked(
     assert await sent(ada, "POST", "/api/flows/one/cancel", {"reason": "wrong day"}) == {"changed": True}
     assert await sent(ada, "POST", "/api/flows/one/cancel") == {"changed": False}
     assert (await admin.flow("one")).state == "cancelled"
+    refused = await sent(ada, "POST", "/api/flows/one/retry", status=409)
+    assert (refused["type"], "is cancelled" in refused["detail"]) == ("flow_not_failed", True)
     (_, entry) = (await admin.audit()).changes
     assert (entry.actor, entry.verb, entry.filter, entry.reason) == ("ada", "flow.cancel", "one", "wrong day")
 
@@ -72,5 +74,6 @@ async def test_a_flow_is_cancelled_in_the_name_of_who_asked(
 async def test_a_flow_that_is_not_there(ada: httpx2.AsyncClient) -> None:
     for path in ("/api/flows/nobody", "/api/flows/nobody/jobs"):
         assert (await sent(ada, "GET", path, status=404))["type"] == "flow_not_found"
-    assert (await sent(ada, "POST", "/api/flows/nobody/cancel", status=404))["type"] == "flow_not_found"
+    for verb in ("cancel", "retry"):
+        assert (await sent(ada, "POST", f"/api/flows/nobody/{verb}", status=404))["type"] == "flow_not_found"
     assert (await sent(ada, "GET", "/api/flows/x?queue=nope", status=404))["type"] == "unknown_queue"

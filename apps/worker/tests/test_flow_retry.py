@@ -34,12 +34,12 @@ async def test_it_goes_on_from_the_step_that_failed(run: Run, redis_url: str, pr
     async with run(do_fetch, do_tell) as place, Admin(redis_url, prefix=prefix) as admin:
         flow = await workflow.start(place.producer)
         assert (await flow.done(20)).state == "failed"
-        assert await admin.flow_retry(flow.queue, "w") == 2
+        assert await admin.retry_flow("w") == 2
         assert (await flow.result(20))["last"] == "told 2"
         with pytest.raises(FlowNotFailed):
-            await admin.flow_retry(flow.queue, "w")
+            await admin.retry_flow("w")
         with pytest.raises(FlowNotFound):
-            await admin.flow_retry(flow.queue, "nobody")
-        (entry,) = [each for each in (await admin.audit()).changes if each.verb == "flow retry"]
+            await admin.retry_flow("nobody", queue=flow.queue)
+        (entry,) = [each for each in (await admin.audit()).changes if each.verb == "flow.retry"]
     assert ran == ["fetch 1", "fetch 2", "fetch 2", "told"]
-    assert (entry.queue, entry.filter, entry.count) == (flow.queue, "id:w", 2)
+    assert (entry.queue, entry.filter, entry.count) == (flow.queue, "w", 2)

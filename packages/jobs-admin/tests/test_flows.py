@@ -11,7 +11,7 @@ from tests.support.runtime import InProcess, running
 from tests.support.waiting import until
 
 from jobs_admin import Admin
-from jobs_core import FlowNotFound, Queue
+from jobs_core import FlowNotFailed, FlowNotFound, Queue
 from jobs_core.errors import OptionError, UnknownQueue
 from jobs_producer import Flow, Workflow, child
 from jobs_worker import Fail, JobContext, WaitForChildren, processor
@@ -225,3 +225,29 @@ async def test_a_failed_child_is_shown_with_its_error(admin: Admin, run: Run) ->
         assert [job.state for job in page.jobs] == ["completed", "failed", "completed"]
         assert "bad fails" in (page.jobs[1].error or "")
         assert [each.label for each in page.jobs[0].after] == ["task-1", "task-2"]
+
+
+async def test_a_flow_that_failed_goes_on_from_there(admin: Admin, run: Run) -> None:
+    broken = [True]
+    once = NEAR.job("once", payload=str, result=str, attempts=1)
+
+    @processor(once)
+    async def fails_once(payload: str, _: JobContext) -> str:
+        if broken[0]:
+            raise Fail("not yet")
+        return payload
+
+    workflow = Workflow("mended")
+    first = workflow.add("first", REMOTE, "one")
+    second = workflow.add("second", once, "two", after=[first])
+    workflow.add("third", REMOTE, "three", after=[second])
+    async with run(remote, fails_once) as place:
+        flow = await workflow.start(place.producer)
+        assert (await flow.done(10)).state == "failed"
+        broken[0] = False
+        assert await admin.acting(actor="ada").retry_flow(flow.id) == 2
+        assert await flow.result(10) == {"first": "one", "second": "two", "third": "three"}
+        with pytest.raises(FlowNotFailed, match="is completed"):
+            await admin.retry_flow(flow.id)
+        entry = next(each for each in (await admin.audit()).changes if each.verb == "flow.retry")
+        assert (entry.actor, entry.queue, entry.filter, entry.count) == ("ada", "far", flow.id, 2)

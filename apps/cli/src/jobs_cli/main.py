@@ -69,6 +69,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "schedules trigger": ("schedules:trigger", "Enqueue the job of a schedule now."),
         "schedules backfill": ("schedules:backfill", "Enqueue the jobs of a range of the past."),
         "flow cancel": ("flows:cancel", "Cancel a flow and all its jobs."),
+        "flow retry": ("flows:retry", "Let a flow that failed go on from there."),
         "workers quiet": ("workers:quiet", "Let a worker claim no more."),
         "workers resume": ("workers:resume", "Let it claim again."),
         "workers stop": ("workers:stop", "End a worker once it has finished what runs."),

@@ -38,6 +38,7 @@ __all__ = [
     "ReplayLetters",
     "Reschedule",
     "Resume",
+    "Retried",
     "RetryFailed",
     "ScaleChange",
     "ScheduleWrite",
@@ -200,6 +201,12 @@ class RemoveScheduleQuery(ReasonQuery, frozen=True, kw_only=True):
     """Whether the job that it sent last is left, where that has not started."""
 
     keep_job: bool = False
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """How many jobs of a flow run again, or wait again."""
+
+    count: int
 
 
 class Triggered(msgspec.Struct, frozen=True):

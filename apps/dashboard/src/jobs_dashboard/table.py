@@ -8,6 +8,7 @@ from typing import TypedDict
 from jobs_admin import BulkAction, BulkNotFound, QueueBusy
 from jobs_core.errors import (
     DuplicateJob,
+    FlowNotFailed,
     FlowNotFound,
     JobNotFound,
     PayloadError,
@@ -136,6 +137,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/api/flows", flows.list_flows, _VIEWER, errors=_QUEUE),
     Row("GET", "/api/flows/{flow_id}/jobs", flows.list_flow_jobs, _VIEWER, errors=_FLOW),
     Row("POST", "/api/flows/{flow_id}/cancel", flows.cancel_flow, _OPERATOR, errors=_FLOW),
+    Row("POST", "/api/flows/{flow_id}/retry", flows.retry_flow, _OPERATOR, errors=(*_FLOW, FlowNotFailed)),
     Row("GET", "/api/flows/{flow_id}", flows.get_flow, _VIEWER, errors=_FLOW),
     Row("GET", "/api/schedules", schedules.list_schedules, _VIEWER),
     Row(

@@ -142,6 +142,13 @@ class Flows:
         await self._log("flow.cancel", found.queue, found.id, int(done))
         return done
 
+    async def retry(self, flow_id: str, queue: str | None) -> int:
+        """Let a flow that failed go on from what did not complete. Returns how many jobs these are. Raises FlowNotFailed."""
+        found = await self._own(flow_id, queue)
+        count = await self._calls.change(self._book.retry(found.queue, found.id, deadline=self._deadline()))
+        await self._log("flow.retry", found.queue, found.id, count)
+        return count
+
     async def _own(self, flow_id: str, queue: str | None) -> FlowRecord:
         """Return a flow that is no job with those around it. Raises OptionError."""
         found = await self._find(flow_id, queue)

@@ -79,7 +79,6 @@ from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
-from jobs_core.flows.book import FlowBook
 from jobs_core.measures import MINUTES_A_DAY
 from jobs_core.names import check_job_id, check_prefix, check_queue_name, nearest
 from jobs_core.options import as_priority
@@ -716,6 +715,14 @@ class Admin:
         """
         return await self._flows().cancel(flow_id, queue)
 
+    async def retry_flow(self, flow_id: str, *, queue: str | None = None) -> int:
+        """Let a flow that failed go on from the jobs that did not complete; those that did keep their results. Errors as `flow`, and FlowNotFailed.
+
+        Failed jobs are retried with fresh budgets, those that were skipped or failed for them wait again. Returns how many these are. A
+        job that is not kept any more counts as missing, so the flow fails again for it.
+        """
+        return await self._flows().retry(flow_id, queue)
+
     async def bulk(
         self,
         verb: BulkVerb,
@@ -768,18 +775,6 @@ class Admin:
         )
         await self._logged(verb, queue, wanted.query.text, count, dry_run=dry_run, detail=detail)
         return BulkRecord(verb=verb, query=wanted.query.text, count=count, dry_run=dry_run, cursor=after)
-
-    async def flow_retry(self, queue: str, flow_id: str) -> int:
-        """Let a flow that failed go on from the jobs that did not complete; those that did keep their results. `queue` keeps it.
-
-        Failed jobs are retried with fresh budgets, those that were skipped or failed for them wait again. Returns how many. A job
-        that is not kept any more counts as missing, so the flow fails again for it. Raises FlowNotFound, FlowNotFailed or
-        ConnectionFailed.
-        """
-        deadline = asyncio.get_running_loop().time() + self._calls.timeout
-        book = FlowBook(self._calls.scripts)
-        count = await book.retry(check_queue_name(queue), check_job_id(flow_id), deadline=deadline)
-        return await self._logged("flow retry", queue, f"id:{flow_id}", count, dry_run=False)
 
     async def retry_failed(
         self,

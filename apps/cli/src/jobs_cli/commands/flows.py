@@ -120,6 +120,17 @@ def cancel(
         print(f"{flow} cancelled" if done else f"{flow} had ended already")
 
 
+def retry(
+    flow: _Id, /, *, queue: _Queue = None, json: Json = False, actor: Actor = None, reason: Reason = ""
+) -> None:
+    """Let a flow that failed go on from the jobs that did not complete; those that did keep their results."""
+    count = with_admin(lambda admin: admin.retry_flow(flow, queue=queue), actor=actor, reason=reason)
+    if json:
+        print_json({"id": flow, "count": count})
+    else:
+        print(f"{count:,} {'job' if count == 1 else 'jobs'} of {flow} run again")
+
+
 def _print_head(flow: FlowRecord) -> None:
     counts = ", ".join(f"{getattr(flow, each):,} {each}" for each in _COUNTS if getattr(flow, each))
     jobs = "job" if flow.total == 1 else "jobs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs_admin import FlowJobsPage, FlowPage
 from jobs_core.flows.records import FlowRecord
-from jobs_dashboard.bodies import Changed
+from jobs_dashboard.bodies import Changed, Retried
 from jobs_dashboard.call import Call
 from jobs_dashboard.records import Change, FlowId, FlowJobsQuery, FlowQuery, FlowsQuery
 
@@ -31,3 +31,8 @@ async def list_flow_jobs(call: Call, flow_id: FlowId, query: FlowJobsQuery) -> F
 async def cancel_flow(call: Call, flow_id: FlowId, query: FlowQuery, body: Change = _NO_REASON) -> Changed:
     """Cancel a flow and all its jobs; those that run are asked to stop. Nothing is changed of one that had ended."""
     return Changed(changed=await call.acting(body.reason).cancel_flow(flow_id, queue=query.queue))
+
+
+async def retry_flow(call: Call, flow_id: FlowId, query: FlowQuery, body: Change = _NO_REASON) -> Retried:
+    """Let a flow that failed go on from the jobs that did not complete; those that did keep their results."""
+    return Retried(await call.acting(body.reason).retry_flow(flow_id, queue=query.queue))
