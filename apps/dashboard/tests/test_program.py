@@ -47,6 +47,23 @@ def test_serves_until_it_is_told_to_stop(redis_url: str, number: signal.Signals,
     program.stderr.close()
 
 
+def test_open_pages_are_told_that_it_ends(redis_url: str) -> None:
+    program = started(redis_url, "--port", "0")
+    assert program.stderr is not None
+    address = ""
+    while not address:
+        line = program.stderr.readline()
+        assert line, "the dashboard ended before it served"
+        if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+            address = found[0]
+    with urllib.request.urlopen(f"{address}api/events?stats=0", timeout=10) as stream:
+        assert stream.readline() == b"retry: 2000\n"
+        program.send_signal(signal.SIGTERM)
+        assert b"event: end" in stream.read()
+    assert program.wait(timeout=10) == 0
+    program.stderr.close()
+
+
 def test_an_open_address_without_a_token_is_refused(redis_url: str) -> None:
     program = started(redis_url, DASHBOARD_HOST="0.0.0.0")
     _, err = program.communicate(timeout=20)
