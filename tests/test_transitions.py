@@ -19,6 +19,8 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.server import EmbeddedServer
 
 GONE = ("gone", "new", "finished")
+# The page has one state for whatever a job waits for.
+BLOCKED = {"joined": "blocked"}
 
 
 def binaries() -> dict[str, Path | None]:
@@ -81,7 +83,7 @@ async def test_every_state_meets_every_operation(other_client: Client, name: str
 def pairs(text: str) -> set[tuple[str, str]]:
     """Return the states that a row of the page leads from and to."""
     found: set[tuple[str, str]] = set()
-    names = [each for each in STATES if each not in {"new", "finished"}]
+    names = [each for each in STATES if each not in {"new", "finished", "joined"}]
     for part in text.split(";"):
         left, _, right = part.partition("→")
         before = [each for each in names if re.search(rf"\b{each}\b", left.replace("any but active", ""))]
@@ -104,7 +106,9 @@ def test_the_page_says_the_same() -> None:
         if operation.row:
             moves = {(state, to.state) for state, to in operation.legal.items() if to.state != state}
             data.setdefault(operation.row, set()).update(
-                (before, after) for before, after in moves if "finished" not in {before, after}
+                (BLOCKED.get(before, before), BLOCKED.get(after, after))
+                for before, after in moves
+                if "finished" not in {before, after}
             )
             # An id that nobody used is like one whose job is gone.
             if ("gone", "waiting") in data[operation.row]:
@@ -113,4 +117,5 @@ def test_the_page_says_the_same() -> None:
     data["expire"] |= {(state, "gone") for state, _ in data["expire"]}
     data["obliterate"].discard(("new", "gone"))
     data["let in"] |= {("blocked", "delayed")}
+    data["resolve"] |= {("blocked", "delayed")}
     assert data == told

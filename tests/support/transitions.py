@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from tests.support.engine import NAME, draft, group
+from tests.support.engine import NAME, Engine, draft, group
 
 from jobs_core.dead_letters import replay_arguments
 from jobs_core.errors import ServerError
+from jobs_core.flows.edges import Edge
+from jobs_core.flows.modes import Mode, Sign
 from jobs_core.scripts import Claimed
-from jobs_core.wire import OWN_ID
-
-if TYPE_CHECKING:
-    from tests.support.engine import Engine
+from jobs_core.wire import EFFECTS, OWN_ID
 
 JOB = "j"
 TTL_MS = 60_000
@@ -42,6 +40,20 @@ async def _blocked(engine: Engine) -> None:
     await engine.add("before", unique="dkey", options="conflict=replace")
     await engine.claim(1, owner="other")
     await engine.add(JOB, flags=OWN_ID, unique="dkey", options=f"conflict=replace,{EXPIRES}")
+
+
+async def _child(engine: Engine) -> None:
+    """Add a job elsewhere that it waits for, or will."""
+    kids = Engine(engine.client, engine.scripts.prefix, "kids")
+    kids.us = engine.us
+    edge = Edge(engine.queue, JOB, 0, Mode.FAIL_PARENT)
+    await kids.add("k", flags=OWN_ID | EFFECTS, options=f"edges={edge}")
+
+
+async def _joined(engine: Engine) -> None:
+    """Let it wait for a job of another queue."""
+    await engine.add(JOB, flags=OWN_ID, options=f"blocks=1,{EXPIRES}")
+    await _child(engine)
 
 
 async def _cancelled(engine: Engine) -> None:
@@ -90,11 +102,12 @@ STATES: dict[str, Callable[[Engine], Awaitable[None]]] = {
     "expired": _expired,
     "unroutable": _settled("unroutable"),
     "blocked": _blocked,
+    "joined": _joined,
     "finished": _settled("complete", ttl_ms=TTL_MS),
     "gone": _gone,
 }
-# What a lookup says of those that have no home.
-SHOWN = {"new": "", "gone": "", "finished": "finished"}
+# What a lookup says of those that have no home, and of those that are blocked for another reason.
+SHOWN = {"new": "", "gone": "", "finished": "finished", "joined": "blocked"}
 
 
 @dataclass(frozen=True)
@@ -123,10 +136,12 @@ class Operation:
 
     def expected(self, state: str) -> To:
         """Return what becomes of a job in a state."""
-        legal = self.legal.get(state)
+        # Whatever it waits for, a blocked job is one.
+        legal = self.legal.get(state) or self.legal.get(SHOWN.get(state, state))
         if legal is not None:
             return legal
-        return To(state, self.refused(state) if callable(self.refused) else self.refused)
+        shown = "blocked" if state == "joined" else state
+        return To(state, self.refused(shown) if callable(self.refused) else self.refused)
 
 
 def _mine(engine: Engine, held: Mapping[str, float]) -> Claimed:
@@ -283,6 +298,21 @@ async def _let_in(engine: Engine) -> object:
     if jobs:
         await engine.settle(group("complete", *jobs, arg=16), owner="other")
     return None
+
+
+async def _wait(engine: Engine) -> object:
+    await _child(engine)
+    return await _settle("wait", arg=1)(engine)
+
+
+def _resolve(mode: Mode, sign: Sign) -> Callable[[Engine], Awaitable[object]]:
+    async def resolve(engine: Engine) -> object:
+        edge = [JOB, 0, mode.value, sign.value, "kids k", b"x"]
+        effects = ["resolve", len(edge), *edge]
+        await engine.scripts.apply(engine.queue, source="kids", epoch="0", entry=1, mark=1, effects=effects)
+        return None
+
+    return resolve
 
 
 async def _expire(engine: Engine) -> object:
@@ -449,7 +479,25 @@ OPERATIONS: dict[str, Operation] = {
         row="limit",
     ),
     "let in": Operation(
-        _let_in, {"blocked": To("waiting", None, totals={STAT["completed"]: 1})}, row="let in"
+        _let_in,
+        {"blocked": To("waiting", None, totals={STAT["completed"]: 1}), "joined": To("joined", None)},
+        row="let in",
+    ),
+    "wait": Operation(_wait, {"active": To("joined", b"1")}, refused=b"0", row="wait"),
+    "resolve, completed": Operation(
+        _resolve(Mode.FAIL_PARENT, Sign.COMPLETED),
+        {"joined": To("waiting", None), "blocked": To("blocked", None)},
+        row="resolve",
+    ),
+    "resolve, failed": Operation(
+        _resolve(Mode.FAIL_PARENT, Sign.FAILED),
+        {"joined": To("failed", None, totals={STAT["failed"]: 1}), "blocked": To("blocked", None)},
+        row="resolve",
+    ),
+    "resolve, skipped": Operation(
+        _resolve(Mode.AFTER_SUCCESS, Sign.FAILED),
+        {"joined": To("cancelled", None, totals={STAT["cancelled"]: 1}), "blocked": To("blocked", None)},
+        row="resolve",
     ),
     "expire": Operation(
         _expire,
