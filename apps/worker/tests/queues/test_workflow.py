@@ -18,6 +18,7 @@ from tests.support.onboarding.queue import (
 from tests.support.onboarding.workflows import user_onboarding, welcome
 from tests.support.waiting import until
 
+from jobs_admin import Admin
 from jobs_core.discovery import load_features
 from jobs_core.errors import DeclarationError, JobFailed, PayloadError
 from jobs_core.queues.notifications import ALERT_ADMIN, AlertAdmin, NotificationReceipt
@@ -237,3 +238,19 @@ def test_a_function_without_a_typed_input_is_refused() -> None:
         @workflow("not a name")
         def wrong(given: int) -> Workflow:
             return Workflow(str(given))
+
+
+async def test_a_workflow_that_was_retried_completes_its_job_when_that_is(
+    run: Run, office: Office, redis_url: str, prefix: str
+) -> None:
+    office.broken = True
+    async with run(*office.handlers()) as place, Admin(redis_url, prefix=prefix) as admin:
+        job = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
+        with pytest.raises(JobFailed):
+            await job.result(20)
+        office.broken = False
+        assert await admin.retry_flow("user-onboarding-workflow") == 2
+        await place.producer.flows.run("email", "user-onboarding-workflow").result(20)
+        await admin.retry("workflow", job.id)
+        assert (await job.result(20)).results["create-user-profile"] == {"profile": "p-123"}
+    assert office.seen.count("send-welcome-email 123") == 1
