@@ -23,7 +23,7 @@ def worker(redis_url: str, prefix: str, tmp_path: Path) -> Iterator[WorkerProces
     write_package(tmp_path, "shop", shop(calm="profile=LIGHT, concurrency=7"))
     variables = {"WORKER_HTTP_PORT": "0", "WORKER_PROCESSES": "2"}
     with WorkerProcess(url=redis_url, prefix=prefix, path=tmp_path, package="shop", **variables) as worker:
-        wait_until(lambda: len(worker.started()) == 2)
+        wait_until(lambda: len(worker.started()) == 2, within=50)
         yield worker
 
 
