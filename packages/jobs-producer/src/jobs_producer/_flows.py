@@ -129,17 +129,17 @@ class Flows:
         *,
         name: str = "",
         id: str | None = None,  # noqa: A002 - the word that records use
-        metadata: Mapping[str, MetaValue] | None = None,
-        tags: Sequence[str] = (),
         open_timeout: Duration = 3600.0,
         **options: Unpack[StepOptions],
     ) -> MapReduce[S]:
         """Run a job for each item, and when all have completed one more, which finds their results in `ctx.children`, in order.
 
         `items` may be millions, from an iterator: they are sent as they come, in constant memory. `options` are those of the map
-        jobs. With an `id` that is open already it is resumed: give the same items in the same order. Errors as `start`.
+        jobs; their `metadata` and `tags` are those of the flow. With an `id` that is open already it is resumed: give the same
+        items in the same order. Errors as `start`.
         """
-        info = FlowInfo("map_reduce", name or map_job.name, dict(metadata or {}), tuple(tags))
+        metadata, tags = dict(options.get("metadata") or {}), tuple(options.get("tags") or ())
+        info = FlowInfo("map_reduce", name or map_job.name, metadata, tags)
         calls = {"success": (reduce_job.call(reduce_payload),)}
         batch, ids = await self._open(info, map_job.queue, id, calls, open_timeout)
         await batch.add_many(map_job, items, **options)

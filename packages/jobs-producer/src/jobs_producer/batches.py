@@ -9,7 +9,7 @@ record = await batch.run.done()
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, Unpack, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -90,7 +90,7 @@ class Batch:
 
     async def add(self, job: JobType[P, R], payload: P, **options: Unpack[StepOptions]) -> None:
         """Add a job. Raises PayloadError, PayloadTooLarge, CodecError, OptionError, FlowClosed or ConnectionFailed."""
-        resolved = resolve(job, options, self._given[0])
+        resolved = resolve(job, cast("JobOptions", options), self._given[0])
         # What a codec makes of a payload is made for one id, so that cannot be given later.
         named = job.seals or resolved.job_id is not None
         own = resolved.job_id or (f"{self.id}.{self._filler}-{self.added}" if named else "")
