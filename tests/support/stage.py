@@ -15,7 +15,7 @@ from jobs_admin import Admin
 from jobs_core import Fixed, Queue
 from jobs_core.connection import Client, parse_address
 from jobs_core.registry import WorkerEntry, announce_worker
-from jobs_producer import Producer
+from jobs_producer import Producer, Workflow
 from jobs_worker import Fail, JobContext, Worker, processor
 
 if TYPE_CHECKING:
@@ -143,3 +143,10 @@ class Stage:
         await client.connect(timeout=5)
         await announce_worker(client, self.prefix, entry)
         await client.close()
+
+    async def begin_flow(self) -> str:
+        """Start a workflow whose first step is due in an hour; return its id."""
+        workflow = Workflow("nightly-export")
+        first = workflow.add("first", CHARGE, Order(customer="ada"), delay=3600)
+        workflow.add("second", CHARGE, Order(customer="bob"), after=[first])
+        return (await workflow.start(self.producer)).id

@@ -40,7 +40,9 @@ SCREENS = {
     "/schedules/orders/nightly": "nightly",
     "/workers": "Workers",
     "/dead-letters": "Dead letters",
+    "/flows": "Flows",
     "/bulk": "Bulk actions",
+    "/alerts": "Alerts",
     "/audit": "Audit",
     "/nowhere": "No such page",
 }
@@ -419,6 +421,31 @@ def test_schedules_are_paused_triggered_backfilled_and_removed(browser: Browser,
         confirmed(page, "Remove it", "nightly is removed")
         page.wait_for_url("**/schedules")
         assert [each.id for each in theatre.run(schedules.list("orders")).schedules] == []
+
+
+def test_an_alert_gets_another_threshold(browser: Browser, theatre: Theatre) -> None:
+    with looking(browser, theatre) as page:
+        settled(page, "/alerts", "Alerts")
+        row = page.get_by_role("row", name="waiting").filter(has_text="exports")
+        button(row, "Change").click()
+        page.get_by_role("spinbutton", name="Threshold").fill("7")
+        confirmed(page, "Set", "judged by it", "it is small")
+        row.get_by_text("7", exact=True).wait_for()
+        (alert,) = [each for each in theatre.run(theatre.admin.alerts("exports")) if each.alert == "waiting"]
+        assert alert.threshold == 7
+
+
+def test_a_flow_is_looked_at_and_cancelled(browser: Browser, theatre: Theatre) -> None:
+    flow = theatre.run(theatre.stage.begin_flow())
+    with looking(browser, theatre) as page:
+        settled(page, "/flows", "Flows")
+        page.get_by_role("link", name="nightly-export").click()
+        page.locator("h1", has_text="nightly-export").wait_for()
+        assert "first" in page.locator("tbody tr").nth(1).inner_text()
+        button(page, "Cancel").click()
+        confirmed(page, "Cancel the flow", "It is cancelled", "not today")
+        page.locator(".head .badge", has_text="cancelled").wait_for()
+    assert theatre.run(theatre.admin.flow(flow)).state == "cancelled"
 
 
 def test_a_silent_worker_is_told(browser: Browser, theatre: Theatre) -> None:

@@ -57,6 +57,6 @@ async def test_a_role_gets_to_what_is_its_own_and_no_further(dashboard: Open, ro
 
 def test_operators_do_all_but_obliterate_and_change_limits() -> None:
     for_admins = {row.path for row in ROWS if row.role is Role.ADMIN}
-    assert for_admins == {"/api/queues/{queue}/obliterate", "/api/queues/{queue}/limits"}
+    assert for_admins == {f"/api/queues/{{queue}}/{what}" for what in ("obliterate", "limits", "alerts")}
     changing = [row for row in ROWS if row.method != "GET" and row.path != "/api/session"]
     assert all(row.role is not None and row.role >= Role.OPERATOR for row in changing)

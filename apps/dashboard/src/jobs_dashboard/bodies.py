@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from jobs_admin import BulkVerb
+from jobs_core.alerts import AlertName
 from jobs_core.payloads import JsonValue
 from jobs_core.records import JobRecord
 from jobs_core.schedules.definition import Overlap
@@ -17,6 +18,7 @@ from jobs_dashboard.problems import Problem
 from jobs_dashboard.records import Change, JobId, Name, Reason, ScheduleId
 
 __all__ = [
+    "AlertChange",
     "Backfill",
     "Backfilled",
     "BulkChange",
@@ -143,6 +145,13 @@ class Limits(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate_limit: Rate | Literal["declared"] | msgspec.UnsetType | None = msgspec.UNSET
     key_concurrency: Slots | Literal["declared"] | msgspec.UnsetType | None = msgspec.UNSET
     key_rate: Rate | Literal["declared"] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class AlertChange(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An alert, and its threshold (`oldest` in seconds): null turns it off, `declared` takes back what was set."""
+
+    alert: AlertName
+    threshold: Annotated[float, Meta(ge=0, le=2**40)] | Literal["declared"] | None
 
 
 class ScaleChange(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -101,6 +101,7 @@ ROWS: tuple[Row, ...] = (
         errors=(UnknownQueue, QueueBusy),
         **_BULK,
     ),
+    Row("PUT", "/api/queues/{queue}/alerts", queues.set_queue_alert, _ADMIN, errors=_QUEUE),
     Row("PUT", "/api/queues/{queue}/limits", queues.set_queue_limits, _ADMIN, errors=_QUEUE),
     Row("PUT", "/api/queues/{queue}/scale", queues.scale_queue, _OPERATOR, errors=_QUEUE),
     Row("GET", "/api/queues/{queue}/jobs", jobs.list_jobs, _VIEWER, errors=_QUEUE),

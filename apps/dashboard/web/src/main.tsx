@@ -9,6 +9,7 @@ import { Alerts } from "./pages/alerts";
 import { Audit } from "./pages/audit";
 import { Bulk } from "./pages/bulk";
 import { DeadLetters } from "./pages/dead-letters";
+import { Flow, Flows } from "./pages/flows";
 import { Home } from "./pages/home";
 import { JobPage } from "./pages/job";
 import { Jobs } from "./pages/jobs";
@@ -28,6 +29,8 @@ const ROUTES: [pattern: string, title: string, page: (names: Names) => JSX.Eleme
   ["/queues/:queue", "Queue", ({ queue = "" }) => <QueuePage key={queue} name={queue} />],
   ["/queues/:queue/jobs/:id*", "Job", ({ queue = "", id = "" }) => <JobPage key={`${queue} ${id}`} queue={queue} id={id} />],
   ["/jobs", "Jobs", () => <Jobs />],
+  ["/flows", "Flows", () => <Flows />],
+  ["/flows/:id*", "Flow", ({ id = "" }) => <Flow key={id} id={id} />],
   ["/schedules", "Schedules", () => <Schedules />],
   ["/schedules/:queue/:id*", "Schedule", ({ queue = "", id = "" }) => <Schedule key={`${queue} ${id}`} queue={queue} id={id} />],
   ["/workers", "Workers", () => <Workers />],

@@ -18,7 +18,7 @@ from jobs_admin import (
 )
 from jobs_core.errors import OptionError
 from jobs_core.flow import RateLimit
-from jobs_dashboard.bodies import Changed, Limits, Pause, Rate, Resume, ScaleChange
+from jobs_dashboard.bodies import AlertChange, Changed, Limits, Pause, Rate, Resume, ScaleChange
 from jobs_dashboard.call import Call
 from jobs_dashboard.records import HistoryQuery, Name, SeriesQuery
 
@@ -102,6 +102,11 @@ async def set_queue_limits(call: Call, queue: Name, body: Limits) -> list[LimitR
     admin = call.acting(body.reason)
     await admin.limit(queue, **cast("LiveLimits", given))
     return await admin.limits(queue)
+
+
+async def set_queue_alert(call: Call, queue: Name, body: AlertChange) -> Changed:
+    """Set the threshold of an alert live, over what code declares: it is judged by it from the next minute on."""
+    return Changed(changed=await call.acting(body.reason).set_alert(queue, body.alert, body.threshold))
 
 
 async def scale_queue(call: Call, queue: Name, body: ScaleChange) -> Changed:

@@ -2,13 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { address, get } from "./api";
-import type { Overview, QueueLive } from "./schema";
-
-interface Stats extends Overview {
-  full: boolean;
-  gone_queues: string[];
-  gone_workers: string[];
-}
+import type { Overview, QueueLive, Stats } from "./schema";
 
 export type Connection = "connecting" | "live" | "polling" | "lost";
 export interface Sample {

@@ -50,7 +50,7 @@ export function start(): void {
     const link = (event.target as Element).closest("a");
     if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
     const inside = link.pathname === base || link.pathname.startsWith(`${base}/`);
-    if (!inside || link.pathname.startsWith(`${base}/api/`) || link.hash) return;
+    if (!inside || /^\/(api|sign-in)\//.test(link.pathname.slice(base.length)) || link.hash) return;
     event.preventDefault();
     go(link.pathname.slice(base.length) + link.search);
   });

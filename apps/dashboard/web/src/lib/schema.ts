@@ -190,6 +190,7 @@ export interface JobRecord {
   tags: string[];
   schedule: string | null;
   scheduled_for: Time | null;
+  flow: { chain: string | null; position: number | null; length: number | null } | null;
 }
 
 export interface AttemptRecord {
@@ -386,4 +387,63 @@ export interface WorkerStack {
 export interface ScaleRecord {
   queue: string;
   number: number;
+}
+
+export interface FlowRecord {
+  id: string;
+  queue: string;
+  name: string;
+  kind: string;
+  state: string;
+  total: number;
+  pending: number;
+  completed: number;
+  failed: number;
+  created_at: Time;
+  ended_at: Time | null;
+}
+
+export interface FlowPage {
+  flows: FlowRecord[];
+  cursor: string | null;
+}
+
+export interface Waited {
+  number: number;
+  label: string;
+  mode: string;
+}
+
+export interface FlowJobRecord {
+  number: number;
+  label: string;
+  queue: string;
+  id: string;
+  name: string;
+  state: string;
+  after: Waited[];
+  error: string | null;
+}
+
+export interface FlowJobsPage {
+  flow: FlowRecord;
+  jobs: FlowJobRecord[];
+  next: number | null;
+}
+
+export interface Stats extends Overview {
+  full: boolean;
+  gone_queues: string[];
+  gone_workers: string[];
+}
+
+export interface AlertRecord {
+  queue: string;
+  alert: string;
+  active: boolean;
+  since: Time | null;
+  value: number | null;
+  threshold: number | null;
+  default: number;
+  message: string;
 }

@@ -1,22 +1,15 @@
 // What fires, and from where on it would.
 
+import { useState } from "preact/hooks";
 import type { JSX } from "preact";
-import { at } from "../lib/api";
+import { at, put } from "../lib/api";
 import { count, duration, percent } from "../lib/format";
 import { useResource } from "../lib/resource";
+import type { AlertRecord } from "../lib/schema";
+import { isAdmin } from "../lib/session";
+import { Form, Reason, open } from "../ui/dialog";
 import { Badge, Empty, Head, Link, Loaded, Panel, When } from "../ui/parts";
 import { Table } from "../ui/table";
-
-interface AlertRecord {
-  queue: string;
-  alert: string;
-  active: boolean;
-  since: string | null;
-  value: number | null;
-  threshold: number | null;
-  default: number;
-  message: string;
-}
 
 const WHAT: Record<string, string> = {
   waiting: "Too many jobs wait",
@@ -48,7 +41,7 @@ export function Alerts(): JSX.Element {
             <>
               <Panel title={firing.length ? `${firing.length} firing` : "Firing"} flush>
                 {firing.length ? (
-                  <Listed alerts={firing} />
+                  <Listed alerts={firing} again={found.again} />
                 ) : (
                   <Empty title="Nothing fires">
                     <p>Alerts are judged once a minute, for all queues.</p>
@@ -57,7 +50,7 @@ export function Alerts(): JSX.Element {
               </Panel>
               <Panel title="All" flush>
                 {data.length ? (
-                  <Listed alerts={data} />
+                  <Listed alerts={data} again={found.again} />
                 ) : (
                   <Empty title="No queue has been used yet">
                     <p>Each queue has its alerts as soon as it is used.</p>
@@ -72,7 +65,7 @@ export function Alerts(): JSX.Element {
   );
 }
 
-const Listed = (props: { alerts: AlertRecord[] }): JSX.Element => (
+const Listed = (props: { alerts: AlertRecord[]; again: () => void }): JSX.Element => (
   <Table
     rows={props.alerts}
     id={(each) => `${each.queue} ${each.alert}`}
@@ -96,6 +89,54 @@ const Listed = (props: { alerts: AlertRecord[] }): JSX.Element => (
       { name: "Now", as: "#", cell: (each) => show(each.alert, each.value) },
       { name: "Fires above", as: "#", cell: (each) => show(each.alert, each.threshold) },
       { name: "Since", cell: (each) => <When at={each.since} /> },
+      isAdmin.value && {
+        name: "Actions",
+        as: ".",
+        cell: (each) => (
+          <button
+            type="button"
+            class="button small"
+            onClick={() => open(`${each.alert} of ${each.queue}`, (close) => <Threshold alert={each} close={close} again={props.again} />)}
+          >
+            Change
+          </button>
+        ),
+      },
     ]}
   />
 );
+
+function Threshold(props: { alert: AlertRecord; close: () => void; again: () => void }): JSX.Element {
+  const { alert } = props;
+  const [how, setHow] = useState("value");
+  const [value, setValue] = useState(String(alert.threshold ?? alert.default));
+  const [reason, setReason] = useState("");
+  return (
+    <Form
+      verb="Set"
+      close={props.close}
+      submit={async () => {
+        const threshold = how === "value" ? Number(value) : how === "off" ? null : "declared";
+        await put(at`/queues/${alert.queue}/alerts`, { alert: alert.alert, threshold, reason });
+        props.again();
+        return "It is judged by it from the next minute on";
+      }}
+    >
+      <label class="field">
+        <span>It fires</span>
+        <select value={how} onChange={(event) => setHow(event.currentTarget.value)}>
+          <option value="value">above a threshold</option>
+          <option value="off">never</option>
+          <option value="declared">as code says</option>
+        </select>
+      </label>
+      {how === "value" ? (
+        <label class="field">
+          <span>Threshold{alert.alert === "oldest" ? ", seconds" : ""}</span>
+          <input type="number" min={0} step="any" required value={value} onInput={(event) => setValue(event.currentTarget.value)} />
+        </label>
+      ) : null}
+      <Reason value={reason} onInput={setReason} />
+    </Form>
+  );
+}

@@ -75,7 +75,7 @@ export function JobPage(props: { queue: string; id: string }): JSX.Element {
         </Panel>
         <Panel title="Result" flush>
           {data.result === null ? (
-            <Empty title={data.state === "completed" ? "No result is kept" : "None yet"}>
+            <Empty title={FINAL.has(data.state) ? "No result is kept" : "None yet"}>
               <p>What the handler returns is kept as long as the job type says.</p>
             </Empty>
           ) : (
@@ -116,6 +116,10 @@ function Known(props: { job: JobDetail }): JSX.Element {
           <>
             <Link to={at`/schedules/${job.queue}/${job.schedule}`}>{job.schedule}</Link> for <When at={job.scheduled_for} />
           </>,
+        ],
+        (job.flow !== null || job.state === "blocked") && [
+          "Flow",
+          <Link to={at`/flows/${job.id}`}>{job.flow?.position ? `${job.flow.position} of ${job.flow.length}` : "what is around it"}</Link>,
         ],
         job.tags.length > 0 && [
           "Tags",

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { count, duration, rate } from "../lib/format";
-import { isLate } from "../lib/health";
+import { isLate, works } from "../lib/health";
 import { overview, samples } from "../lib/live";
 import { query, set } from "../lib/router";
 import type { QueueLive } from "../lib/schema";
@@ -122,6 +122,7 @@ function Doing(props: { queue: QueueLive }): JSX.Element {
       </Badge>
     );
   }
+  if (!works(queue)) return <Badge>keeps</Badge>;
   if (isLate(queue)) return <Badge tone="bad">late</Badge>;
   return queue.active || queue.waiting ? <Badge tone="good">working</Badge> : <Badge>idle</Badge>;
 }

@@ -29,7 +29,7 @@ export function SignIn(): JSX.Element {
           <Head title="Sign in to Jobs" />
           {failure.value ? <Trouble error={failure.value} again={() => void begin()} /> : null}
           {ways.includes("oidc") ? (
-            <a class="button primary" href={`${base}/api/session/oidc`}>
+            <a class="button primary" href={`${base}/sign-in/oidc`}>
               Sign in with your account
             </a>
           ) : null}

@@ -12,6 +12,7 @@ const PATHS = {
   bulk: "M9 4h11v11M4 9h11v11H4z",
   audit: "M6 3h9l4 4v14H6zM9 12h7M9 16h7",
   alerts: "M6 16V11a6 6 0 0112 0v5l2 2H4zM10 21h4",
+  flows: "M4 4h6v5H4zM14 15h6v5h-6zM7 9v4h10v2",
   menu: "M4 6h16M4 12h16M4 18h16",
   pause: "M9 5v14M15 5v14",
   play: "M8 5l11 7-11 7z",

@@ -18,6 +18,7 @@ const PLACES = [
   { to: "/", name: "Home", icon: "home", key: "h" },
   { to: "/queues", name: "Queues", icon: "queues", key: "q" },
   { to: "/jobs", name: "Jobs", icon: "jobs", key: "j" },
+  { to: "/flows", name: "Flows", icon: "flows", key: "f" },
   { to: "/schedules", name: "Schedules", icon: "schedules", key: "s" },
   { to: "/workers", name: "Workers", icon: "workers", key: "w" },
   { to: "/dead-letters", name: "Dead letters", icon: "letters", key: "d" },
