@@ -105,9 +105,13 @@ async def statuses(
     return found
 
 
-async def dashboard_counts(dashboard: str) -> Mapping[str, int]:
+async def dashboard_counts(dashboard: str, token: str) -> Mapping[str, int]:
     """Return how many jobs the dashboard says each queue has completed. Raises DemoFailed."""
-    async with aiohttp.ClientSession() as session, session.get(f"{dashboard}/api/queues") as response:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(f"{dashboard}/api/queues") as response,
+    ):
         body = await response.read()
         if response.status != 200:
             raise DemoFailed(f"GET {dashboard}/api/queues answered {response.status}: {_text(body)}")

@@ -62,7 +62,7 @@ async def run(choices: Choices, console: Console) -> int:
             if left_out := len(sources) - len(stage.photographs):
                 console.print(f"{left_out} of {len(sources)} files could not be opened as pictures.")
             tracker = await perform(programs, stage, choices, console)
-            counts = await api.dashboard_counts(stage.dashboard)
+            counts = await api.dashboard_counts(stage.dashboard, stage.token)
             async with asyncio.TaskGroup() as group:
                 checking = group.create_task(asyncio.to_thread(_check, stage, choices, tracker, counts))
                 if not choices.keep:
@@ -111,7 +111,7 @@ async def perform(programs: Programs, stage: Stage, choices: Choices, console: C
 
 async def stay_up(programs: Programs, stage: Stage, console: Console) -> None:
     """Print where everything is and wait for Ctrl-C. Raises DemoFailed when a program ends on its own."""
-    console.print(f"Dashboard:            {stage.dashboard}/", soft_wrap=True)
+    console.print(f"Dashboard:            {stage.dashboard}/#token={stage.token}", soft_wrap=True)
     console.print(f"API:                  {stage.api}/", soft_wrap=True)
     console.print(f"Files until the end:  {programs.directory}", soft_wrap=True)
     console.print("Ctrl-C ends it all.")

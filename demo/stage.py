@@ -23,6 +23,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     api: str
     dashboard: str
+    token: str
     workers: Mapping[str, str]
     bookings: str
     mails: Path
@@ -40,7 +41,7 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
     files = directory / "files"
     files.mkdir()
     smtp_port, hook_port, api_port, dashboard_port, *worker_ports = free_ports(7)
-    secret = secrets.token_urlsafe(32)
+    secret, token = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     mails, hooks, database = (
         directory / "mails.jsonl",
         directory / "webhooks.jsonl",
@@ -94,7 +95,7 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
             programs.start(
                 "dashboard",
                 ["jobs", "dashboard"],
-                {**common, "DASHBOARD_PORT": str(dashboard_port)},
+                {**common, "DASHBOARD_PORT": str(dashboard_port), "DASHBOARD_TOKEN": token},
             ),
             f"{dashboard}/healthz",
         ),
@@ -104,6 +105,7 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
     return Stage(
         api=api,
         dashboard=dashboard,
+        token=token,
         workers=workers,
         bookings=f"http://127.0.0.1:{hook_port}/bookings",
         mails=mails,

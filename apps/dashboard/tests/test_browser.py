@@ -251,6 +251,14 @@ def test_who_is_unknown_signs_in(browser: Browser, theatre: Theatre) -> None:
         page.get_by_label("Token").wait_for()
 
 
+def test_an_address_with_a_token_signs_in(browser: Browser, theatre: Theatre) -> None:
+    with looking(browser, theatre, "") as page:
+        page.goto(f"/queues#token={ADMIN}")
+        page.locator("h1", has_text="Queues").wait_for()
+        assert page.url == f"{theatre.address}/queues"
+        assert "admin token" in page.locator(".side").inner_text()
+
+
 def test_who_only_looks_is_shown_no_changes(browser: Browser, theatre: Theatre) -> None:
     with looking(browser, theatre, VIEWER) as page:
         settled(page, "/queues/orders", "orders")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -59,7 +60,13 @@ def dev(
             print(f"jobs: this needs another package: pip install 'jobs-cli[{extra}]'", file=sys.stderr)
             return USAGE
     commands = [_found(command) for command in with_ or ()]
-    host = DashboardSettings.from_env(env).host
+    dashboard = DashboardSettings.from_env(env)
+    host, sign_in = dashboard.host, ""
+    tokens = (dashboard.token, dashboard.operator_token, dashboard.viewer_token)
+    if not (any(tokens) or dashboard.oidc_issuer or dashboard.proxy_header):
+        # With a token of this run the pages can change things, and nobody else can.
+        env["DASHBOARD_TOKEN"] = token = secrets.token_urlsafe(24)
+        sign_in = f"#token={token}"
     env.setdefault("DASHBOARD_PORT", _DASHBOARD_PORT if _is_free(int(_DASHBOARD_PORT)) else str(_free_port()))
     server: EmbeddedServer | None = None
     if not {"REDIS_URL", "REDIS_HOST", "REDIS_PORT"} & env.keys():
@@ -69,7 +76,7 @@ def dev(
         url = server.url if server else mask_url(settings.redis_url)
         shown = f"[{host}]" if ":" in host else host
         print(f"server     {url}{f', data in {_DATA}/' if server else ''}")
-        print(f"dashboard  http://{shown}:{env['DASHBOARD_PORT']}/")
+        print(f"dashboard  http://{shown}:{env['DASHBOARD_PORT']}/{sign_in}")
         if server:
             print(f"\nIn other terminals:\n  export REDIS_URL={url}")
         print("\nCtrl-C stops it all.\n", flush=True)

@@ -8,7 +8,7 @@ import { query } from "../lib/router";
 import { useResource } from "../lib/resource";
 import type { FlowJobsPage, FlowPage, FlowRecord, State } from "../lib/schema";
 import { canOperate } from "../lib/session";
-import { Because, open } from "../ui/dialog";
+import { Because, act, open } from "../ui/dialog";
 import { Empty, Head, Link, Loaded, Panel, StateBadge, Tile, When } from "../ui/parts";
 import { QueueChoice, Table } from "../ui/table";
 
@@ -77,6 +77,13 @@ export function Flow(props: { id: string }): JSX.Element {
     <>
       <Head title={<span class="break">{flow?.name || props.id}</span>} crumbs={<Link to="/flows">Flows</Link>}>
         {flow ? <StateBadge state={flow.state as State} /> : null}
+        {flow && flow.state === "failed" && canOperate.value ? (
+          <div class="actions">
+            <button type="button" class="button primary" onClick={() => void act(() => post(`${path}/retry`), "It goes on from what failed").then(found.again)}>
+              Retry
+            </button>
+          </div>
+        ) : null}
         {flow && !flow.ended_at && canOperate.value ? (
           <div class="actions">
             <button
