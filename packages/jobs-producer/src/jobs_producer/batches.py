@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from jobs_core.connection.protocol import Encodable
     from jobs_core.flows.calls import Call
-    from jobs_core.options import DefaultJobOptions, MetaValue, Resolved, StepOptions
+    from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue, Resolved, StepOptions
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType, Queue
     from jobs_core.wire import Draft
