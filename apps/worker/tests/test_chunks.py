@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar, Unpack
 
 import msgspec
 import pytest
 from tests.support.runtime import InProcess, Run, captured_lines
 from tests.support.waiting import until
+from tests.support.workers import WorkerProcess, write_package
 
 from jobs_admin import Admin
 from jobs_core import (
@@ -98,8 +100,8 @@ async def results(handles: Handles) -> list[str]:
     return [await handle.result(10) for handle in handles]
 
 
-async def failure(handle: JobHandle[R]) -> str:
-    assert await handle.done(10) is State.FAILED
+async def failure(handle: JobHandle[R], within: float = 10) -> str:
+    assert await handle.done(within) is State.FAILED
     return (await handle.status()).failed_reason or ""
 
 
@@ -449,6 +451,44 @@ async def test_a_crash_delivers_all_again_and_each_by_itself(run: Run) -> None:
     assert [(record.attempts_made, record.stalled) for record in records] == [(1, 1)] * 3
     # So the one that killed the worker takes no others along.
     assert sorted(store.calls[1:]) == [["a"], ["b"], ["c"]]
+
+
+async def test_one_that_kills_its_workers_fails_as_poison_and_the_others_complete(
+    redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    queue = Queue("deadly", concurrency=1, max_stalled=1)
+    job = queue.job("store", str, str, attempts=1)
+    modules = {"deadly/queue.py": _DEADLY_QUEUE, "deadly/processor.py": _DEADLY_PROCESSOR}
+    write_package(tmp_path, "shop", modules)
+    async with Producer(redis_url, prefix=prefix) as producer:
+        handles = await add(producer, job, [*"ab", "die", *"cdefgh"])
+        chosen = {"WORKER_HTTP_PORT": "0", "WORKER_QUEUES": "deadly"}
+        with WorkerProcess(url=redis_url, prefix=prefix, path=tmp_path, package="shop", **chosen) as worker:
+            worker.ready()
+            assert (await failure(handles.pop(2), 45)).startswith("poison: the worker died 2 times")
+            assert [await handle.result(20) for handle in handles] == [*"ABCDEFGH"]
+        records = [await handle.status() for handle in handles]
+    # Those of its chunk were charged once, those that only waited not at all.
+    assert [record.stalled for record in records] == [1, 1, 1, 0, 0, 0, 0, 0]
+
+
+_DEADLY_QUEUE = """
+from jobs_core import Queue
+
+QUEUE = Queue("deadly", concurrency=1, max_stalled=1)
+STORE = QUEUE.job("store", str, str, attempts=1)
+"""
+_DEADLY_PROCESSOR = """
+import os, signal
+from jobs_worker import Chunk, ChunkContext, processor
+from shop.deadly.queue import STORE
+
+@processor(STORE, chunk=Chunk(size=4, wait=0.2))
+async def store(payloads: list[str], ctx: ChunkContext) -> list[str]:
+    if "die" in payloads:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [payload.upper() for payload in payloads]
+"""
 
 
 # Threads

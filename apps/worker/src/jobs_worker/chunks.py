@@ -239,10 +239,10 @@ class Chunks:
     def _call(self, group: _Group) -> None:
         self._close(group)
         self._calling[group.route.wire_name] += 1
-        first = next(iter(group.members)).id
+        ids = [delivery.id for delivery in group.members]
         if self._page is not None:
-            self._page.running(f"{self._queue}\0".encode(), first)
-        group.call = asyncio.create_task(self._handle(group), name=f"{self._queue}\0{first}")
+            self._page.calling(f"{self._queue}\0".encode(), ids)
+        group.call = asyncio.create_task(self._handle(group), name=f"{self._queue}\0{ids[0]}")
         group.call.add_done_callback(partial(self._end, group))
 
     async def _handle(self, group: _Group) -> list[_Told]:

@@ -13,6 +13,9 @@ _TICK = struct.Struct("<Q")
 _JOB_AT = 64
 # A length of one byte, and as much of the text as that can tell.
 _JOB = struct.Struct("256p")
+_CALL_AT = 512
+_CALL = struct.Struct("<H")
+_CALL_ROOM = _SIZE - _CALL_AT - _CALL.size
 
 
 class Page:
@@ -48,6 +51,24 @@ class Page:
         (note,) = _JOB.unpack_from(self._map, _JOB_AT)
         queue, separator, job_id = note.decode(errors="replace").partition("\0")
         return (queue, job_id) if separator else None
+
+    def calling(self, queue: bytes, job_ids: list[str]) -> None:
+        """Note that a call for many jobs runs now, of which the first stands for all; as many as there is room for."""
+        note = b"\0".join([each.encode() for each in job_ids])[:_CALL_ROOM]
+        _CALL.pack_into(self._map, _CALL_AT, len(note))
+        self._map[_CALL_AT + _CALL.size : _CALL_AT + _CALL.size + len(note)] = note
+        self.running(queue, job_ids[0])
+
+    def culprits(self) -> tuple[str, list[str]] | None:
+        """Return (queue, job ids) of the job last noted, and of those of the same call."""
+        noted = self.culprit()
+        if noted is None:
+            return None
+        queue, first = noted
+        (length,) = _CALL.unpack_from(self._map, _CALL_AT)
+        start = _CALL_AT + _CALL.size
+        called = self._map[start : start + length].decode(errors="replace").split("\0")
+        return queue, called if called[0] == first else [first]
 
     def close(self) -> None:
         """Unmap the page."""

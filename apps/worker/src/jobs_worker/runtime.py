@@ -251,7 +251,8 @@ class Runtime:
                 threads=self._threads,
                 processes=self._processes,
                 chunks=self._chunks.get(queue),
-                page=self._page,
+                # Of jobs in chunks the call is noted, not when each begins to wait for it.
+                page=None if queue in self._chunks else self._page,
                 codecs=self._codecs,
                 scripts=self._scripts,
                 log_level=level,

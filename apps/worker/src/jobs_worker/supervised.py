@@ -44,6 +44,7 @@ class SupervisedChild:
         self.stats: Stats | None = None
         self.ready = False
         self.stalled: tuple[str, str] | None = None
+        self.noted: tuple[str, list[str]] = ("", [])
         self.next_check = 0.0
         self.retiring = False
         self._stacks = stacks
@@ -157,5 +158,7 @@ class SupervisedChild:
         """Let go of what was shared; whatever the child started is killed with it."""
         self.kill()
         self._closed = True
+        # Who gives its jobs back asks for that.
+        self.noted = self.page.culprits() or self.noted
         self.page.close()
         os.close(self._stacks)
