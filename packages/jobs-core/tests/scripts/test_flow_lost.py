@@ -220,3 +220,15 @@ async def test_who_follows_a_failure_alone_and_who_waits_both_hear_of_it(flowing
     await flowing.kids.settle(group("fail", *jobs, arg=FLAGS, info=b"poison 1 0"))
     await flowing.settle_all()
     assert sorted(await flowing.home.ids("waiting")) == ["alarm", "p"]
+
+
+async def test_a_completed_child_that_is_told_of_as_missing_later_fails_nobody(flowing: Flowing) -> None:
+    await flowing.parent("p", 2)
+    await flowing.child("a", "p", 0)
+    await flowing.run()
+    assert await flowing.child("a", "p", 0) == b"0"
+    await flowing.child("b", "p", 1)
+    await flowing.settle_all()
+    assert await flowing.home.state("p") == "blocked"
+    await flowing.run()
+    assert await flowing.home.state("p") == "waiting"

@@ -29,12 +29,13 @@ local function resolve(q, id, edges)
     local ok, gen = sign == "c", tonumber(string.sub(mode, 2)) or 0
     mode = string.sub(mode, 1, 1)
     -- One of a generation before runs again, or has by now.
-    local stale = not ok and gen < since
+    local stale, fresh, again = not ok and gen < since, false, false
     if gen > 0 and not stale then
       redis.call("HSET", keys.flow, string.format("g:%.0f", ordinal), gen)
     end
     if not stale and redis.call("SETBIT", keys.done, ordinal, 1) == 1 then
       local before = redis.call("HGET", keys.results, ordinal)
+      again = (before and string.sub(before, 1, 1) or "c") == sign
       -- One that had failed and was retried may complete after all; nothing else is news.
       if ok and before and string.sub(before, 1, 1) ~= "c" then
         local was = string.sub(before, 1, 1)
@@ -45,20 +46,23 @@ local function resolve(q, id, edges)
         redis.call("HDEL", keys.flow, string.format("v:%.0f", ordinal))
       end
     elseif not stale then
+      fresh = true
       new = new + ((not n or ordinal < n) and 1 or 0)
       counts[sign] = (counts[sign] or 0) + 1
       bad = bad + ((mode == "n" and not ok and sign ~= "s") and 1 or 0)
       if told ~= "" and not (mode == "r" and not ok) then
         kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ sign, told })
       end
-      local skips = (mode == "s" and not ok) or (mode == "x" and (ok or sign == "s")) or (mode == "a" or mode == "f") and sign == "s"
-      local decided = skips and "cancelled" or mode == "f" and not ok and "failed" or mode == "c" and not ok and "go"
-      if decided and (not verdict or verdict == "go" or decided == "failed" and verdict == "cancelled") then
-        verdict, why = decided, table.concat({ sign, " ", who })
-      end
-      if decided then
-        redis.call("HSET", keys.flow, string.format("v:%.0f", ordinal), table.concat({ decided, " ", sign, " ", who }))
-      end
+    end
+    -- Of the same end that comes again too: whoever heard it first may have failed midway.
+    local skips = (mode == "s" and not ok) or (mode == "x" and (ok or sign == "s")) or (mode == "a" or mode == "f") and sign == "s"
+    local decided = skips and "cancelled" or mode == "f" and not ok and "failed" or mode == "c" and not ok and "go"
+    local counts_now = fresh or again and decided ~= "go"
+    if decided and counts_now and (not verdict or verdict == "go" or decided == "failed" and verdict == "cancelled") then
+      verdict, why = decided, table.concat({ sign, " ", who })
+    end
+    if decided and fresh then
+      redis.call("HSET", keys.flow, string.format("v:%.0f", ordinal), table.concat({ decided, " ", sign, " ", who }))
     end
   end
   if kept[1] then
@@ -74,11 +78,11 @@ local function resolve(q, id, edges)
     end
     flow_ended(q, id)
   elseif verdict then
-    if not (n and decide(q, id, verdict, why)) then
+    if not (n and decide(q, id, verdict, why)) and (new > 0 or not n) then
       -- It does not wait now; when it does, it finds this.
       redis.call("HSET", keys.flow, "verdict", verdict, "why", why)
     end
-  elseif n and new > 0 and resolved >= n then
+  elseif n and resolved >= n then
     unblock(q, id)
   end
 end
