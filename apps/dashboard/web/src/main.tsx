@@ -4,7 +4,7 @@ import { render } from "preact";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { match, path, start } from "./lib/router";
-import { begin, failure, session } from "./lib/session";
+import { begin, failure, known, session } from "./lib/session";
 import { Alerts } from "./pages/alerts";
 import { Audit } from "./pages/audit";
 import { Bulk } from "./pages/bulk";
@@ -52,6 +52,7 @@ function App(): JSX.Element | null {
     document.title = `${name} · Jobs`;
   }, [name]);
   const who = session.value;
+  if (!who && known.value && !failure.value) return <Shell>{null}</Shell>;
   if (!who?.role) return who || failure.value ? <SignIn /> : null;
   return <Shell>{found ? found.page(found.names) : <NotFound />}</Shell>;
 }

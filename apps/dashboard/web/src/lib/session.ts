@@ -3,6 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { Failure, get, onSignedOut, post, remove } from "./api";
 import { connect, disconnect } from "./live";
+import { stored } from "./stored";
 import type { RoleName, ServerRecord, Session } from "./schema";
 
 const ORDER: Record<RoleName, number> = { viewer: 1, operator: 2, admin: 3 };
@@ -10,6 +11,9 @@ const ORDER: Record<RoleName, number> = { viewer: 1, operator: 2, admin: 3 };
 export const session = signal<Session | null>(null);
 export const server = signal<ServerRecord | null>(null);
 export const failure = signal<Failure | null>(null);
+
+/** Whether this browser was let in last time: then the frame of the pages need not wait for the answer. */
+export const known = stored("known", false);
 
 const level = computed(() => (session.value?.role ? ORDER[session.value.role] : 0));
 export const canOperate = computed(() => level.value >= ORDER.operator);
@@ -29,9 +33,11 @@ export async function begin(): Promise<void> {
     return;
   }
   if (session.value.role) await enter();
+  else known.value = false;
 }
 
 async function enter(): Promise<void> {
+  known.value = true;
   connect();
   server.value = await get<ServerRecord>("/server").catch(() => null);
 }
