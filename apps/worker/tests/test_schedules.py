@@ -13,6 +13,7 @@ from tests.support.waiting import until
 from jobs_core import Queue
 from jobs_core.queues.cache_warmup import CACHE_WARMUP
 from jobs_core.queues.email import EMAIL
+from jobs_core.queues.reports import REPORTS
 from jobs_core.schedules.recurrence import CronTimes, Every
 from jobs_core.schedules.ticks import Ticker
 from jobs_producer import Producer
@@ -272,10 +273,11 @@ async def test_what_needs_a_variable_is_declared_where_that_is_set(
 def test_the_predefined_schedules() -> None:
     declared = {
         (queue.name, each.id, each.timing.recurrence): each.unset({})
-        for queue in (EMAIL, CACHE_WARMUP)
+        for queue in (EMAIL, CACHE_WARMUP, REPORTS)
         for each in queue.schedules.values()
     }
     assert declared == {
         ("email", "daily-digest", CronTimes("0 9 * * *")): ["SMTP_URL", "MAIL_FROM", "DIGEST_TO"],
+        ("reports", "daily-summary", CronTimes("0 6 * * *")): ["SUMMARY_TO"],
         ("cache-warmup", "warm", Every(300_000, 0)): ["CACHE_URL", "CACHE_WARMUP_URLS"],
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs_core.queues.email.queue import DailyDigest, SendEmail
-from jobs_worker import Fail
+from jobs_worker.queue_totals import read_totals
+from jobs_worker.queues.email.recipients import recipients
 
 if TYPE_CHECKING:
     from jobs_admin import Admin
@@ -16,46 +16,17 @@ if TYPE_CHECKING:
 _FORMAT = "%Y-%m-%d %H:%M UTC"
 
 
-def open_admin() -> Admin:
-    """Open the look at all queues that the digests of a worker child share."""
-    # Only here: other mails do without it.
-    from jobs_admin import Admin  # noqa: PLC0415
-
-    return Admin.from_env()
-
-
 async def write_digest(payload: DailyDigest, admin: Admin) -> SendEmail:
     """Make the mail of the queues that did something, or have something to do. Raises Fail where nobody is to get it."""
-    to = payload.to or [each.strip() for each in os.environ.get("DIGEST_TO", "").split(",") if each.strip()]
-    if not to:
-        raise Fail("nobody is to get the digest: give `to`, or set DIGEST_TO")
-    queues: list[dict[str, JsonValue]] = []
-    completed = failed = 0
-    for each in await admin.queues():
-        minutes = await admin.series(each.queue, payload.hours * 60)
-        done, lost, again = (
-            sum(figures)
-            for figures in zip(*((m.completed, m.failed, m.retried) for m in minutes), strict=True)
-        )
-        completed, failed = completed + done, failed + lost
-        if done or lost or again or each.waiting or each.retained_failed:
-            queues.append(
-                {
-                    "queue": each.queue,
-                    "completed": done,
-                    "failed": lost,
-                    "retried": again,
-                    "waiting": each.waiting,
-                    "kept": each.retained_failed,
-                }
-            )
+    to = recipients(payload.to, "DIGEST_TO", "the digest")
+    totals = await read_totals(admin, payload.hours)
     until = datetime.now(UTC)
     context: dict[str, JsonValue] = {
         "hours": payload.hours,
         "since": (until - timedelta(hours=payload.hours)).strftime(_FORMAT),
         "until": until.strftime(_FORMAT),
-        "completed": completed,
-        "failed": failed,
-        "queues": [*queues],
+        "completed": sum(each.completed for each in totals),
+        "failed": sum(each.failed for each in totals),
+        "queues": [each._asdict() for each in totals],
     }
     return SendEmail(to=to, template="daily-digest", context=context)

@@ -8,15 +8,19 @@ from email.headerregistry import Address
 from jobs_core.errors import SettingsError
 from jobs_core.queues.email.queue import (
     DAILY_DIGEST,
+    MAIL_REPORT,
     SEND_EMAIL,
     Attachment,
     DailyDigest,
     EmailReceipt,
+    MailReport,
     SendEmail,
 )
 from jobs_worker import Fail, JobContext, processor
-from jobs_worker.queues.email.digest import open_admin, write_digest
+from jobs_worker.queue_totals import open_admin
+from jobs_worker.queues.email.digest import write_digest
 from jobs_worker.queues.email.message import check_size, compose, make_message_id, parse_sender
+from jobs_worker.queues.email.report import write_report_mail
 from jobs_worker.queues.email.smtp import MailRefused, SmtpPool, SmtpServer
 
 
@@ -30,6 +34,12 @@ async def send_email(payload: SendEmail, ctx: JobContext) -> EmailReceipt:
 async def daily_digest(payload: DailyDigest, ctx: JobContext) -> EmailReceipt:
     """Mail what the queues did in the last hours."""
     return await _send(await write_digest(payload, await ctx.shared(open_admin)), ctx)
+
+
+@processor(MAIL_REPORT, requires=("SMTP_URL", "MAIL_FROM"))
+async def mail_report(payload: MailReport, ctx: JobContext) -> EmailReceipt:
+    """Mail the file that the job before wrote."""
+    return await _send(write_report_mail(payload, ctx.previous), ctx)
 
 
 async def _send(payload: SendEmail, ctx: JobContext) -> EmailReceipt:

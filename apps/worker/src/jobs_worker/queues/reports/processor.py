@@ -1,27 +1,20 @@
 """Export one report: ask a source, write the answer as a file."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import BinaryIO, Final
+from typing import Final
 
-from jobs_core.queues.reports.queue import EXPORT, ExportReport, Format, ReportResult
+from jobs_core.queues.reports.queue import EXPORT, ExportReport, ReportResult
 from jobs_worker import Fail, JobContext, processor
 from jobs_worker.files import FilePathError, job_path, store
-from jobs_worker.queues.reports.csv_file import write_csv
-from jobs_worker.queues.reports.pdf_file import write_pdf
 from jobs_worker.queues.reports.sources import BATCH, Query, Rows, answer
-from jobs_worker.queues.reports.xlsx_file import write_xlsx
+from jobs_worker.queues.reports.writers import WRITERS
 
 TIME_LIMIT: Final = 60.0
 
 # What the database may take of a job's own timeout: the rest is for the file, and for saying what was wrong.
 _SHARE = 0.9
-_WRITERS: Final[Mapping[Format, Callable[[BinaryIO, Rows, str], None]]] = {
-    "csv": write_csv,
-    "xlsx": write_xlsx,
-    "pdf": write_pdf,
-}
 
 
 @processor(EXPORT, concurrency=2, requires=("REPORT_SOURCES",))
@@ -35,7 +28,7 @@ def export(payload: ExportReport, ctx: JobContext) -> ReportResult:
     try:
         with answer(query, stopped=lambda: ctx.cancelled) as found, files.open(path, "wb") as file:
             counted = _Counted(found.rows, payload.max_rows, ctx)
-            _WRITERS[payload.format](file, Rows(found.columns, iter(counted)), payload.title)
+            WRITERS[payload.format](file, Rows(found.columns, iter(counted)), payload.title)
     except FilePathError as error:
         raise Fail(str(error)) from error
     ctx.progress(100, current=counted.rows, total=counted.rows, message="rows written")

@@ -82,6 +82,16 @@ class DailyDigest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hours: Annotated[int, Meta(ge=1, le=24 * 31)] = 24
 
 
+class MailReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Mail the file that the job before it wrote, as those of `reports` do: this job follows one of them.
+
+    `to` nobody means the addresses of `SUMMARY_TO`. `title` is what subject and file name call it.
+    """
+
+    to: Sequence[str] = ()
+    title: Annotated[str, Meta(min_length=1, max_length=200)] = "Report"
+
+
 SEND_EMAIL = EMAIL.job(
     "send-email",
     payload=SendEmail,
@@ -92,6 +102,13 @@ SEND_EMAIL = EMAIL.job(
 DAILY_DIGEST = EMAIL.job(
     "daily-digest",
     payload=DailyDigest,
+    result=EmailReceipt,
+    attempts=5,
+    backoff=Exponential(1.0, max=3600, jitter=0.2),
+)
+MAIL_REPORT = EMAIL.job(
+    "mail-report",
+    payload=MailReport,
     result=EmailReceipt,
     attempts=5,
     backoff=Exponential(1.0, max=3600, jitter=0.2),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from jobs_core.queue import MEDIUM, Queue
+from jobs_core.queues.email.queue import MAIL_REPORT, MailReport
 
 REPORTS = Queue("reports", profile=MEDIUM)
 
@@ -45,4 +46,35 @@ class ReportResult(Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
+class DailySummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Write what each queue did in the last hours to a file: `reports/<job id>` with the format's suffix."""
+
+    hours: Annotated[int, Meta(ge=1, le=24 * 31)] = 24
+    format: Format = "pdf"
+
+
+class SummaryResult(Struct, frozen=True, kw_only=True):
+    """The file that was written: its path under `FILES_URL`, a row for each of its `rows` queues.
+
+    `completed` and `failed` count the jobs of all queues.
+    """
+
+    file: str
+    rows: int
+    completed: int
+    failed: int
+    format: Format
+    bytes: int
+
+
 EXPORT = REPORTS.job("export", payload=ExportReport, result=ReportResult, attempts=3)
+DAILY_SUMMARY = REPORTS.job("daily-summary", payload=DailySummary, result=SummaryResult, attempts=3)
+REPORTS.cron(
+    "0 6 * * *",
+    DAILY_SUMMARY,
+    DailySummary(),
+    schedule_id="daily-summary",
+    requires=("SUMMARY_TO",),
+    overlap="skip",
+    options={"chain_to": [MAIL_REPORT.call(MailReport(title="Daily summary"))]},
+)

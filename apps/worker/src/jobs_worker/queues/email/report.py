@@ -1,0 +1,52 @@
+"""The mail that carries the file of the job before it."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+import msgspec
+
+from jobs_core.queues.email.queue import Attachment, MailReport, SendEmail
+from jobs_worker import Fail
+from jobs_worker.following import Previous
+from jobs_worker.queues.email.recipients import recipients
+
+_TYPES: Final = {
+    ".csv": "text/csv",
+    ".pdf": "application/pdf",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_NOT_IN_NAMES = re.compile(r"[/\\]")
+
+
+class _Written(msgspec.Struct):
+    """What is read of the result of the job before: its file under FILES_URL, and how many rows that has."""
+
+    file: str
+    rows: int
+
+
+def write_report_mail(payload: MailReport, previous: Previous | None) -> SendEmail:
+    """Make the mail with the file. Raises Fail where nobody is to get it, or no report came before it."""
+    to = recipients(payload.to, "SUMMARY_TO", "the report")
+    if previous is None:
+        raise Fail(
+            "no job came before this one: let it follow one of `reports`, by `chain_to` or `on_success`"
+        )
+    try:
+        written = msgspec.convert(previous.value, _Written)
+    except msgspec.ValidationError as error:
+        raise Fail(f"the result of {previous.queue}/{previous.name} names no report: {error}") from error
+    suffix = PurePosixPath(written.file).suffix.lower()
+    return SendEmail(
+        to=to,
+        template="report-ready",
+        context={"report": payload.title, "rows": written.rows},
+        attachments=[
+            Attachment(
+                filename=_NOT_IN_NAMES.sub("-", payload.title) + suffix,
+                content_type=_TYPES.get(suffix, "application/octet-stream"),
+                path=written.file,
+            )
+        ],
+    )
