@@ -15,6 +15,7 @@ from tests.support.waiting import until
 
 from jobs_core.errors import ConfigurationError, ConnectionFailed, OptionError, OutcomeUnknown, ServerRefused
 from jobs_core.options import JobOptions
+from jobs_core.schedules.store import Schedules as Store
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import JobHandle, Producer
@@ -352,3 +353,62 @@ async def test_a_server_that_comes_back_empty_is_told_the_declaration(make: Make
         await producer.enqueue(SEND, Send(to="a"))
         key = producer._scripts.key("mail") + "cfg"
         assert await producer._client.call("HGET", key, "max_stalled") == b"3"
+
+
+async def test_a_schedule_whose_reply_was_lost_says_what_became_of_it(
+    make: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = make(proxy.url, enqueue_timeout=10)
+    await producer.connect()
+    put, sent = Store.put, asyncio.Event()
+
+    async def put_without_reply(*args: object, **fields: object) -> int:
+        if not sent.is_set():
+            sent.set()
+            proxy.drop_replies = True
+        return await put(*args, **fields)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Store, "put", put_without_reply)
+
+    async def upsert(to: str) -> str:
+        sent.clear()
+        call = asyncio.create_task(producer.schedules.upsert("s", SEND, Send(to=to), cron="@daily"))
+        await sent.wait()
+        await proxy.reply_dropped()
+        proxy.drop_replies = False
+        proxy.reset()
+        return (await call).outcome
+
+    assert await upsert("ada") == "created"
+    assert await upsert("eve") == "changed"
+    assert (await producer.schedules.upsert("s", SEND, Send(to="eve"), cron="@daily")).outcome == "unchanged"
+
+
+async def test_of_two_that_write_the_same_schedule_at_once_one_created_it(
+    make: Make, redis_url: str, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(redis_url), make(redis_url)
+    await asyncio.gather(first.connect(), second.connect())
+    put = Store.put
+    told: list[str] = []
+
+    async def put_second(*args: object, **fields: object) -> int:
+        if not told:
+            told.append("")
+            began = await server_ms(scripts)
+            await until(lambda: later_than(scripts, began))
+            told[0] = (await second.schedules.upsert("s", SEND, Send(to="ada"), cron="@daily")).outcome
+        return await put(*args, **fields)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Store, "put", put_second)
+    handle = await first.schedules.upsert("s", SEND, Send(to="ada"), cron="@daily")
+    assert (told, handle.outcome) == (["created"], "unchanged")
+
+
+async def server_ms(scripts: Scripts) -> int:
+    seconds, micros = cast("list[bytes]", await scripts.client.call("TIME"))
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+async def later_than(scripts: Scripts, began_ms: int) -> bool:
+    return await server_ms(scripts) > began_ms

@@ -46,9 +46,11 @@ class Book:
     ) -> tuple[Written, Stored]:
         """Write a schedule. One that says the same changes nothing, and one whose times say the same keeps its phase.
 
-        Returns what that did, and the schedule. Raises ScheduleNotFound where somebody removed it at once.
+        Returns what that did, also where the reply to the write was lost and it was sent again, and the schedule. Raises
+        ScheduleNotFound where somebody removed it at once.
         """
         queue = definition.queue
+        refused: tuple[Written, int, int] | None = None
         while True:
             now_ms, found = await self._schedules.named(queue, [definition.id], deadline=deadline)
             seen = found[0] if found else None
@@ -57,15 +59,17 @@ class Book:
                 and not seen.fault
                 and same_definition(seen.definition, definition, self._codecs)
             ):
-                return "unchanged", seen
+                # A write that is refused may be the second sending of one that was applied: then it is found as it was sent.
+                ours = refused is not None and refused[1:] == (seen.version, seen.since_ms)
+                return refused[0] if refused is not None and ours else "unchanged", seen
             since_ms, next_ms = _phase(definition, seen, now_ms)
+            outcome: Written = "created" if seen is None else "changed"
             if await self._schedules.put(
                 definition, seen=seen, since_ms=since_ms, next_ms=next_ms, deadline=deadline
             ):
                 # Whoever writes it after us has the last word: it is not written again.
-                return "created" if seen is None else "changed", await self.find(
-                    queue, definition.id, deadline=deadline
-                )
+                return outcome, await self.find(queue, definition.id, deadline=deadline)
+            refused = outcome, 1 if seen is None else seen.version + 1, since_ms
 
     async def find(self, queue: str, schedule_id: str, *, deadline: float | None = None) -> Stored:
         """Return a schedule. Raises ScheduleNotFound."""
