@@ -11,7 +11,7 @@ from jobs_core.options import JobOptions, resolve
 from jobs_core.payloads import JsonValue
 from jobs_core.queue import JobType, Queue
 from jobs_core.registry import QueueEntry, announce_queue
-from jobs_core.scripts import Group
+from jobs_core.scripts import MAX_ITEMS, Group
 from jobs_core.wire import (
     OWN_ID,
     AttemptInfo,
@@ -69,9 +69,13 @@ class Seeder:
             for job_id in ids
         ]
         await announce_queue(self.scripts.client, self.scripts.prefix, QueueEntry(queue=self.queue))
-        await self.scripts.enqueue(
-            self.queue, session=self._session, seq=self._next(self._session), jobs=pack_drafts(drafts)
-        )
+        for at in range(0, len(drafts), MAX_ITEMS):
+            await self.scripts.enqueue(
+                self.queue,
+                session=self._session,
+                seq=self._next(self._session),
+                jobs=pack_drafts(drafts[at : at + MAX_ITEMS]),
+            )
 
     async def claim(self, want: int = 100, *, owner: str = "") -> Claim:
         """Take jobs."""

@@ -385,7 +385,8 @@ def test_wrong_settings_stop_the_program_with_their_name(start: Starter) -> None
 def test_taken_port_stops_the_program_only_where_it_was_asked_for(start: Starter) -> None:
     with socket.socket() as asked, socket.socket() as default:
         for taken, port in ((asked, 0), (default, 9464)):
-            # Where something else has the default port already, that serves as well.
+            # Where something else has the default port already, that serves as well; a connection of before that lingers does not.
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 taken.bind(("127.0.0.1", port))
                 taken.listen()

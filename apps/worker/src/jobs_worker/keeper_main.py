@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import msgspec
 
@@ -17,6 +18,8 @@ from jobs_core.scripts import Scripts
 from jobs_worker import logs
 from jobs_worker.keeper import KeeperConfig, Lease, Stalled
 from jobs_worker.leases import LeaseKeeper
+
+_LEASE = 20.0
 
 
 async def _keep() -> None:
@@ -38,8 +41,11 @@ async def _keep() -> None:
                 leases.add(lease.queue, lease.owner)
             else:
                 leases.remove(lease.queue, lease.owner)
-        for queue, owner in leases.owners():
-            await leases.release(queue, owner, charge_all=True)
+        # Leases that nobody renews are over by then, also where the server does not answer.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEASE):
+                for queue, owner in leases.owners():
+                    await leases.release(queue, owner, charge_all=True)
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
