@@ -45,6 +45,14 @@ def test_a_schedule_from_its_beginning_to_its_end(jobs: Jobs) -> None:
     assert (record["id"], record["overlap"], record["misfire_max"]) == ("pages", "skip", 3)
     shown = jobs("schedules", "show", "cache-warmup", "pages").out
     assert "Europe/Paris" in shown
+    assert '{"urls":["https://example.com/"]}' in shown
+    assert [
+        each.split() for each in shown.splitlines() if each.startswith(("late", "skipped", "missed"))
+    ] == [
+        ["late", "0"],
+        ["skipped", "0"],
+        ["missed", "0"],
+    ]
     assert shown.splitlines()[-1].startswith("next ")
     times = jobs("schedules", "next", "cache-warmup", "pages", "--count", "2").out.splitlines()
     assert len(times) == 2

@@ -223,6 +223,9 @@ async def test_a_range_of_the_past_is_backfilled(producer: Producer, clock: Cloc
     assert await producer.schedules.backfill("mail", "hourly", day - 24 * HOUR, START) == 24
     with pytest.raises(OptionError, match="future"):
         await producer.schedules.backfill("mail", "hourly", START, START + HOUR)
+    with pytest.raises(OptionError, match=f"before the start, {START.year}-") as error:
+        await producer.schedules.backfill("mail", "hourly", START, day)
+    assert f"end={day.isoformat()}" in str(error.value)
     assert clock
 
 

@@ -47,6 +47,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ _SHOWN = 120
 
 def _shown(value: object) -> str:
     """Render a value for a message, bounded, since it may be a whole payload."""
-    text = repr(value)
+    text = value.isoformat() if isinstance(value, datetime) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

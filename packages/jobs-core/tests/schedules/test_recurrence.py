@@ -128,6 +128,15 @@ def test_a_wrong_expression_is_refused_with_the_reason(wrong: str) -> None:
         Cron(wrong)
 
 
+def test_a_day_that_its_month_never_has_is_told_as_such() -> None:
+    with pytest.raises(OptionError, match="bad day-of-month for its month; it would never fire"):
+        Cron("0 0 30 2 *")
+    with pytest.raises(OptionError, match="bad day-of-month; give 5 fields"):
+        Cron("0 0 32 2 *")
+    with pytest.raises(OptionError, match="bad month; give 5 fields"):
+        Cron("0 0 30 13 *")
+
+
 @pytest.mark.parametrize(
     "wrong", ["Europe/Pariss", "", "CEST+1", "../etc/passwd", "/etc/localtime", "Mars/Base"]
 )

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from jobs_cli.arguments import Actor, Json, Queue, Reason, flag, option
@@ -15,6 +16,8 @@ from jobs_cli.output import cell, print_fields, print_json, print_table
 from jobs_cli.session import with_admin
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jobs_admin import Admin
     from jobs_core.schedules.options import MisfirePolicy, ScheduleOptions
     from jobs_core.schedules.records import ScheduleRecord
@@ -85,7 +88,7 @@ def show(queue: Queue, schedule: Schedule, /, *, json: Json = False) -> None:
         return
     print_fields(
         [
-            *((name, getattr(record, name)) for name in record.__struct_fields__ if getattr(record, name)),
+            *_told_fields(record),
             ("next", ", ".join(cell(each) for each in upcoming) or "never"),
         ]
     )
@@ -244,7 +247,18 @@ def backfill(
     return DONE
 
 
+_COUNTS = frozenset({"fired", "late", "skipped", "missed", "overlapped"})
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def _told_fields(record: ScheduleRecord) -> Iterator[tuple[str, object]]:
+    """Yield what is set, and each count; the payload as it is written."""
+    for name in record.__struct_fields__:
+        value: object = getattr(record, name)
+        if name == "payload":
+            yield name, msgspec.json.encode(value).decode()
+        elif value or name in _COUNTS:
+            yield name, value
 
 
 def _when(record: ScheduleRecord) -> str:

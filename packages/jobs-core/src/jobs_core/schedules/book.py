@@ -176,9 +176,11 @@ class Book:
         """Send a job for every fire of a range of the past, both ends included; returns how many.
 
         Runs that are there are left alone. A fire whose job is still there, or that was backfilled in the last 24 h, is passed over.
-        Raises ScheduleNotFound, or OptionError for a range that is not over, or has more than 10,000 fires.
+        Raises ScheduleNotFound, or OptionError for a range that is not over, ends before it begins, or has more than 10,000 fires.
         """
         from_ms, until_ms = instant_ms("start", start), instant_ms("end", end)
+        if until_ms < from_ms:
+            raise OptionError("end", end, f"it lies before the start, {start.isoformat()}")
         now_ms, seen = await self._find(queue, schedule_id, deadline)
         asked = _past_fires(seen, from_ms, until_ms, now_ms, end)
         definition = seen.definition

@@ -13,6 +13,7 @@ star.
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cron"]
 
+# A wall clock; the zone is not its business.
+_BEGAN = datetime(2000, 1, 1)  # noqa: DTZ001
 _ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -58,9 +61,16 @@ class Cron:
         from cronsim import CronSim, CronSimError  # noqa: PLC0415
 
         try:
-            parsed = CronSim(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock; the zone is not its business
+            parsed = CronSim(text, _BEGAN)
         except CronSimError as error:
-            reason = f"{str(error).lower()}; give 5 fields (minute hour day month weekday), or 6 with seconds first"
+            wrong = str(error).lower()
+            reason = f"{wrong}; give 5 fields (minute hour day month weekday), or 6 with seconds first"
+            fields = text.split()
+            fields[-2:-1] = ["*"]
+            with suppress(CronSimError):
+                CronSim(" ".join(fields), _BEGAN)
+                # In another month it would be right, as the 30th of February is not.
+                reason = f"{wrong} for its month; it would never fire" if "day" in wrong else reason
             raise OptionError("cron", expression, reason) from None
         self._parsed = parsed
         self._months = frozenset(parsed.months)

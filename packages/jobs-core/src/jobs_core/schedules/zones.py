@@ -40,7 +40,7 @@ def load_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         near = nearest(str(name), available_timezones())
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
         reason = f"there is no such IANA time zone, as 'Europe/Paris' or 'UTC'{hint}"
         raise OptionError("timezone", name, reason) from error
 
