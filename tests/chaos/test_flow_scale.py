@@ -3,23 +3,12 @@
 JOBS_SCALE multiplies the size (1: a million jobs). The figures are printed.
 """
 
-# ruff: noqa: F811 - fixtures are imported, and named by the tests that take them
-
 import resource
 import time
 
 import pytest
-from tests.chaos.test_scale import (  # noqa: F401 - fixtures
-    SCALE,
-    SLOWEST_MS,
-    Scale,
-    engine,
-    server,
-    slowest,
-    stalls,
-    tell,
-    undisturbed,
-)
+from tests.chaos import test_scale
+from tests.chaos.test_scale import SCALE, SLOWEST_MS, Scale, slowest, undisturbed
 from tests.support.engine import Engine, group
 from tests.support.flowing import Flowing
 from tests.support.runtime import running
@@ -31,6 +20,7 @@ from jobs_worker import JobContext, processor
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
+server, stalls, engine, tell = test_scale.server, test_scale.stalls, test_scale.engine, test_scale.tell
 MILLION = round(1_000_000 * SCALE)
 
 

@@ -80,7 +80,7 @@ def _calls(option: str, value: object, find_job: FindJob | None) -> list[Call]:
         fields = _only(place, cast("Mapping[str, object]", one), {"queue", "job", "payload", "options"})
         names = fields.get("queue"), fields.get("job")
         if not all(isinstance(name, str) for name in names):
-            raise OptionError(place, one, "it must name its queue and its job")
+            raise OptionError(place, cast("object", one), "it must name its queue and its job")
         job = find_job(*cast("tuple[str, str]", names))
         payload = job.decode(_encode(fields.get("payload", {})), "json")
         calls.append(Call(job, payload, parse_options(fields.get("options", {}), find_job)))
