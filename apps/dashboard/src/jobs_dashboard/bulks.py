@@ -150,11 +150,11 @@ class Bulks:
             action = replace(action, state="completed", done=task.result())
         running.action = action
         try:
-            await admin.keep_bulk(action)
+            # Who sees that it ended finds it in the audit. Of what ended as it was meant to the admin tells itself.
             if action.state != "completed":
-                # Of what ended as it was meant to the admin tells itself.
                 detail = f"{action.state} after {action.done}"
                 await admin.note(action.verb, action.queue, action.query, action.done, detail)
+            await admin.keep_bulk(action)
         except JobsError as problem:
             _log.warning("the end of bulk action %s cannot be kept: %s", action.id, problem)
 
