@@ -241,6 +241,24 @@ async def test_a_running_job_adds_children_and_waits_for_them(run: Run, shop: Sh
     assert (runs, sorted(shop.seen.names)) == (3, ["part 0", "part 1", "part 2"])
 
 
+async def test_a_child_of_a_running_job_may_be_followed(run: Run, shop: Shop) -> None:
+    split = shop.near.job("split", payload=int, result=list[str])
+
+    @processor(split)
+    async def splits(payload: int, ctx: JobContext) -> list[str]:
+        del payload
+        if not ctx.children:
+            ctx.add_child(shop.remote, "part", on_success=[shop.task.call("behind it")])
+            raise WaitForChildren
+        return ctx.children.results(shop.remote)
+
+    async with run(splits, *shop.handlers) as place:
+        job = await place.producer.enqueue(split, 1)
+        assert await job.result(10) == ["PART"]
+        await until(lambda: "behind it" in shop.seen.names)
+    assert shop.seen.before["behind it"] == "PART"
+
+
 async def test_children_that_nobody_waits_for_are_a_mistake(run: Run, shop: Shop) -> None:
     split = shop.near.job("split", payload=int, result=int, attempts=1)
 

@@ -114,11 +114,27 @@ class Collector:
 
     def add(self, job: JobType[P, R], payload: P, options: JobOptions, steps: Sequence[Step] = ()) -> str:
         """Take one job, and the links of a chain behind it. Returns its id. Raises PayloadError, PayloadTooLarge or OptionError."""
+        return self._take(job, payload, options, steps)
+
+    def add_child(self, job: JobType[P, R], payload: P, options: JobOptions, number: int, mode: Mode) -> str:
+        """Take one job that this one waits for, as its child of this number. Returns its id. Errors as `add`."""
+        return self._take(job, payload, options, (), (number, mode))
+
+    def _take(
+        self,
+        job: JobType[P, R],
+        payload: P,
+        options: JobOptions,
+        steps: Sequence[Step],
+        child: tuple[int, Mode] | None = None,
+    ) -> str:
         resolved = resolve(job, options, _defaults.get())
         _refuse_bound(resolved)
         plan = make_plan(resolved, steps=steps, service=_defaults.get(), codecs=self._codecs)
         with self._lock:
-            own = resolved.job_id or derived_id(*self._origin, self._count)
+            # Children are counted beside the others, so that neither changes the ids of the other.
+            place = self._count if child is None else -1 - child[0]
+            own = resolved.job_id or derived_id(*self._origin, place)
             draft = make_draft(
                 job,
                 payload,
@@ -130,37 +146,15 @@ class Collector:
                 flow=None if plan is None else plan.flow,
             )
             self._count_in(draft)
+            if child is not None:
+                queue, job_id, _ = self._origin
+                draft = with_edges(draft, str(Edge(queue, job_id, *child)))
+                self.children += 1
             self._drafts.setdefault(job.queue.name, []).append(draft)
-            for queue in (job.queue, *(() if plan is None else plan.queues)):
-                self.queues[queue.name] = queue
+            for each in (job.queue, *(() if plan is None else plan.queues)):
+                self.queues[each.name] = each
             if self._keep:
                 self.enqueued.append(Enqueued(own, job, payload, options, tuple(steps)))  # pyright: ignore[reportArgumentType] - of any type
-            return own
-
-    def add_child(self, job: JobType[P, R], payload: P, options: JobOptions, number: int, mode: Mode) -> str:
-        """Take one job that this one waits for, as its child of this number. Returns its id. Errors as `add`."""
-        resolved = resolve(job, options, _defaults.get())
-        _refuse_bound(resolved)
-        queue, job_id, _ = self._origin
-        with self._lock:
-            own = resolved.job_id or derived_id(*self._origin, -1 - number)
-            draft = make_draft(
-                job,
-                payload,
-                resolved,
-                job_id=own,
-                metadata=self._metadata,
-                deadline_ms=self._deadline_ms,
-                codecs=self._codecs,
-            )
-            self._count_in(draft)
-            self.children += 1
-            self._drafts.setdefault(job.queue.name, []).append(
-                with_edges(draft, str(Edge(queue, job_id, number, mode)))
-            )
-            self.queues[job.queue.name] = job.queue
-            if self._keep:
-                self.enqueued.append(Enqueued(own, job, payload, options))  # pyright: ignore[reportArgumentType] - of any type
             return own
 
     def _count_in(self, draft: Draft) -> None:

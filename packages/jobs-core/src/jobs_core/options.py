@@ -165,6 +165,15 @@ class Resolved(msgspec.Struct, frozen=True):
     after: tuple[Awaited, ...] = ()
     on_failure: tuple[Call, ...] = ()
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the job is to follow others or be followed, by options of its own."""
+        return bool(self.chain_to or self.on_success or self.on_failure or self.after)
+
+    def tagged(self, tags: Sequence[str]) -> Resolved:
+        """Return the same with these tags before its own."""
+        return replace(self, tags=tuple(dict.fromkeys((*tags, *(self.tags or ())))) or None)
+
 
 class Merged(msgspec.Struct, frozen=True):
     """The lower three levels of a job type, merged for the service level that `service` is a copy of."""

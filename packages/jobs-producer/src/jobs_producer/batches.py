@@ -151,7 +151,7 @@ class Batch:
 
     def _draft(self, job: JobType[P, R], payload: P, resolved: Resolved, job_id: str) -> Draft:
         _, metadata, tags = self._given
-        merged = replace(resolved, tags=tuple(dict.fromkeys((*tags, *(resolved.tags or ())))) or None)
+        merged = resolved.tagged(tags)
         draft = make_draft(job, payload, merged, job_id=job_id, metadata=metadata, codecs=self._link.codecs)
         lead, *others = draft.alike
         alike = (bytes((lead[0], lead[1] | EFFECTS, *lead[2:])), *others)
@@ -197,16 +197,10 @@ def callback_parts(
         parts: list[bytes] = []
         for number, call in enumerate(each):
             resolved = resolve(call.job, call.options, service)
-            if (
-                call.steps
-                or resolved.chain_to
-                or resolved.on_success
-                or resolved.on_failure
-                or resolved.after
-            ):
+            if call.steps or resolved.is_bound:
                 reason = "a callback cannot be followed itself; start a workflow from it"
                 raise OptionError(f"on_{moment}[{number}]", call.job.name, reason)
-            merged = replace(resolved, tags=tuple(dict.fromkeys((*tags, *(resolved.tags or ())))) or None)
+            merged = resolved.tagged(tags)
             own = resolved.job_id or f"{home[1]}.{moment}-{number}"
             draft = make_draft(
                 call.job,

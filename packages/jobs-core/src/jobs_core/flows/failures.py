@@ -43,7 +43,7 @@ def drafts_of(
     size = 0
     for number, call in enumerate(calls):
         resolved = resolve(call.job, call.options, service)
-        if call.steps or resolved.chain_to or resolved.on_success or resolved.on_failure or resolved.after:
+        if call.steps or resolved.is_bound:
             raise OptionError(
                 f"on_failure[{number}]",
                 call.job.name,

@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
-from msgspec.structs import replace
 
 from jobs_core.drafts import make_draft
 from jobs_core.errors import FlowError, OptionError
@@ -164,7 +163,7 @@ class Graph:
     def _draft(self, node: Node, job_id: str, edges: str, given: Given) -> Draft:
         call = node.call
         resolved = resolve(call.job, call.options, given.service)
-        if call.steps or resolved.chain_to or resolved.on_success or resolved.on_failure or resolved.after:
+        if call.steps or resolved.is_bound:
             raise FlowError(
                 f"job {node.label!r} has an order of its own (chain_to, on_success, on_failure, after, or a chain); "
                 f"make what follows it a job of the flow"
@@ -176,7 +175,7 @@ class Graph:
                 "a job that waits for others cannot take the place of one that is there; use skip or error",
             )
         waits = Waits(tuple(self.nodes[each.on].label for each in node.after)) if node.after else None
-        merged = replace(resolved, tags=tuple(dict.fromkeys((*given.tags, *(resolved.tags or ())))) or None)
+        merged = resolved.tagged(given.tags)
         draft = make_draft(
             call.job,
             call.payload,
