@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -30,16 +31,19 @@ def started(redis_url: str, *arguments: str, **variables: str) -> subprocess.Pop
     )
 
 
+def address_of(lines: IO[str]) -> str:
+    """Return the address that a dashboard says it serves at."""
+    for line in lines:
+        if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+            return found[0]
+    pytest.fail("the dashboard ended before it served")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_serves_until_it_is_told_to_stop(redis_url: str, number: signal.Signals, code: int) -> None:
     program = started(redis_url, "--port", "0")
     assert program.stderr is not None
-    address = ""
-    while not address:
-        line = program.stderr.readline()
-        assert line, "the dashboard ended before it served"
-        if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-            address = found[0]
+    address = address_of(program.stderr)
     with urllib.request.urlopen(f"{address}api/queues", timeout=10) as response:
         assert response.read() == b"[]"
     program.send_signal(number)
@@ -50,12 +54,7 @@ def test_serves_until_it_is_told_to_stop(redis_url: str, number: signal.Signals,
 def test_open_pages_are_told_that_it_ends(redis_url: str) -> None:
     program = started(redis_url, "--port", "0")
     assert program.stderr is not None
-    address = ""
-    while not address:
-        line = program.stderr.readline()
-        assert line, "the dashboard ended before it served"
-        if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-            address = found[0]
+    address = address_of(program.stderr)
     with urllib.request.urlopen(f"{address}api/events?stats=0", timeout=10) as stream:
         assert stream.readline() == b"retry: 2000\n"
         program.send_signal(signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -61,13 +62,13 @@ class FlowJobs(msgspec.Struct, frozen=True):
     jobs: list[FlowJob]
 
 
-class FlowScripts:
+class FlowScripts(ABC):
     """Methods for the scripts of flows; `Scripts` brings what runs them."""
 
+    @abstractmethod
     async def _run(
         self, name: str, queue: str, args: Sequence[Encodable], deadline: float | None = None
-    ) -> Reply:
-        raise NotImplementedError
+    ) -> Reply: ...
 
     async def flow_open(
         self,
