@@ -185,6 +185,9 @@ async def test_what_cannot_be_a_batch_is_refused(run: Run, shop: Shop) -> None:
             await flows.batch(
                 "b", shop.queue, on_success=[shop.told.call("x", on_success=[shop.told.call("y")])]
             )
+        batch = await flows.batch("b", shop.queue)
+        with pytest.raises(OptionError, match="followed by the batch"):
+            await batch.add(shop.double, 1, on_success=[shop.told.call("x")])  # pyright: ignore[reportCallIssue]
         other = flows.join(shop.queue, "nobody")
         await other.add(shop.double, 1)
         with pytest.raises(FlowClosed):

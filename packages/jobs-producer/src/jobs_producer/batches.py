@@ -91,6 +91,9 @@ class Batch:
     async def add(self, job: JobType[P, R], payload: P, **options: Unpack[StepOptions]) -> None:
         """Add a job. Raises PayloadError, PayloadTooLarge, CodecError, OptionError, FlowClosed or ConnectionFailed."""
         resolved = resolve(job, cast("JobOptions", options), self._given[0])
+        if resolved.is_bound:
+            reason = "a job of a batch is followed by the batch; leave out chain_to, on_success, on_failure and after"
+            raise OptionError("options", ", ".join(options), reason)
         # What a codec makes of a payload is made for one id, so that cannot be given later.
         named = job.seals or resolved.job_id is not None
         own = resolved.job_id or (f"{self.id}.{self._filler}-{self.added}" if named else "")
