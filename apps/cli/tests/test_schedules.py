@@ -98,6 +98,47 @@ def test_the_audit_tells_who_wrote_a_schedule(jobs: Jobs) -> None:
     ]
 
 
+def test_every_option_of_a_schedule_can_be_given(jobs: Jobs) -> None:
+    line = ["schedules", "add", "cache-warmup", "warm", "--payload", WARM, "--json"]
+
+    def written(*options: str) -> dict[str, object]:
+        ran = jobs(*line, *options)
+        assert ran.code == 0, ran.err
+        return cast("dict[str, dict[str, object]]", ran.json)["schedule"]
+
+    launch, later = "2040-01-31T09:00:00+01:00", "2040-02-01T00:00:00Z"
+    once = written("--at", launch, "--at", later, "--id", "launch")
+    assert (once["at"], once["next_at"]) == (["2040-01-31T08:00:00Z", later], "2040-01-31T08:00:00Z")
+    assert "at 2 instants" in jobs("schedules", "list").out
+
+    chained = written(
+        *("--after-completion", "90s", "--start", launch, "--end", later, "--limit", "7", "--jitter", "1s"),
+        *("--overlap", "buffer_one", "--misfire", "skip", "--catch-up-window", "2h", "--pause-on-failure"),
+        *("--priority", "low", "--attempts", "9"),
+        *(
+            "--options",
+            '{"tags": ["night"], "timeout": "20s", "priority": "high", "metadata": {"created_by": "ada"}}',
+        ),
+    )
+    expected = {
+        "id": "cache-warmup:warm:after 90000ms",
+        "after_completion_ms": 90_000,
+        "start": "2040-01-31T08:00:00Z",
+        "end": later,
+        "limit": 7,
+        "jitter_ms": 1000,
+        "overlap": "buffer_one",
+        "misfire": "skip",
+        "catch_up_window_ms": 7_200_000,
+        "pause_on_failure": True,
+        "priority": "low",
+        "attempts": 9,
+        "tags": ["night"],
+        "metadata": {"created_by": "ada"},
+    }
+    assert {name: chained[name] for name in expected} == expected
+
+
 def test_many_schedules_are_listed_all(jobs: Jobs) -> None:
     for number in range(3):
         jobs(
@@ -134,6 +175,28 @@ def test_many_schedules_are_listed_all(jobs: Jobs) -> None:
             ["add", "cache-warmup", "warm", "--payload", WARM, "--every", "5m", "--misfire", "often"],
             2,
             "misfire",
+        ),
+        (["add", "cache-warmup", "warm", "--at", "2040-01-31T09:00:00"], 2, "no time zone"),
+        (["add", "cache-warmup", "warm", "--at", "2040-01-31T09:00:00Z", "--every", "5m"], 2, "give one of"),
+        (
+            ["add", "cache-warmup", "warm", "--payload", WARM, "--every", "5m", "--options", "[]"],
+            2,
+            "--options",
+        ),
+        (
+            [
+                "add",
+                "cache-warmup",
+                "warm",
+                "--payload",
+                WARM,
+                "--every",
+                "5m",
+                "--options",
+                '{"delay": "5s"}',
+            ],
+            2,
+            "options.delay",
         ),
         (["backfill", "cache-warmup", "gone", "--start", "yesterday", "--end", "now"], 2, "--start"),
         (["backfill", "cache-warmup", "gone", "--start", "2026-01-01", "--end", "now"], 2, "no time zone"),

@@ -175,6 +175,31 @@ async def test_schedules_are_written_looked_at_and_changed(ada: httpx2.AsyncClie
     assert {each.actor for each in (await admin.audit()).changes} == {"ada"}
 
 
+async def test_every_option_of_a_schedule_can_be_given(ada: httpx2.AsyncClient) -> None:
+    job = {"queue": "mail", "name": "send", "payload": {"to": "bob"}}
+    instants = ["2040-01-31T08:00:00Z", "2040-02-01T00:00:00Z"]
+    once = await sent(ada, "POST", "/api/schedules", {**job, "at": instants}, status=201)
+    assert (once["schedule"]["at"], once["schedule"]["next_at"]) == (instants, instants[0])
+    given = {
+        "after_completion_ms": 90_000,
+        "start": instants[0],
+        "end": instants[1],
+        "limit": 7,
+        "jitter_ms": 1000,
+        "overlap": "buffer_one",
+        "misfire": "skip",
+        "catch_up_window_ms": 7_200_000,
+        "pause_on_failure": True,
+    }
+    options = {"priority": "low", "attempts": 9, "tags": ["night"]}
+    body = {**job, **given, "options": options}
+    written = (await sent(ada, "POST", "/api/schedules", body, status=201))["schedule"]
+    expected = {**given, **options, "id": "mail:send:after 90000ms"}
+    assert {name: written[name] for name in expected} == expected
+    naive = {**job, "at": ["2040-01-31T08:00:00"]}
+    assert "at" in str(await sent(ada, "POST", "/api/schedules", naive, status=422))
+
+
 async def test_dead_letters_are_listed_replayed_and_removed(
     ada: httpx2.AsyncClient, admin: Admin, mail: Seeder
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
@@ -19,6 +20,7 @@ __all__ = [
     "Reason",
     "flag",
     "option",
+    "read_instant",
 ]
 
 
@@ -44,3 +46,16 @@ Query: TypeAlias = Annotated[
 ]
 Rate: TypeAlias = Annotated[float | None, option("With --query: at most so many a second.")]
 Cursor: TypeAlias = Annotated[str | None, option("With --query: go on where the call before ended.")]
+
+
+def read_instant(name: str, text: str) -> datetime:
+    """Return the instant that an option names. Raises OptionError for one without a time zone."""
+    from jobs_core.errors import OptionError
+
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise OptionError(name, text, "it must be an instant such as 2027-01-31T09:00:00+01:00") from None
+    if instant.utcoffset() is None:
+        raise OptionError(name, text, "it has no time zone: write +01:00, or Z for UTC")
+    return instant

@@ -62,7 +62,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "drain": ("changes:drain", "Remove all waiting jobs of a queue."),
         "clean": ("changes:clean", "Remove ended jobs of a queue."),
         "obliterate": ("changes:obliterate", "Remove everything of a queue."),
-        "schedules add": ("schedules:add", "Write a schedule."),
+        "schedules add": ("schedule_add:add", "Write a schedule."),
         "schedules remove": ("schedules:remove", "Remove a schedule."),
         "schedules pause": ("schedules:pause", "Pause a schedule."),
         "schedules resume": ("schedules:resume", "Let a schedule go on."),

@@ -1,16 +1,14 @@
-"""`jobs schedules`: recurring jobs, written, looked at and changed."""
+"""`jobs schedules`: recurring jobs, looked at and changed."""
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from jobs_cli.arguments import Actor, Json, Queue, Reason, flag, option
-from jobs_cli.commands.enqueue import find_job
+from jobs_cli.arguments import Actor, Json, Queue, Reason, flag, option, read_instant
 from jobs_cli.failures import DONE
 from jobs_cli.output import cell, print_fields, print_json, print_table
 from jobs_cli.session import with_admin
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobs_admin import Admin
-    from jobs_core.schedules.options import MisfirePolicy, ScheduleOptions
     from jobs_core.schedules.records import ScheduleRecord
 
 Schedule = Annotated[
@@ -92,67 +89,6 @@ def show(queue: Queue, schedule: Schedule, /, *, json: Json = False) -> None:
             ("next", ", ".join(cell(each) for each in upcoming) or "never"),
         ]
     )
-
-
-def add(
-    queue: Queue,
-    job: Annotated[str, Parameter(help="Name of the job, or name@version.")],
-    /,
-    *,
-    cron: Annotated[str | None, option("When it fires, such as '30 9 * * MON-FRI' or @daily.")] = None,
-    every: Annotated[str | None, option("Or how often, such as 5m.")] = None,
-    timezone: Annotated[str | None, option("On whose wall clock cron goes (UTC).")] = None,
-    payload: Annotated[
-        str | None, option("JSON, {} without it; - reads it from standard input.", takes_hyphen=True)
-    ] = None,
-    id: Annotated[str | None, option("Id; queue:job:spec without it.")] = None,  # noqa: A002 - the flag is --id
-    limit: Annotated[int | None, option("Fires in all.")] = None,
-    start: Annotated[str | None, option("Not before an instant, such as 2027-01-31T09:00:00+01:00.")] = None,
-    end: Annotated[str | None, option("Not after an instant.")] = None,
-    jitter: Annotated[str | None, option("Spread each fire over so long.")] = None,
-    overlap: Annotated[
-        str | None,
-        option("What a fire does while the run before goes on: allow, skip, buffer_one, cancel_previous."),
-    ] = None,
-    misfire: Annotated[
-        str | None, option("What is done for missed fires: run_once, skip, or how many are made up for.")
-    ] = None,
-    json: Json = False,
-    actor: Actor = None,
-    reason: Reason = "",
-) -> None:
-    """Write a schedule; one that is there and says the same stays as it is."""
-    from jobs_core.discovery import load_features
-    from jobs_core.durations import parse_duration
-    from jobs_core.settings import CommonSettings
-
-    given: dict[str, object] = {
-        "cron": cron,
-        "every": None if every is None else parse_duration(every, name="--every"),
-        "timezone": timezone,
-        "limit": limit,
-        "start": None if start is None else _instant("--start", start),
-        "end": None if end is None else _instant("--end", end),
-        "jitter": None if jitter is None else parse_duration(jitter, name="--jitter"),
-        "overlap": overlap,
-        "misfire": None if misfire is None else _misfire(misfire),
-    }
-    options: ScheduleOptions = {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportAssignmentType] - checked where they are read
-    settings = CommonSettings.from_env()
-    job_type = find_job(load_features(settings.features), queue, job)
-    text = "{}" if payload is None else sys.stdin.read() if payload == "-" else payload
-    value = job_type.decode(text.encode())
-
-    service = settings.default_job_options
-    outcome, record = with_admin(
-        lambda admin: admin.schedules.upsert(id, job_type, value, default_job_options=service, **options),
-        actor=actor,
-        reason=reason,
-    )
-    if json:
-        print_json({"outcome": outcome, "schedule": record})
-    else:
-        print(f"{record.queue}/{record.id} {outcome}, next {cell(record.next_at)}")
 
 
 def remove(
@@ -236,7 +172,7 @@ def backfill(
     reason: Reason = "",
 ) -> int:
     """Enqueue a job for every time that a schedule has in a range of the past."""
-    first, last = _instant("--start", start), _instant("--end", end)
+    first, last = read_instant("--start", start), read_instant("--end", end)
     count = with_admin(
         lambda admin: admin.schedules.backfill(queue, schedule, first, last), actor=actor, reason=reason
     )
@@ -276,23 +212,3 @@ def _told(queue: str, schedule: str, what: str, *, json: bool, **facts: bool) ->
         print_json({"queue": queue, "id": schedule, **facts})
     else:
         print(f"{queue}/{schedule} {what}")
-
-
-def _instant(name: str, text: str) -> datetime:
-    from jobs_core.errors import OptionError
-
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise OptionError(name, text, "it must be an instant such as 2027-01-31T09:00:00+01:00") from None
-    if instant.utcoffset() is None:
-        raise OptionError(name, text, "it has no time zone: write +01:00, or Z for UTC")
-    return instant
-
-
-def _misfire(text: str) -> MisfirePolicy:
-    from jobs_core.schedules.options import RunAll
-
-    if text.isascii() and text.isdigit():
-        return RunAll(int(text))
-    return text  # pyright: ignore[reportReturnType] - checked where it is read
