@@ -7,6 +7,7 @@ import socket
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from jobs_admin._listing import check_bounds
 from jobs_admin._numbers import utc
 from jobs_admin.records import AuditPage, AuditRecord
 from jobs_core.errors import OptionError
@@ -29,27 +30,54 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-async def write(calls: Calls, prefix: str, record: AuditRecord) -> None:
-    """Enter one change; beyond 10,000 of them the oldest go."""
-    fields: list[str | int] = []
-    for name in ("actor", "verb", "queue", "filter", "count", "detail", "reason"):
-        value = getattr(record, name)
-        fields += (name, value if isinstance(value, int) else str(value)[:_TEXT])
-    key = system_prefix(prefix) + "audit"
-    await calls.change(calls.client.call("XADD", key, "MAXLEN", "~", MOST, "*", *fields))
+class Audit:
+    """The entries of an installation, written in the name of who acts, and for a reason."""
 
+    def __init__(self, calls: Calls, actor: str, reason: str = "") -> None:
+        """Write in the name of `actor`."""
+        self._calls = calls
+        self._key = system_prefix(calls.scripts.prefix) + "audit"
+        self.actor = actor
+        self.reason = reason
 
-async def read(calls: Calls, prefix: str, *, queue: str | None, limit: int, cursor: str | None) -> AuditPage:
-    """Read changes, newest first. Raises OptionError for a cursor that is none."""
-    if cursor and not all(part.isdecimal() for part in cursor.split("-", 1)):
-        raise OptionError("cursor", cursor, "it is none of ours; take the one of the page before")
-    key = system_prefix(prefix) + "audit"
-    end = f"({cursor}" if cursor else "+"
-    call = calls.client.call("XREVRANGE", key, end, "-", "COUNT", limit)
-    entries = cast("list[tuple[bytes, list[bytes]]]", await calls.read(call))
-    records = [_record(each[0].decode(), each[1]) for each in entries]
-    found = tuple(record for record in records if queue is None or record.queue == queue)
-    return AuditPage(found, records[-1].id if len(records) == limit else None)
+    async def enter(
+        self,
+        verb: str,
+        queue: str,
+        which: str,
+        count: int,
+        detail: str = "",
+        *,
+        actor: str = "",
+        reason: str = "",
+    ) -> None:
+        """Enter one change of `count` things, which `which` describes; beyond 10,000 entries the oldest go."""
+        told = {
+            "actor": actor or self.actor,
+            "verb": verb,
+            "queue": queue,
+            "filter": which,
+            "count": count,
+            "detail": detail,
+            "reason": reason or self.reason,
+        }
+        fields: list[str | int] = []
+        for name, value in told.items():
+            fields += (name, value if isinstance(value, int) else value[:_TEXT])
+        client = self._calls.client
+        await self._calls.change(client.call("XADD", self._key, "MAXLEN", "~", MOST, "*", *fields))
+
+    async def read(self, queue: str | None, *, limit: int, cursor: str | None) -> AuditPage:
+        """Read changes, newest first, of one queue or all. Raises OptionError for a cursor that is none."""
+        check_bounds(limit, 0, cursor)
+        if cursor and not all(part.isdecimal() for part in cursor.split("-", 1)):
+            raise OptionError("cursor", cursor, "it is none of ours; take the one of the page before")
+        end = f"({cursor}" if cursor else "+"
+        call = self._calls.client.call("XREVRANGE", self._key, end, "-", "COUNT", limit)
+        entries = cast("list[tuple[bytes, list[bytes]]]", await self._calls.read(call))
+        records = [_record(each[0].decode(), each[1]) for each in entries]
+        found = tuple(record for record in records if queue is None or record.queue == queue)
+        return AuditPage(found, records[-1].id if len(records) == limit else None)
 
 
 def _record(entry_id: str, flat: list[bytes]) -> AuditRecord:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin.errors import QueueBusy
+from jobs_core.errors import OptionError
 from jobs_core.scripts import MAX_ITEMS
 
 if TYPE_CHECKING:
@@ -134,3 +135,10 @@ def _capped(count: int, limit: int | None) -> int:
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """Return how many jobs may be changed at most, None for all. Raises OptionError."""
+    if limit is not None and limit < 0:
+        raise OptionError("limit", limit, "it must be 0 or more")
+    return limit

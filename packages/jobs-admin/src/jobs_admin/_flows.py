@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,11 +21,10 @@ from jobs_core.scripts import MAX_ITEMS
 from jobs_core.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from jobs_admin._calls import Calls
+    from jobs_admin._context import Context
     from jobs_admin._neighbours import Around
-    from jobs_admin.redaction import Redaction
     from jobs_core.flow_scripts import FlowTold
     from jobs_core.flows.records import FlowJobRecord
 
@@ -39,14 +38,6 @@ _MS = re.compile(r"[0-9]{1,15}").fullmatch
 _COUNTED = frozenset(STATES.values())
 
 
-class Audited(Protocol):
-    """Enters a change in the audit: verb, queue, what it is about, how many changed."""
-
-    async def __call__(self, verb: str, queue: str, which: str, count: int) -> None:
-        """Enter it."""
-        ...
-
-
 class Row(NamedTuple):
     """A flow on a list: a lower one comes first."""
 
@@ -58,20 +49,14 @@ class Row(NamedTuple):
 class Flows:
     """The flows of queues, as the admin reads and changes them."""
 
-    def __init__(
-        self,
-        calls: Calls,
-        names: Callable[[str | None], Awaitable[list[str]]],
-        log: Audited,
-        redaction: Redaction | None,
-    ) -> None:
-        """Made by the admin; `names` returns the queue that it is given if there is one, or all queues."""
-        self._calls = calls
-        self._names = names
-        self._log = log
-        self._redaction = redaction
-        self._book = FlowBook(calls.scripts)
-        self._neighbours = Neighbours(calls, lambda: names(None))
+    def __init__(self, context: Context) -> None:
+        """Made by the admin."""
+        self._calls = context.calls
+        self._directory = context.directory
+        self._audit = context.audit
+        self._redaction = context.redaction
+        self._book = FlowBook(context.scripts)
+        self._neighbours = Neighbours(context.calls, context.directory.names)
 
     async def get(self, flow_id: str, queue: str | None) -> FlowRecord:
         """Return what is known of a flow, or of the jobs around one."""
@@ -109,7 +94,7 @@ class Flows:
         phases = [name for name, states in _PHASES.items() if state is None or state in states]
         if phase and phase not in phases:
             raise OptionError("cursor", cursor, "it is of a list of other states")
-        names = await self._names(queue)
+        names = await self._directory.chosen(queue)
         flows: list[FlowRecord] = []
         looked = 0
         for each in phases[phases.index(phase) if phase else 0 :]:
@@ -139,14 +124,14 @@ class Flows:
         found = await self._own(flow_id, queue)
         call = self._book.cancel(found.queue, found.id, deadline=self._deadline())
         done = await self._calls.change(call) == "cancelled"
-        await self._log("flow.cancel", found.queue, found.id, int(done))
+        await self._audit.enter("flow.cancel", found.queue, found.id, int(done))
         return done
 
     async def retry(self, flow_id: str, queue: str | None) -> int:
         """Let a flow that failed go on from what did not complete. Returns how many jobs these are. Raises FlowNotFailed."""
         found = await self._own(flow_id, queue)
         count = await self._calls.change(self._book.retry(found.queue, found.id, deadline=self._deadline()))
-        await self._log("flow.retry", found.queue, found.id, count)
+        await self._audit.enter("flow.retry", found.queue, found.id, count)
         return count
 
     async def _own(self, flow_id: str, queue: str | None) -> FlowRecord:
@@ -162,7 +147,7 @@ class Flows:
         )
 
     async def _find(self, flow_id: str, queue: str | None) -> FlowRecord | Around:
-        names = await self._names(queue)
+        names = await self._directory.chosen(queue)
         check_job_id(flow_id)
         scripts = self._calls.scripts
         told = await self._calls.read_all([scripts.flow_show(name, flow_id=flow_id) for name in names])

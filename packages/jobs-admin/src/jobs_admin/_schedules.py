@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
+from jobs_core.codecs import Codecs
 from jobs_core.names import check_queue_name
 from jobs_core.registry import announce_queue, queue_entry
 from jobs_core.schedules.book import Book
@@ -15,9 +16,7 @@ from jobs_core.wire import Verdict
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs_admin._calls import Calls
-    from jobs_admin.redaction import Redaction
-    from jobs_core.codecs import Codecs
+    from jobs_admin._context import Context
     from jobs_core.options import DefaultJobOptions
     from jobs_core.queue import JobType, Queue
     from jobs_core.schedules.book import Written
@@ -31,29 +30,16 @@ R = TypeVar("R")
 __all__ = ["ScheduleAdmin"]
 
 
-class Audited(Protocol):
-    """Enters a change in the audit: verb, queue, what it is about, how many changed, details, reason."""
-
-    async def __call__(
-        self, verb: str, queue: str, which: str, count: int, detail: str = "", *, reason: str = ""
-    ) -> None:
-        """Enter it."""
-        ...
-
-
 class ScheduleAdmin:
     """The schedules of queues. Each belongs to the queue of its jobs; ids are unique in it."""
 
-    def __init__(
-        self, calls: Calls, codecs: Codecs, actor: str, log: Audited, redaction: Redaction | None
-    ) -> None:
+    def __init__(self, context: Context) -> None:
         """Made by the admin, for whoever acts."""
-        self._calls = calls
-        self._codecs = codecs
-        self._actor = actor
-        self._log = log
-        self._redaction = redaction
-        self._book = Book(calls.scripts, codecs)
+        self._calls = context.calls
+        self._audit = context.audit
+        self._redaction = context.redaction
+        self._codecs = context.scripts.codecs or Codecs()
+        self._book = Book(context.scripts, self._codecs)
 
     async def get(self, queue: str, schedule_id: str) -> ScheduleRecord:
         """Return what is known of a schedule. Raises ScheduleNotFound."""
@@ -83,7 +69,9 @@ class ScheduleAdmin:
         )
         queue = job_type.queue
         outcome, stored = await self._calls.change(self._write(queue, definition))
-        await self._log("schedule.add", queue.name, definition.id, int(outcome != "unchanged"), outcome)
+        await self._audit.enter(
+            "schedule.add", queue.name, definition.id, int(outcome != "unchanged"), outcome
+        )
         return outcome, self._record(queue.name, stored)
 
     async def _write(self, queue: Queue, definition: ScheduleDefinition) -> tuple[Written, Stored]:
@@ -113,9 +101,9 @@ class ScheduleAdmin:
         Raises ScheduleNotFound or ScheduleEnded.
         """
         name = check_queue_name(queue)
-        call = self._book.pause(name, schedule_id, actor=self._actor, reason=reason)
+        call = self._book.pause(name, schedule_id, actor=self._audit.actor, reason=reason)
         done = await self._calls.change(call)
-        await self._log("schedule.pause", queue, schedule_id, int(done), reason=reason)
+        await self._audit.enter("schedule.pause", queue, schedule_id, int(done), reason=reason)
         return done
 
     async def resume(self, queue: str, schedule_id: str) -> bool:
@@ -124,7 +112,7 @@ class ScheduleAdmin:
         Raises ScheduleNotFound.
         """
         done = await self._calls.change(self._book.resume(check_queue_name(queue), schedule_id))
-        await self._log("schedule.resume", queue, schedule_id, int(done))
+        await self._audit.enter("schedule.resume", queue, schedule_id, int(done))
         return done
 
     async def trigger(self, queue: str, schedule_id: str) -> str:
@@ -135,7 +123,7 @@ class ScheduleAdmin:
         job_id, verdict, _ = await self._calls.change(
             self._book.trigger(check_queue_name(queue), schedule_id)
         )
-        await self._log("schedule.trigger", queue, schedule_id, int(verdict == Verdict("1")), job_id)
+        await self._audit.enter("schedule.trigger", queue, schedule_id, int(verdict == Verdict("1")), job_id)
         return job_id
 
     async def backfill(self, queue: str, schedule_id: str, start: datetime, end: datetime) -> int:
@@ -148,7 +136,7 @@ class ScheduleAdmin:
             self._book.backfill(check_queue_name(queue), schedule_id, start, end)
         )
         detail = f"{start.isoformat()} to {end.isoformat()}"
-        await self._log("schedule.backfill", queue, schedule_id, count, detail)
+        await self._audit.enter("schedule.backfill", queue, schedule_id, count, detail)
         return count
 
     async def remove(self, queue: str, schedule_id: str, *, keep_job: bool = False) -> bool:
@@ -158,7 +146,7 @@ class ScheduleAdmin:
         """
         call = self._book.remove(check_queue_name(queue), schedule_id, keep_job=keep_job)
         with_job = await self._calls.change(call)
-        await self._log("schedule.remove", queue, schedule_id, 1, "with its job" if with_job else "")
+        await self._audit.enter("schedule.remove", queue, schedule_id, 1, "with its job" if with_job else "")
         return with_job
 
     def _record(self, queue: str, stored: Stored) -> ScheduleRecord:

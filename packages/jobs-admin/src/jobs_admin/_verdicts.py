@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from jobs_admin.records import Cancellation, Outcome
-from jobs_core.errors import JobNotFound, JobsError, WrongState
+from jobs_core.durations import Duration, to_ms
+from jobs_core.errors import JobNotFound, JobsError, OptionError, WrongState
 from jobs_core.scripts import MAX_ITEMS
 from jobs_core.states import CancelOutcome, State
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobs_admin._calls import Calls
     from jobs_core.scripts import Scripts
 
@@ -67,6 +70,20 @@ async def _reschedule(
     scripts: Scripts, queue: str, ids: Sequence[str], *, delay_ms: int, run_at_ms: int
 ) -> list[str]:
     return await scripts.reschedule(queue, delay_ms=delay_ms, run_at_ms=run_at_ms, ids=ids)
+
+
+def due_time(delay: Duration | None, run_at: datetime | None) -> tuple[int, int, str]:
+    """Return a due time as (delay in ms, Unix ms or 0, text). Raises OptionError."""
+    if (delay is None) == (run_at is None):
+        raise OptionError("delay", delay, "give either a delay or an instant (run_at)")
+    if run_at is None:
+        delay_ms = to_ms(cast("Duration", delay), name="delay")
+        return delay_ms, 0, f"in {delay_ms / 1000:g} s"
+    if run_at.utcoffset() is None:
+        raise OptionError(
+            "run_at", run_at, "it has no time zone, so it means another instant on each machine"
+        )
+    return 0, max(1, round(run_at.timestamp() * 1000)), f"at {run_at.isoformat()}"
 
 
 _EXPECTED: dict[Verb, tuple[State, ...]] = {

@@ -4,47 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Unpack, cast
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast
 
 import msgspec
 
-from jobs_admin import (
-    _actions,
-    _alerts,
-    _audit,
-    _bulk,
-    _check,
-    _doctor,
-    _health,
-    _limits,
-    _pauses,
-    _plan,
-    _replay,
-    _scaler,
-    _verdicts,
-    _where,
-    _workers,
-)
+from jobs_admin import _actions, _plan
+from jobs_admin._audit import Audit, whoami
 from jobs_admin._bulk import Progress
+from jobs_admin._bulk_changes import BulkChanges, BulkVerb, make_change
 from jobs_admin._calls import Calls
-from jobs_admin._errors import read_errors
+from jobs_admin._changes import JobChanges
+from jobs_admin._context import Context
+from jobs_admin._controls import Controls
+from jobs_admin._dead_letters import DeadLetters
+from jobs_admin._directory import Directory
 from jobs_admin._events import Event, EventListener
 from jobs_admin._flows import Flows
+from jobs_admin._inspection import Inspection
+from jobs_admin._jobs import Jobs
 from jobs_admin._limits import LiveLimits
-from jobs_admin._listing import check_bounds, list_page, make_filter
-from jobs_admin._measures import MAX_MINUTES, Spread, added_up, read_history, read_minutes, read_spread
-from jobs_admin._neighbours import Neighbours, Place
-from jobs_admin._numbers import failed_attempts, live_record, metrics_record, queue_record, worker_record
-from jobs_admin._replay import Changes
+from jobs_admin._listing import make_filter
+from jobs_admin._replay import Changes as ReplayChanges
 from jobs_admin._schedules import ScheduleAdmin
+from jobs_admin._statistics import Statistics
 from jobs_admin._totals import QueueTotals, read_totals
+from jobs_admin._workers import Workers
 from jobs_admin.records import (
     AlertRecord,
     AuditPage,
-    AuditRecord,
     BulkAction,
     BulkRecord,
     Cancellation,
@@ -78,12 +68,10 @@ from jobs_core.codecs import Codecs
 from jobs_core.connection import Client, ConnectionInfo, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
-from jobs_core.errors import ConnectionFailed, JobNotFound, OptionError, UnknownQueue
-from jobs_core.measures import MINUTES_A_DAY
-from jobs_core.names import check_job_id, check_prefix, check_queue_name, nearest
+from jobs_core.errors import ConnectionFailed
+from jobs_core.names import check_prefix, check_queue_name
 from jobs_core.options import as_priority
-from jobs_core.records import JobRecord, LogRecord, build_record, log_records
-from jobs_core.registry import forget_queue, list_queues, list_workers
+from jobs_core.records import JobRecord
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.states import Priority, State
@@ -92,27 +80,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from jobs_core.commands import CommandVerb
     from jobs_core.flows.records import FlowRecord
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType, Queue
-    from jobs_core.scripts import Located, Tally
 
 P = TypeVar("P")
 R = TypeVar("R")
-J = TypeVar("J", bound=JobRecord)
 
 __all__ = ["Admin", "BulkVerb"]
-
-BulkVerb: TypeAlias = Literal["retry", "promote", "cancel", "remove", "reschedule", "priority"]
-"""What can be done to all jobs that a query means."""
-
-# How many ids an entry of the audit names.
-_NAMED = 20
-
-
-_LOG_LINES = 1000
-_CURSOR = re.compile(r"(\d{1,20}-\d{1,20})?").fullmatch
 
 
 class Admin:
@@ -151,11 +126,20 @@ class Admin:
             codecs=Codecs.from_env(prefix) if codecs is None else codecs,
         )
         self._calls = Calls(scripts, seconds)
-        self._prefix = prefix
-        self._declared = frozenset(declared)
-        self._actor = _audit.whoami() if actor is None else actor
-        self._reason = ""
-        self._redaction = redaction
+        audit = Audit(self._calls, whoami() if actor is None else actor)
+        self._assemble(Context(self._calls, Directory(self._calls, declared), audit, redaction))
+
+    def _assemble(self, context: Context) -> None:
+        self._context = context
+        self._statistics = Statistics(context)
+        self._jobs = Jobs(context)
+        self._changes = JobChanges(context)
+        self._bulk = BulkChanges(context)
+        self._dead_letters = DeadLetters(context, self._jobs)
+        self._flows = Flows(context)
+        self._controls = Controls(context)
+        self._workers = Workers(context)
+        self._inspection = Inspection(context, self._jobs)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, *, declared: Sequence[str] = ()) -> Self:
@@ -211,39 +195,23 @@ class Admin:
 
     async def queues(self) -> list[QueueRecord]:
         """Count every queue that somebody used, sorted by name."""
-        return [queue_record(name, tally) for name, tally in (await self._tallies()).items()]
+        return await self._statistics.queues()
 
     async def live(self, skip: Collection[str] = ()) -> list[LiveRecord]:
         """Count every queue that somebody used but those to skip, with what is watched second by second, sorted by name."""
-        names = [name for name in await self._names() if name not in skip]
-        tallies = await self._calls.read_all([self._calls.scripts.tally(name) for name in names])
-        return [live_record(name, tally) for name, tally in zip(names, tallies, strict=True)]
+        return await self._statistics.live(skip)
 
     async def stats(self, queue: str) -> QueueRecord:
         """Count one queue, and name what of it is paused. Raises UnknownQueue where nobody ever used it."""
-        record = queue_record(queue, await self._tally(queue))
-        if record.pauses:
-            return msgspec.structs.replace(record, paused_parts=tuple(await self.pauses(queue)))
-        return record
+        return await self._statistics.stats(queue)
 
     async def metrics(self, queue: str | None = None) -> MetricsRecord:
         """Measure one queue, or all of them together and each. Raises UnknownQueue."""
-        scripts = self._calls.scripts
-        if queue is not None:
-            tally = await self._tally(queue)
-            return metrics_record(queue, [tally], await self._calls.read(read_spread(scripts, queue)))
-        tallies = await self._tallies()
-        spreads = await self._calls.read_all([read_spread(scripts, name) for name in tallies])
-        each = tuple(
-            metrics_record(name, [tally], spread)
-            for (name, tally), spread in zip(tallies.items(), spreads, strict=True)
-        )
-        total = metrics_record(None, [*tallies.values()], sum(spreads, Spread()))
-        return msgspec.structs.replace(total, queues=each)
+        return await self._statistics.metrics(queue)
 
     async def totals(self) -> list[QueueTotals]:
         """Return all that is counted of every queue by job name, sorted by queue: what metrics are exported from."""
-        return await read_totals(self._calls, self._prefix)
+        return await read_totals(self._calls, self._context.prefix)
 
     async def queue_health(
         self,
@@ -258,18 +226,8 @@ class Admin:
         None is no threshold. A server that does not answer is unhealthy, and no error: a health check has to answer.
         Raises OptionError, and UnknownQueue for a queue that nobody used and `declared` does not name.
         """
-        _health.check_thresholds(max_waiting, max_failed)
-        age_ms = None if max_age is None else to_ms(max_age, name="max_age")
-        try:
-            tally = await self._tally(queue)
-        except ConnectionFailed as error:
-            return _health.unanswered(check_queue_name(queue), error.message)
-        return _health.judge(
-            queue_record(queue, tally),
-            tally.longest_wait_ms,
-            max_waiting=max_waiting,
-            max_failed=max_failed,
-            max_age_ms=age_ms,
+        return await self._statistics.health(
+            queue, max_waiting=max_waiting, max_failed=max_failed, max_age=max_age
         )
 
     async def alerts(self, queue: str | None = None, *, active: bool = False) -> list[AlertRecord]:
@@ -277,10 +235,7 @@ class Admin:
 
         Raises UnknownQueue.
         """
-        if queue is not None:
-            await self._known(queue)
-        found = await _alerts.read_alerts(self._calls, self._prefix, queue)
-        return [each for each in found if each.active or not active]
+        return await self._controls.alerts(queue, active=active)
 
     async def set_alert(
         self, queue: str, alert: str, threshold: Duration | Literal["declared"] | None
@@ -289,32 +244,18 @@ class Admin:
 
         None is no alert, `declared` takes back what was set. Returns whether anything changed. Raises UnknownQueue or OptionError.
         """
-        await self._known(queue)
-        changed, text = await _alerts.set_alert(self._calls, queue, alert, threshold)
-        await self._log("alert", queue, alert, int(changed), f"to {text}")
-        return changed
+        return await self._controls.set_alert(queue, alert, threshold)
 
     async def series(self, queue: str | None = None, minutes: int = 60) -> tuple[MinuteRecord, ...]:
         """Return what a queue, or all together, did in each of the last minutes, the one that runs included, oldest first.
 
         Minutes are kept for 90 days (129600), unless `JOBS_METRICS=0`. Raises OptionError or UnknownQueue.
         """
-        if not 1 <= minutes <= MAX_MINUTES:
-            raise OptionError("minutes", minutes, f"it must be 1 to {MAX_MINUTES}")
-        if queue is not None:
-            await self._known(queue)
-        now_ms = await self._calls.server_ms()
-        names = await self._names() if queue is None else [queue]
-        scripts = self._calls.scripts
-        told = await self._calls.read_all([read_minutes(scripts, name, now_ms, minutes) for name in names])
-        return tuple(told[0]) if queue is not None else added_up(told, now_ms, minutes)
+        return await self._statistics.series(queue, minutes)
 
     async def errors(self, minutes: int = 60) -> ErrorGroups:
         """Group what failed for good in the last minutes, at most 1440, by the fingerprint of its error. Raises OptionError."""
-        if not 1 <= minutes <= MINUTES_A_DAY:
-            raise OptionError("minutes", minutes, f"it must be 1 to {MINUTES_A_DAY}")
-        now_ms = await self._calls.server_ms()
-        return await self._calls.read(read_errors(self._calls.scripts, await self._names(), now_ms, minutes))
+        return await self._statistics.errors(minutes)
 
     async def history(
         self,
@@ -330,53 +271,40 @@ class Admin:
         `outcome` is `completed`, `failed`, `cancelled` or `expired`, `name` that of the job, or `name@version`. `limit` is
         at most 500. Raises OptionError or UnknownQueue.
         """
-        check_bounds(limit, 0, cursor)
-        await self._known(queue)
-        return await self._calls.read(
-            read_history(
-                self._calls.scripts,
-                queue,
-                outcome=outcome.value if isinstance(outcome, State) else outcome,
-                name=name,
-                limit=limit,
-                cursor=cursor,
-            )
-        )
+        return await self._statistics.history(queue, outcome=outcome, name=name, limit=limit, cursor=cursor)
 
     async def workers(self) -> list[WorkerRecord]:
         """List the workers that were heard of in the last 10 min, sorted by id."""
-        entries = await self._calls.read(list_workers(self._client, self._prefix))
-        return [worker_record(entry) for entry in entries]
+        return await self._workers.list()
 
     async def quiet_worker(self, worker_id: str) -> str:
         """Let a worker claim no more; what runs goes on. Returns its state. Raises WorkerNotFound or WorkerSilent."""
-        return await self._command(worker_id, "quiet")
+        return await self._workers.tell(worker_id, "quiet")
 
     async def resume_worker(self, worker_id: str) -> str:
         """Let a worker that was quieted claim again. Returns its state. Raises WorkerNotFound or WorkerSilent."""
-        return await self._command(worker_id, "resume")
+        return await self._workers.tell(worker_id, "resume")
 
     async def stop_worker(self, worker_id: str) -> str:
         """End a worker as SIGTERM does: it finishes what runs, within its grace. Returns its state.
 
         Raises WorkerNotFound or WorkerSilent.
         """
-        return await self._command(worker_id, "stop")
+        return await self._workers.tell(worker_id, "stop")
 
     async def set_concurrency(self, worker_id: str, queue: str, number: int) -> str:
         """Let each child of a worker run so many jobs of a queue at once, until the worker ends. Returns its state.
 
         Raises WorkerNotFound, WorkerSilent, or OptionError for a queue that it does not serve.
         """
-        _workers.check_slots(queue, number)
-        return await self._command(worker_id, "concurrency", queue=queue, number=number)
+        return await self._workers.set_concurrency(worker_id, queue, number)
 
     async def stacks(self, worker_id: str) -> tuple[WorkerStack, ...]:
         """Return what all threads of a worker's children are doing, also of one that C code holds.
 
         Raises WorkerNotFound or WorkerSilent.
         """
-        return _workers.stacks_of(await _workers.command(self._calls, self._prefix, worker_id, "stacks"))
+        return await self._workers.stacks(worker_id)
 
     async def scale(self, queue: str, number: int | None) -> bool:
         """Let so many children of each worker serve a queue, 0 or more, until it is released by None.
@@ -384,82 +312,62 @@ class Admin:
         Returns whether anything changed. It goes before what `WORKER_PROCESSES` says, `auto` too. Raises UnknownQueue or
         OptionError.
         """
-        if number is not None:
-            await self._known(queue)
-        changed = await _workers.scale(self._calls, self._prefix, queue, number)
-        if changed:
-            await self._log("scale", queue, "", 1, "auto" if number is None else f"to {number}")
-        return changed
+        return await self._workers.scale(queue, number)
 
     async def scales(self) -> list[ScaleRecord]:
         """List the numbers of children that somebody set and nobody released, by queue."""
-        return await _workers.scales(self._calls, self._prefix)
+        return await self._workers.scales()
 
     async def plan(self, queues: Iterable[Queue]) -> list[PlanRecord]:
         """Say what starting workers that declare these queues would change on the server; nothing is changed by asking."""
-        return await _plan.read_plan(self._calls, self._prefix, queues)
+        return await _plan.read_plan(self._calls, self._context.prefix, queues)
 
     async def scaler(self, profile: str, *, within: Duration = 60) -> ScalerRecord:
         """Say how many workers of a weight class there should be, for an autoscaler: enough to do within that time what there is.
 
         Raises OptionError.
         """
-        seconds = to_ms(within, name="within") / 1000
-        if not seconds:
-            raise OptionError("within", within, "it must be longer than 0")
-        entries = await _scaler.queues_of(self._calls, self._prefix, profile)
-        limits = {entry.queue: await _limits.read_limits(self._calls, entry.queue) for entry in entries}
-        return await _scaler.read_scaler(
-            self._calls, self._prefix, profile, limits, entries, within_s=seconds
-        )
-
-    async def _command(self, worker_id: str, verb: CommandVerb, *, queue: str = "", number: int = 0) -> str:
-        answer = await _workers.command(
-            self._calls, self._prefix, worker_id, verb, queue=queue, number=number
-        )
-        detail = f"to {number}" if number else ""
-        await self._log(f"worker {verb}", queue, f"worker:{worker_id}", 1, detail)
-        return answer.state
+        return await self._workers.scaler(profile, within)
 
     def acting(self, *, actor: str | None = None, reason: str = "") -> Self:
         """Return this admin, on the same connection, in the name of somebody else, or for a reason: the audit tells."""
+        audit = self._context.audit
+        named = Audit(self._calls, audit.actor if actor is None else actor, reason)
         other = copy.copy(self)
-        other._actor = self._actor if actor is None else actor  # noqa: SLF001 - a copy of ourselves
-        other._reason = reason  # noqa: SLF001
+        other._assemble(msgspec.structs.replace(self._context, audit=named))  # noqa: SLF001 - a copy of ourselves
         return other
 
     @property
     def schedules(self) -> ScheduleAdmin:
         """The schedules of queues."""
-        codecs = self._calls.scripts.codecs or Codecs()
-        return ScheduleAdmin(self._calls, codecs, self._actor, self._log, self._redaction)
+        return ScheduleAdmin(self._context)
 
     async def audit(
         self, queue: str | None = None, *, limit: int = 50, cursor: str | None = None
     ) -> AuditPage:
         """List the last changes that anybody made, newest first, of one queue or all; at most 500. Raises OptionError."""
-        check_bounds(limit, 0, cursor)
-        return await _audit.read(self._calls, self._prefix, queue=queue, limit=limit, cursor=cursor)
+        return await self._context.audit.read(queue, limit=limit, cursor=cursor)
 
     async def note(self, verb: str, queue: str, which: str, count: int, detail: str = "") -> None:
         """Enter in the audit a change that was made by other means, in the name of who acts."""
-        await self._log(verb, queue, which, count, detail)
+        await self._context.audit.enter(verb, queue, which, count, detail)
 
     async def bulk_actions(self) -> list[BulkAction]:
         """List the last 200 changes of very many jobs that went on by themselves, newest first."""
-        return await _actions.read_all(self._calls, self._prefix)
+        return await _actions.read_all(self._calls, self._context.prefix)
 
     async def bulk_action(self, action_id: str) -> BulkAction:
         """Return one of them. Raises BulkNotFound."""
-        return await _actions.read(self._calls, self._prefix, action_id)
+        return await _actions.read(self._calls, self._context.prefix, action_id)
 
     async def keep_bulk(self, action: BulkAction) -> str:
         """Remember how far one is. Returns who asked for its end, "" for nobody."""
-        return await _actions.write(self._calls, self._prefix, action)
+        return await _actions.write(self._calls, self._context.prefix, action)
 
     async def cancel_bulk(self, action_id: str) -> BulkAction:
         """Ask one to end; it does within some seconds, and what it did stays. Raises BulkNotFound."""
-        return await _actions.cancel(self._calls, self._prefix, action_id, self._actor)
+        calls, audit = self._calls, self._context.audit
+        return await _actions.cancel(calls, self._context.prefix, action_id, audit.actor)
 
     async def pause(
         self,
@@ -475,44 +383,27 @@ class Admin:
 
         With `for_` it ends by itself. Returns False if it was paused already. Raises UnknownQueue, OptionError.
         """
-        what = _pauses.subject(job, key)
-        for_ms = 0 if for_ is None else to_ms(for_, name="for_")
-        await self._known(queue)
-        who, why = actor or self._actor, reason or self._reason
-        changed = await self._calls.change(
-            self._calls.scripts.pause(queue, what=what, for_ms=for_ms, actor=who, reason=why)
-        )
-        detail = f"for {for_ms / 1000:g} s" if for_ms else ""
-        await self._log("pause", queue, what, int(changed), detail, actor=who, reason=why)
-        return changed
+        return await self._controls.pause(queue, job=job, key=key, reason=reason, actor=actor, for_=for_)
 
     async def resume(self, queue: str, *, job: str | None = None, key: str | None = None) -> bool:
         """Let workers take jobs again of a queue, a job name or a key. Returns False if it was not paused.
 
         Raises UnknownQueue, OptionError.
         """
-        what = _pauses.subject(job, key)
-        await self._known(queue)
-        changed = await self._calls.change(self._calls.scripts.resume(queue, what=what))
-        await self._log("resume", queue, what, int(changed))
-        return changed
+        return await self._controls.resume(queue, job=job, key=key)
 
     async def pauses(self, queue: str) -> list[PauseRecord]:
         """List the job names and keys of a queue that are paused for themselves. Raises UnknownQueue."""
-        await self._known(queue)
-        return await _pauses.pauses(self._calls, queue)
+        return await self._controls.pauses(queue)
 
     async def job(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job. Raises JobNotFound."""
-        record, located = await self._find(queue, job_id)
-        return self._shown(await self._with_awaited(record, located))
+        record, _ = await self._jobs.look(queue, job_id)
+        return record
 
     async def job_detail(self, queue: str, job_id: str) -> JobDetail:
         """Return what is known of a job, with its attempts that failed. Raises JobNotFound."""
-        record, located = await self._find(queue, job_id)
-        record = await self._with_awaited(record, located)
-        history = tuple(failed_attempts(located))
-        return self._shown(JobDetail(**msgspec.structs.asdict(record), history=history))
+        return await self._jobs.detail(queue, job_id)
 
     async def jobs(
         self,
@@ -536,41 +427,26 @@ class Admin:
         Raises OptionError or UnknownQueue.
         """
         wanted = make_filter(states, name, tag, query)
-        check_bounds(limit, offset, cursor)
-        await self._known(queue)
-        scripts = self._calls.scripts
-        now_ms = await self._calls.server_ms() if wanted.query.picky else 0
-        return await self._calls.read(
-            list_page(
-                *(scripts, queue, wanted),
-                limit=limit,
-                offset=offset,
-                cursor=cursor,
-                now_ms=now_ms,
-                shown=self._shown,
-            )
-        )
+        return await self._jobs.page(queue, wanted, limit=limit, offset=offset, cursor=cursor)
 
     async def retry(self, queue: str, *ids: str) -> list[Outcome]:
         """Put failed jobs back, with all their attempts before them again.
 
         With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own.
         """
-        return await self._apply("retry", _verdicts.retry, queue, ids)
+        return await self._changes.retry(queue, ids)
 
     async def remove(self, queue: str, *ids: str) -> list[Outcome]:
         """Remove jobs and all that is kept of them; one that runs is refused. Errors as `retry`."""
-        return await self._apply("remove", _verdicts.remove, queue, ids)
+        return await self._changes.remove(queue, ids)
 
     async def promote(self, queue: str, *ids: str) -> list[Outcome]:
         """Let delayed jobs run now. Errors as `retry`."""
-        return await self._apply("promote", _verdicts.promote, queue, ids)
+        return await self._changes.promote(queue, ids)
 
     async def priority(self, queue: str, *ids: str, to: Priority | int | str) -> list[Outcome]:
         """Give waiting or delayed jobs another priority; their places follow. Errors as `retry`, and OptionError."""
-        number = as_priority(to)
-        detail = f"to {Priority(number).name.lower()}"
-        return await self._apply("priority", _verdicts.priority(number), queue, ids, detail)
+        return await self._changes.priority(queue, ids, to)
 
     async def reschedule(
         self, queue: str, *ids: str, delay: Duration | None = None, run_at: datetime | None = None
@@ -579,8 +455,7 @@ class Admin:
 
         Errors as `retry`, and OptionError.
         """
-        delay_ms, run_at_ms, detail = due_time(delay, run_at)
-        return await self._apply("reschedule", _verdicts.reschedule(delay_ms, run_at_ms), queue, ids, detail)
+        return await self._changes.reschedule(queue, ids, delay, run_at)
 
     async def replay(
         self,
@@ -600,30 +475,14 @@ class Admin:
         second. With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own.
         Raises OptionError, PayloadError.
         """
-        if payload is not msgspec.UNSET and len(ids) != 1:
-            raise OptionError("payload", "…", "another payload can only be given for one job")
-        if payload is not msgspec.UNSET and self._redaction is not None:
-            record, _ = await self._find(check_queue_name(queue), ids[0])
-            payload = self._redaction.restore(record, payload)
-        changes = Changes(
+        changes = ReplayChanges(
             priority=0 if priority is None else as_priority(priority),
             payload=payload,
             job=cast("JobType[object, object] | None", job),
         )
-        outcomes = await _replay.replay(
-            self._calls,
-            check_queue_name(queue),
-            ids,
-            changes,
-            rate=rate,
-            progress=progress,
-            dry_run=dry_run,
+        return await self._dead_letters.replay(
+            queue, ids, changes, rate=rate, dry_run=dry_run, progress=progress
         )
-        done = [each.id for each in outcomes if each.done]
-        detail = "edited" if changes.edited else ""
-        which = f"id:{','.join(done[:_NAMED])}"
-        await self._logged("replay", queue, which, len(done), dry_run=dry_run, detail=detail)
-        return outcomes
 
     async def replay_all(
         self,
@@ -641,32 +500,24 @@ class Admin:
 
         What fails again meanwhile is left alone. `rate` and `priority` as for `replay`. Raises OptionError.
         """
-        count = await _replay.replay_all(
-            self._calls,
-            Changes(priority=0 if priority is None else as_priority(priority)),
+        return await self._dead_letters.replay_all(
+            ReplayChanges(priority=0 if priority is None else as_priority(priority)),
             queue=queue,
             name=name,
             group=group,
-            limit=_checked_limit(limit),
+            limit=limit,
             rate=rate,
-            progress=progress,
             dry_run=dry_run,
+            progress=progress,
         )
-        chosen = {"queue": queue, "name": name, "error": group}
-        which = " ".join(f"{field}:{value}" for field, value in chosen.items() if value)
-        await self._logged("replay", DEAD_LETTER_QUEUE, which, count, dry_run=dry_run)
-        return count
 
     async def dead_letter_counts(self) -> list[LetterCount]:
         """Count the dead letters there ever were by queue, job and kind of error, the most frequent first."""
-        return await _replay.letter_counts(self._calls)
+        return await self._dead_letters.counts()
 
     async def cancel(self, queue: str, *ids: str) -> list[Cancellation]:
         """Cancel jobs wherever they are; one that runs is asked to stop, and its worker settles it as cancelled."""
-        outcomes = await _verdicts.cancel(self._calls, check_queue_name(queue), ids)
-        done = [each.id for each in outcomes if each.outcome in {"cancelled", "requested"}]
-        await self._log("cancel", queue, f"id:{','.join(done[:_NAMED])}", len(done))
-        return outcomes
+        return await self._changes.cancel(queue, ids)
 
     async def flow(self, flow_id: str, *, queue: str | None = None) -> FlowRecord:
         """Return what is known of a flow: how many jobs it has, and how they ended.
@@ -675,7 +526,7 @@ class Admin:
         others or that others wait for, or of a link of a chain: then it is counted what is around that one. Raises FlowNotFound, UnknownQueue, and
         OptionError for an id that several queues have.
         """
-        return await self._flows().get(flow_id, queue)
+        return await self._flows.get(flow_id, queue)
 
     async def flow_jobs(
         self,
@@ -691,7 +542,7 @@ class Admin:
         `state` is that of jobs, or how they ended: `skipped` and `missing` too; one looks at 10,000 jobs. Of jobs around one that
         is no flow of its own these are at most 200. Errors as `flow`.
         """
-        return await self._flows().jobs(flow_id, queue, state=state, start=start, limit=limit)
+        return await self._flows.jobs(flow_id, queue, state=state, start=start, limit=limit)
 
     async def flows(
         self,
@@ -706,14 +557,14 @@ class Admin:
         `state` is `staging`, `open`, `running`, `completed`, `failed` or `cancelled`; with it a page may be short before the end. `limit`
         is at most 500. Ended ones are kept for 7 days, 10,000 by queue. Raises OptionError or UnknownQueue.
         """
-        return await self._flows().list(queue, state, limit, cursor)
+        return await self._flows.list(queue, state, limit, cursor)
 
     async def cancel_flow(self, flow_id: str, *, queue: str | None = None) -> bool:
         """Cancel a flow and all its jobs; those that run are asked to stop. Returns False if it had ended. Errors as `flow`.
 
         A job that is no flow of its own is cancelled by `cancel`.
         """
-        return await self._flows().cancel(flow_id, queue)
+        return await self._flows.cancel(flow_id, queue)
 
     async def retry_flow(self, flow_id: str, *, queue: str | None = None) -> int:
         """Let a flow that failed go on from the jobs that did not complete; those that did keep their results. Errors as `flow`, and FlowNotFailed.
@@ -721,7 +572,7 @@ class Admin:
         Failed jobs are retried with fresh budgets, those that were skipped or failed for them wait again. Returns how many these are. A
         job that is not kept any more counts as missing, so the flow fails again for it.
         """
-        return await self._flows().retry(flow_id, queue)
+        return await self._flows.retry(flow_id, queue)
 
     async def bulk(
         self,
@@ -745,36 +596,17 @@ class Admin:
         is not met again. `progress(done, total)` is called after each step, with None where only a look at the jobs
         would tell how many there are; `dry_run` only counts. Raises UnknownQueue, OptionError.
         """
-        if not query.strip():
-            raise OptionError(
-                "query", query, "say which jobs; state:failed means all that failed, for example"
-            )
-        if rate is not None and rate <= 0:
-            raise OptionError("rate", rate, "it must be more than 0 jobs a second")
-        wanted = make_filter(None, None, None, query)
-        states = _where.sources(verb, wanted.query.states)
-        change, there, detail = _change(verb, to, delay, run_at, await self._calls.server_ms())
-        await self._known(queue)
-        bound = _where.Bound(limit=_checked_limit(limit), rate=rate or 0.0, cursor=cursor)
-        wanted = msgspec.structs.replace(wanted, states=states)
-        total = None
-        if not wanted.picky:
-            sizes = (await self._tally(queue)).sizes
-            total = sum(sizes[state] for state in states)
-            total = total if limit is None else min(total, limit)
-        count, after = await _where.change_where(
-            self._calls,
+        return await self._bulk.bulk(
+            verb,
             queue,
-            None if dry_run else change,
-            wanted,
-            bound,
-            there=there,
-            total=total,
+            query,
+            partial(make_change, verb, to, delay, run_at),
+            limit=limit,
+            rate=rate,
+            cursor=cursor,
+            dry_run=dry_run,
             progress=progress,
-            shown=self._shown,
         )
-        await self._logged(verb, queue, wanted.query.text, count, dry_run=dry_run, detail=detail)
-        return BulkRecord(verb=verb, query=wanted.query.text, count=count, dry_run=dry_run, cursor=after)
 
     async def retry_failed(
         self,
@@ -788,11 +620,7 @@ class Admin:
 
         `progress(done, total)` is called after each step; `dry_run` only counts. Raises UnknownQueue.
         """
-        await self._known(queue)
-        count = await _bulk.retry_failed(
-            self._calls, queue, limit=_checked_limit(limit), dry_run=dry_run, progress=progress
-        )
-        return await self._logged("retry", queue, "state:failed", count, dry_run=dry_run)
+        return await self._bulk.retry_failed(queue, limit=limit, dry_run=dry_run, progress=progress)
 
     async def clean(
         self,
@@ -809,24 +637,9 @@ class Admin:
         Totals stay. `progress` and `dry_run` as for `retry_failed`. Raises UnknownQueue, and OptionError for
         a state that jobs leave again.
         """
-        age_ms = to_ms(older_than, name="older_than")
-        homes = make_filter(state, None, None).states
-        for home in homes:
-            if not home.final:
-                finals = ", ".join(each for each in State if each.final)
-                raise OptionError("state", home.value, f"only ended jobs can be cleaned: {finals}")
-        await self._known(queue)
-        count = await _bulk.clean(
-            self._calls,
-            queue,
-            homes,
-            age_ms=age_ms,
-            limit=_checked_limit(limit),
-            dry_run=dry_run,
-            progress=progress,
+        return await self._bulk.clean(
+            queue, state, older_than=older_than, limit=limit, dry_run=dry_run, progress=progress
         )
-        which = f"state:{','.join(homes)} age>{age_ms / 1000:g}s"
-        return await self._logged("clean", queue, which, count, dry_run=dry_run)
 
     async def obliterate(
         self, queue: str, *, force: bool = False, dry_run: bool = False, progress: Progress | None = None
@@ -837,16 +650,7 @@ class Admin:
         While jobs run it raises QueueBusy unless `force`d: then their handlers are cancelled, and what they still
         report is refused. `progress` and `dry_run` as for `retry_failed`. Raises UnknownQueue.
         """
-        await self._known(queue)
-        count = await _bulk.obliterate(self._calls, queue, force=force, dry_run=dry_run, progress=progress)
-        if not dry_run and all(
-            owner.dead for owner in await self._calls.read(self._calls.scripts.owners(queue))
-        ):
-            # Nobody serves it: it is listed again as soon as somebody uses it.
-            await self._calls.change(forget_queue(self._client, self._prefix, queue))
-        return await self._logged(
-            "obliterate", queue, "", count, dry_run=dry_run, detail="forced" if force else ""
-        )
+        return await self._bulk.obliterate(queue, force=force, dry_run=dry_run, progress=progress)
 
     async def drain(
         self,
@@ -861,11 +665,7 @@ class Admin:
         Returns how many: at most what there was at the start. `progress` and `dry_run` as for `retry_failed`.
         Raises UnknownQueue.
         """
-        homes = ("waiting", "delayed") if delayed else ("waiting",)
-        sizes = (await self._tally(queue)).sizes
-        total = sum(sizes[home] for home in homes)
-        count = await _bulk.drain(self._calls, queue, homes, total, dry_run=dry_run, progress=progress)
-        return await self._logged("drain", queue, f"state:{','.join(homes)}", count, dry_run=dry_run)
+        return await self._bulk.drain(queue, delayed=delayed, dry_run=dry_run, progress=progress)
 
     def listener(self, *queues: str, since: Mapping[str, str] | str | None = None) -> EventListener:
         """Return what hears the events of queues, or of all there are and will be, on a connection of its own.
@@ -875,8 +675,9 @@ class Admin:
         """
         for queue in queues:
             check_queue_name(queue)
-        shown = None if self._redaction is None else self._redaction.event
-        return EventListener(self._client.address, self._prefix, queues, since, shown)
+        redaction = self._context.redaction
+        shown = None if redaction is None else redaction.event
+        return EventListener(self._client.address, self._context.prefix, queues, since, shown)
 
     async def events(
         self, *queues: str, since: Mapping[str, str] | str | None = None
@@ -886,40 +687,21 @@ class Admin:
         Raises UnknownQueue.
         """
         for queue in queues:
-            await self._known(queue)
+            await self._context.directory.check(queue)
         async with self.listener(*queues, since=since) as listener:
             async for event in listener:
                 yield event
 
     async def doctor(self, queue: str | None = None, job_id: str | None = None) -> list[Finding]:
         """Examine the server, or why the jobs of a queue, or one job, do not run. Raises JobNotFound."""
-        if queue is None:
-            return await _doctor.examine_server(self._calls, self._prefix)
-        check_queue_name(queue)
-        if job_id is None:
-            return await _doctor.examine_queue(self._calls, self._prefix, queue, self._declared)
-        record, located = await self._find(queue, job_id)
-        record = await self._with_awaited(record, located)
-        return await _doctor.examine_job(self._calls, self._prefix, self._shown(record), located)
+        return await self._inspection.doctor(queue, job_id)
 
     async def logs(self, queue: str, job_id: str, *, after: str = "", limit: int = 500) -> JobLogs:
         """Return what a job's handlers logged, at most `limit` lines (up to 1,000) after a cursor; none for a job that has none.
 
         They are there as long as the job, or its result. Raises OptionError.
         """
-        check_queue_name(queue)
-        if not 1 <= limit <= _LOG_LINES:
-            raise OptionError("limit", limit, f"it must be 1 to {_LOG_LINES:,}")
-        if not _CURSOR(after):
-            raise OptionError("after", after, "it must be the cursor of a line")
-        found = await self._calls.read(
-            self._calls.scripts.logs(queue, job_id=check_job_id(job_id), after=after, count=limit)
-        )
-        lines = tuple(log_records(found))
-        if self._redaction is not None and lines:
-            lines = await self._redacted_lines(self._redaction, queue, job_id, lines)
-        more = len(lines) == limit and limit < found.kept
-        return JobLogs(lines=lines, truncated=found.dropped > 0, cursor=lines[-1].cursor if more else None)
+        return await self._jobs.logs(queue, job_id, after=after, limit=limit)
 
     async def check(self, queue: str | None = None, *, repair: bool = False) -> CheckReport:
         """Look whether every invariant of a queue holds, or of all queues and the keys beside them.
@@ -928,18 +710,11 @@ class Admin:
         With `repair` it mends what can be mended, each breach only if it is still there; see docs/engine.md.
         Raises UnknownQueue.
         """
-        if queue is not None:
-            await self._known(queue)
-        report = await _check.check(self._calls, queue, repair=repair)
-        for breach in report.breaches:
-            if breach.repaired:
-                await self._log("repair", breach.queue, breach.code, breach.repaired)
-        return report
+        return await self._inspection.check(queue, repair=repair)
 
     async def limits(self, queue: str) -> list[LimitRecord]:
         """Return every limit of a queue: what code declares, and what is set over it. Raises UnknownQueue."""
-        await self._known(queue)
-        return await _limits.read_limits(self._calls, queue)
+        return await self._controls.limits(queue)
 
     async def limit(self, queue: str, **limits: Unpack[LiveLimits]) -> bool:
         """Set limits of a queue live: they hold over what code declares, also over later declarations.
@@ -947,163 +722,4 @@ class Admin:
         None lifts a limit, `declared` takes back what was set. Those who wait are looked at again at once. Returns whether
         anything changed. Raises UnknownQueue or OptionError.
         """
-        await self._known(queue)
-        changed = await _limits.set_limits(self._calls, queue, limits)
-        detail = ", ".join(f"{name} {value}" for name, value in limits.items())
-        await self._log("limit", queue, "", int(changed), detail)
-        return changed
-
-    async def _apply(
-        self, verb: str, change: _verdicts.Verb, queue: str, ids: Sequence[str], detail: str = ""
-    ) -> list[Outcome]:
-        outcomes = await _verdicts.apply(self._calls, change, check_queue_name(queue), ids)
-        done = [each.id for each in outcomes if each.done]
-        await self._log(verb, queue, f"id:{','.join(done[:_NAMED])}", len(done), detail)
-        return outcomes
-
-    async def _logged(
-        self, verb: str, queue: str, which: str, count: int, *, dry_run: bool, detail: str = ""
-    ) -> int:
-        if not dry_run:
-            await self._log(verb, queue, which, count, detail)
-        return count
-
-    async def _log(
-        self,
-        verb: str,
-        queue: str,
-        which: str,
-        count: int,
-        detail: str = "",
-        *,
-        actor: str = "",
-        reason: str = "",
-    ) -> None:
-        record = AuditRecord(
-            actor=actor or self._actor,
-            verb=verb,
-            queue=queue,
-            filter=which,
-            count=count,
-            detail=detail,
-            reason=reason or self._reason,
-        )
-        await _audit.write(self._calls, self._prefix, record)
-
-    async def _names(self) -> list[str]:
-        entries = await self._calls.read(list_queues(self._client, self._prefix))
-        return [entry.queue for entry in entries]
-
-    async def _tallies(self) -> dict[str, Tally]:
-        names = await self._names()
-        tallies = await self._calls.read_all([self._calls.scripts.tally(name) for name in names])
-        return dict(zip(names, tallies, strict=True))
-
-    async def _tally(self, queue: str) -> Tally:
-        tally = await self._calls.read(self._calls.scripts.tally(check_queue_name(queue)))
-        if not tally.used:
-            await self._known(queue)
-        return tally
-
-    async def _known(self, queue: str) -> None:
-        """Raise UnknownQueue for a queue that nobody used: a mistyped name would be changed in vain."""
-        check_queue_name(queue)
-        if queue in self._declared or await self._calls.exists(queue):
-            return
-        names = await self._names()
-        if queue not in names:
-            raise UnknownQueue(queue, nearest(queue, {*names, *self._declared}))
-
-    def _shown(self, record: J) -> J:
-        return record if self._redaction is None else self._redaction.job(record)
-
-    async def _redacted_lines(
-        self, redaction: Redaction, queue: str, job_id: str, lines: tuple[LogRecord, ...]
-    ) -> tuple[LogRecord, ...]:
-        try:
-            record, _ = await self._find(queue, job_id)
-        except JobNotFound:
-            # The lines outlast it by a moment, in which nobody can tell what they may show.
-            return ()
-        return redaction.logs(record, lines)
-
-    async def _with_awaited(self, record: JobRecord, located: Located) -> JobRecord:
-        if record.state is not State.BLOCKED:
-            return record
-        place = Place(record.queue, record.id)
-        awaited = await Neighbours(self._calls, self._names).waits_for(place, located)
-        return msgspec.structs.replace(record, waits_for=awaited)
-
-    def _flows(self) -> Flows:
-        async def names(queue: str | None) -> list[str]:
-            if queue is None:
-                return await self._names()
-            await self._known(queue)
-            return [queue]
-
-        return Flows(self._calls, names, self._log, self._redaction)
-
-    async def _find(self, queue: str, job_id: str) -> tuple[JobRecord, Located]:
-        (located,) = await self._calls.read(self._calls.scripts.lookup(check_queue_name(queue), ids=[job_id]))
-        record = await self._calls.read(build_record(self._calls.scripts, queue, job_id, located))
-        if record is None:
-            raise JobNotFound(queue, job_id)
-        return record, located
-
-
-def _change(
-    verb: BulkVerb,
-    to: Priority | int | str | None,
-    delay: Duration | None,
-    run_at: datetime | None,
-    now_ms: int,
-) -> tuple[_verdicts.Verb, Callable[[JobRecord], bool], str]:
-    """Return what changes jobs, what tells that one is so already, and the text of it. Raises OptionError."""
-    match verb:
-        case "retry":
-            return _verdicts.retry, _never, ""
-        case "promote":
-            return _verdicts.promote, _never, ""
-        case "cancel":
-            return _verdicts.cancel_many, _never, ""
-        case "remove":
-            return _verdicts.remove, _never, ""
-        case "priority":
-            if to is None:
-                raise OptionError("to", to, "say which priority")
-            number = as_priority(to)
-            name = Priority(number).name.lower()
-            return _verdicts.priority(number), lambda job: job.priority == name, f"to {name}"
-        case "reschedule":
-            delay_ms, run_at_ms, detail = due_time(delay, run_at)
-            # One instant for all of them, or those moved would be met again further on.
-            at_ms = run_at_ms or now_ms + delay_ms
-
-            def there(job: JobRecord) -> bool:
-                return job.run_at is not None and round(job.run_at.timestamp() * 1000) == at_ms
-
-            return _verdicts.reschedule(0, at_ms), there, detail
-
-
-def _never(_: JobRecord) -> bool:
-    return False
-
-
-def due_time(delay: Duration | None, run_at: datetime | None) -> tuple[int, int, str]:
-    """Return a due time as (delay in ms, Unix ms or 0, text). Raises OptionError."""
-    if (delay is None) == (run_at is None):
-        raise OptionError("delay", delay, "give either a delay or an instant (run_at)")
-    if run_at is None:
-        delay_ms = to_ms(cast("Duration", delay), name="delay")
-        return delay_ms, 0, f"in {delay_ms / 1000:g} s"
-    if run_at.utcoffset() is None:
-        raise OptionError(
-            "run_at", run_at, "it has no time zone, so it means another instant on each machine"
-        )
-    return 0, max(1, round(run_at.timestamp() * 1000)), f"at {run_at.isoformat()}"
-
-
-def _checked_limit(limit: int | None) -> int | None:
-    if limit is not None and limit < 0:
-        raise OptionError("limit", limit, "it must be 0 or more")
-    return limit
+        return await self._controls.limit(queue, limits)
