@@ -1,19 +1,20 @@
 """Random calls against a small model of the state machine; after each, all invariants must hold."""
 
+from __future__ import annotations
+
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -27,6 +28,7 @@ from jobs_core.scripts import Claimed, Group
 from jobs_core.wire import OWN_ID
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., None])
 DAY_MS = 86_400_000
 OFFSETS_MS = {1: DAY_MS, 2: 1_800_000, 3: 0, 4: -600_000, 5: -7_200_000}
 MAX_STALLED = 3
@@ -103,6 +105,10 @@ class Model:
         if job.own:
             self.tombs[job.id] = ms + DAY_MS
 
+    def post(self, us: int) -> None:
+        """Send what follows: an entry of the outbox has a stamp of its own."""
+        self.stamp = max(self.stamp + 1, us)
+
     def give_back(self, owner: str, charged: Iterable[str], ms: int) -> tuple[set[str], set[str]]:
         """End an owner. Returns who waits again, and who is poison."""
         back, poisoned = set[str](), set[str]()
@@ -113,12 +119,40 @@ class Model:
             if job.id in charged and job.crashes > MAX_STALLED:
                 job.state, job.finished_ms = "failed", ms
                 poisoned.add(job.id)
+                self.post(ms * 1000)
             else:
                 job.state = "waiting"
                 back.add(job.id)
         self.leases.pop(owner, None)
         self.dead.add(owner)
         return back, poisoned
+
+
+class Move(NamedTuple):
+    """A call that a life may make: how often beside the others, whether it can now, and what it is drawn from."""
+
+    name: str
+    weight: int
+    can: Callable[[Machine], object]
+    given: dict[str, st.SearchStrategy[object]]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+MOVES: list[Move] = []
+
+
+def move(
+    weight: int, can: Callable[[Machine], object] = lambda _: True, **given: st.SearchStrategy[object]
+) -> Callable[[F], F]:
+    """Let lives make a call. With a rule for each, most lives would lack one that leads to the others."""
+
+    def enter(method: F) -> F:
+        MOVES.append(Move(method.__name__, weight, can, dict(given)))
+        return method
+
+    return enter
 
 
 class Machine(RuleBasedStateMachine):
@@ -160,7 +194,15 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "engine"):
             assert self.run(broken(self.engine)) == []
 
-    @rule(
+    @rule(data=st.data())
+    def live(self, data: st.DataObject) -> None:
+        able = [each for each in MOVES for _ in range(each.weight) if each.can(self)]
+        chosen = data.draw(st.sampled_from(able))
+        given = {name: data if name == "data" else data.draw(of) for name, of in chosen.given.items()}
+        getattr(self, chosen.name)(**given)
+
+    @move(
+        8,
         ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4, unique=True),
         priority=st.integers(1, 5),
         delay_ms=st.sampled_from([0, 0, 0, 1, 700, 20_000]),
@@ -174,6 +216,9 @@ class Machine(RuleBasedStateMachine):
         ids = [each for each in ids if each not in taken or each in self.model.tombs or self.is_own(each)]
         if not ids:
             return
+        # Ids of our making sort by time, so jobs of a call that are alike share a place in it.
+        ids = ids if own else sorted(ids)
+        alike = not own and not lasts_ms
         model, expected = self.model, ""
         stamp = max(model.stamp + 1, self.engine.us)
         for job_id in ids:
@@ -187,7 +232,7 @@ class Machine(RuleBasedStateMachine):
                 job = model.jobs[job_id] = Job(job_id, priority, own, state, stamp, due_ms)
                 job.expires_ms = (due_ms or self.ms) + lasts_ms if lasts_ms else 0
                 model.stamp = stamp
-                stamp += 1
+                stamp += not alike
         flags = OWN_ID if own else 0
         options = f"expires={lasts_ms}" if lasts_ms else ""
         for again in range(1 + twice):
@@ -198,7 +243,7 @@ class Machine(RuleBasedStateMachine):
     def is_own(self, job_id: str) -> bool:
         return job_id in self.model.jobs and self.model.jobs[job_id].own
 
-    @rule(name=st.sampled_from(OWNERS), want=st.integers(0, 6), twice=st.booleans())
+    @move(8, name=st.sampled_from(OWNERS), want=st.integers(0, 6), twice=st.booleans())
     def claim(self, name: str, want: int, *, twice: bool) -> None:
         model, owner = self.model, self.owner(name)
         model.tick(self.ms)
@@ -219,8 +264,9 @@ class Machine(RuleBasedStateMachine):
             assert claim.left == len(model.of("waiting"))
             self.old += claim.jobs
 
-    @precondition(lambda self: self.model.of("active"))
-    @rule(
+    @move(
+        6,
+        lambda machine: machine.model.of("active"),
         data=st.data(),
         verb=st.sampled_from(["complete", "fail", "retry", "release", "unroutable"]),
         keep=st.sampled_from([0, 2, -1]),
@@ -241,6 +287,8 @@ class Machine(RuleBasedStateMachine):
             p for j in jobs for p in (j.id, j.fence, int(j.own) if home else delay_ms, b"info")
         ]
         group = Group(verb=verb, name="send@1", items=items, keep_count=keep, result_ttl_ms=ttl_ms)
+        if verb == "fail":
+            model.post(self.engine.us)
         for job in jobs:
             job.owner = ""
             job.state = {"release": "waiting", "unroutable": "unroutable"}.get(verb, home)
@@ -261,8 +309,7 @@ class Machine(RuleBasedStateMachine):
             self.engine.seqs[f"{owner}:settle"] -= again
             assert self.run(self.engine.settle(group, owner=owner)) == b"1" * len(jobs)
 
-    @precondition(lambda self: self.old)
-    @rule(data=st.data(), verb=st.sampled_from(["complete", "retry"]))
+    @move(2, lambda machine: machine.old, data=st.data(), verb=st.sampled_from(["complete", "retry"]))
     def settle_late(self, data: st.DataObject, verb: str) -> None:
         job = data.draw(st.sampled_from(self.old))
         now = self.model.jobs.get(job.id)
@@ -271,11 +318,11 @@ class Machine(RuleBasedStateMachine):
                 group = Group(verb=verb, name="send@1", items=[job.id, job.fence, 0, b""])
                 assert self.run(self.engine.settle(group, owner=self.owner(name))) == b"0"
 
-    @rule(seconds=st.sampled_from([0.001, 0.1, 1, 5, 21, 3600, 90_000, 400_000]))
+    @move(3, seconds=st.sampled_from([0.001, 0.1, 1, 5, 21, 3600, 90_000, 400_000]))
     def time_passes(self, seconds: float) -> None:
         self.run(self.engine.advance(seconds))
 
-    @rule(names=st.lists(st.sampled_from(OWNERS), unique=True))
+    @move(1, names=st.lists(st.sampled_from(OWNERS), unique=True))
     def beat(self, names: list[str]) -> None:
         model, owners = self.model, [self.owner(name) for name in names]
         model.tick(self.ms)
@@ -286,7 +333,7 @@ class Machine(RuleBasedStateMachine):
         found = self.run(self.engine.scripts.beat(self.engine.queue, lease_ms=20_000, owners=owners))
         assert (found.gone, set(found.silent)) == (gone, silent)
 
-    @rule(name=st.sampled_from(OWNERS))
+    @move(1, name=st.sampled_from(OWNERS))
     def reap(self, name: str) -> None:
         model, owner = self.model, self.owner(name)
         model.tick(self.ms)
@@ -301,7 +348,8 @@ class Machine(RuleBasedStateMachine):
         assert (set(given.ids), set(given.poisoned)) == expected
         self.refused(name)
 
-    @rule(
+    @move(
+        1,
         name=st.sampled_from(OWNERS),
         charged=st.lists(st.sampled_from(IDS), max_size=3),
         charge_all=st.booleans(),
@@ -323,7 +371,7 @@ class Machine(RuleBasedStateMachine):
             self.run(self.engine.claim(1, owner=self.owner(name)))
         self.generation[name] += 1
 
-    @rule(ids=st.lists(st.sampled_from(IDS), max_size=3, unique=True))
+    @move(1, ids=st.lists(st.sampled_from(IDS), max_size=3, unique=True))
     def promote(self, ids: list[str]) -> None:
         if not ids:
             self.model.sweep(self.ms)
@@ -337,7 +385,7 @@ class Machine(RuleBasedStateMachine):
         promoted, _ = self.run(self.engine.scripts.promote(self.engine.queue, ids=ids))
         assert promoted == before - len(self.model.of("delayed"))
 
-    @rule(ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4, unique=True))
+    @move(1, ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4, unique=True))
     def remove(self, ids: list[str]) -> None:
         expected: list[str] = []
         for job_id in ids:
@@ -351,7 +399,7 @@ class Machine(RuleBasedStateMachine):
                 self.model.forget(job, self.ms)
         assert self.run(self.engine.scripts.remove(self.engine.queue, ids=ids)) == expected
 
-    @rule(ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4, unique=True))
+    @move(2, ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4, unique=True))
     def retry(self, ids: list[str]) -> None:
         expected: list[str] = []
         for job_id in ids:
@@ -363,9 +411,11 @@ class Machine(RuleBasedStateMachine):
                 job.state, job.ready_us, job.crashes = "waiting", self.ms * 1000, 0
             else:
                 expected.append(job.state)
+        if "1" in expected:
+            self.model.post(self.engine.us)
         assert self.run(self.engine.scripts.retry(self.engine.queue, ids=ids)) == expected
 
-    @rule(home=st.sampled_from(["completed", "failed", "expired"]), limit=st.integers(0, 3))
+    @move(1, home=st.sampled_from(["completed", "failed", "expired"]), limit=st.integers(0, 3))
     def clean(self, home: str, limit: int) -> None:
         gone = self.model.of(home)[:limit]
         for job in gone:
@@ -373,7 +423,7 @@ class Machine(RuleBasedStateMachine):
         call = self.engine.scripts.clean(self.engine.queue, home=home, age_ms=0, limit=limit)
         assert self.run(call) == len(gone)
 
-    @rule(limit=st.integers(0, 3))
+    @move(1, limit=st.integers(0, 3))
     def drain(self, limit: int) -> None:
         gone = self.model.of("waiting")[:limit]
         for job in gone:
@@ -381,13 +431,13 @@ class Machine(RuleBasedStateMachine):
         call = self.engine.scripts.drain(self.engine.queue, home="waiting", limit=limit)
         assert self.run(call) == (len(gone), len(self.model.of("waiting")))
 
-    @rule()
+    @move(1)
     def reroute(self) -> None:
         for job in self.model.of("unroutable"):
             job.state = "waiting"
         self.run(self.engine.scripts.reroute(self.engine.queue, offset=0, names=["*"]))
 
-    @rule()
+    @move(1)
     def trim(self) -> None:
         self.model.sweep(self.ms)
         self.run(self.engine.scripts.trim(self.engine.queue))
@@ -398,13 +448,13 @@ class Machine(RuleBasedStateMachine):
         self.model.told &= set(told)
         self.model.tombs = {each: till for each, till in self.model.tombs.items() if till > self.ms}
 
-    @rule(paused=st.booleans())
+    @move(1, paused=st.booleans())
     def pause(self, *, paused: bool) -> None:
         call = self.engine.scripts.pause if paused else self.engine.scripts.resume
         assert self.run(call(self.engine.queue)) == (paused != self.model.paused)
         self.model.paused = paused
 
-    @rule()
+    @move(2)
     def look(self) -> None:
         found = self.run(self.engine.scripts.lookup(self.engine.queue, ids=IDS))
         expected = [
@@ -420,10 +470,11 @@ def test_the_state_machine_does_what_its_model_says(redis_url: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(os.environ.get("JOBS_MODEL_EXAMPLES", "15")),
-            stateful_step_count=40,
+            max_examples=int(os.environ.get("JOBS_MODEL_EXAMPLES", "25")),
+            stateful_step_count=50,
             deadline=None,
             derandomize="JOBS_MODEL_EXAMPLES" not in os.environ,
             suppress_health_check=[HealthCheck.too_slow],
+            phases=[each for each in Phase if "JOBS_MODEL_RAW" not in os.environ or each is Phase.generate],
         ),
     )
