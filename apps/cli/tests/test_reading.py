@@ -133,13 +133,16 @@ def test_workers_list(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
         queues=("mail",),
         slots=5,
         running=2,
+        memory_bytes=180 * 2**20,
+        lag_ms=2.5,
         started_ms=now - 65_000,
         seen_ms=now,
     )
     jobs.announce(entry)
     (worker,) = rows(jobs("workers", "list", "--json").json)
     assert (worker["id"], worker["queues"], worker["silent"]) == ("worker-1", ["mail"], False)
-    assert "1.1 min" in jobs("workers", "list").out
+    told = jobs("workers", "list").out
+    assert [each in told for each in ("1.1 min", "180 MiB", "2.5 ms")] == [True] * 3
 
 
 def test_doctor_of_the_server_and_of_a_queue(jobs: Jobs) -> None:

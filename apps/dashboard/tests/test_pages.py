@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parents[1] / "web"
 BUILT = Path(__file__).parents[1] / "src/jobs_dashboard/web"
-MOST_SCRIPT = 60 * 1024
+MOST_SCRIPT = 60_000
 built = pytest.mark.skipif(
     not (BUILT / "index.html").is_file(), reason="the pages are not built: make setup says why"
 )

@@ -80,6 +80,10 @@ async def test_a_worker_does_what_it_is_told(
     assert await admin.set_concurrency(known.id, "mail", 3) == "running"
     await until(lambda: all(ledger.starts(each.id) for each in held))
     await until(lambda: _slots(admin, 3 + 4 + 1))
+    (known,) = await admin.workers()
+    assert known.memory_bytes > 20_000_000
+    assert 0 < known.cpu < 64
+    assert 0 <= known.lag_ms < 60_000
     with pytest.raises(OptionError, match="does not serve queue 'other'"):
         await admin.set_concurrency(known.id, "other", 3)
     with pytest.raises(OptionError, match="1 to 10000"):

@@ -1,6 +1,7 @@
 """What admin tells of a queue over time: percentiles, errors, minutes, and the jobs that ended."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 from tests.support.engine import group
@@ -21,9 +22,11 @@ async def tell(mail: Seeder, *groups: Group) -> None:
         await mail.scripts.settle(mail.queue, session="teller", seq=seq, owner="w", groups=[each])
 
 
-def ended(*names: str, outcome: str = "completed") -> Group:
+def ended(*names: str, outcome: str = "completed", ids: Sequence[str] = ()) -> Group:
     batches = [
-        Batch(outcome, name, [f"{i}"], [1], [1_000_000], [2_000_000], [1_500_000], [500_000])
+        Batch(
+            outcome, name, [ids[i] if ids else f"{i}"], [1], [1_000_000], [2_000_000], [1_500_000], [500_000]
+        )
         for i, name in enumerate(names)
     ]
     return Group("tell", "", [len(names), pack_batches("w7", batches), 0, ""])
@@ -115,6 +118,13 @@ async def test_history_by_outcome_and_name(admin: Admin, mail: Seeder) -> None:
     assert len((await admin.history("mail", name="send")).rows) == 2
     assert len((await admin.history("mail", name="send@2")).rows) == 1
     assert [row.name for row in (await admin.history("mail", outcome="completed")).rows] == ["other", "send"]
+
+
+async def test_history_of_a_schedule(admin: Admin, mail: Seeder) -> None:
+    ids = ("day:170", "day:171", "day:x", "day:late:170", "172")
+    await tell(mail, ended(*["send@1"] * 5, ids=ids))
+    assert [row.id for row in (await admin.history("mail", schedule="day")).rows] == ["day:171", "day:170"]
+    assert [row.id for row in (await admin.history("mail", schedule="day:late")).rows] == ["day:late:170"]
 
 
 async def test_history_says_what_it_does_not_take(admin: Admin, mail: Seeder) -> None:

@@ -269,6 +269,7 @@ def test_dashboard_values_show_no_token() -> None:
             "DASHBOARD_TOKEN": SECRET,
             "DASHBOARD_OPERATOR_TOKEN": SECRET,
             "DASHBOARD_VIEWER_TOKEN": SECRET,
+            "DASHBOARD_TRACE_URL": "https://traces.example/trace/{trace_id}?kind=jobs",
             "METRICS_PUBLIC": "1",
             "REDIS_PASSWORD": SECRET,
         }
@@ -276,7 +277,10 @@ def test_dashboard_values_show_no_token() -> None:
     assert (settings.host, settings.port, settings.metrics_public) == ("0.0.0.0", 80, True)
     assert settings.token == settings.operator_token == settings.viewer_token == SECRET
     assert_shows_no_secret(settings)
+    assert settings.trace_url == "https://traces.example/trace/{trace_id}?kind=jobs"
     refused(DashboardSettings, "DASHBOARD_PORT", "http")
+    for wrong in ("https://traces.example/", "javascript:alert('{trace_id}')"):
+        assert "{trace_id}" in refused(DashboardSettings, "DASHBOARD_TRACE_URL", wrong).allowed
 
 
 def test_feature_values_show_no_secret() -> None:

@@ -17,7 +17,7 @@ from jobs_admin import Admin, Redaction
 from jobs_core.discovery import Catalog, load_features
 from jobs_core.errors import JobsError
 from jobs_core.payloads import JsonValue
-from jobs_core.settings import DashboardSettings
+from jobs_core.settings import DashboardSettings, check_trace_url
 from jobs_dashboard import metrics, page
 from jobs_dashboard.access import Access, Authenticate, Gate, check_exposure
 from jobs_dashboard.headers import SecurityHeaders
@@ -63,23 +63,31 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
             stack.push_async_callback(services.close)
             yield
 
-    services = Services(admin, producer, catalog, Access(settings))
+    services = Services(admin, producer, catalog, Access(settings), settings.trace_url)
     open_ = (*_OPEN, "/metrics") if settings.metrics_public else _OPEN
     return _application(services, open_, lifespan)
 
 
 def dashboard_app(
-    *, admin: Admin, producer: Producer, authenticate: Authenticate, catalog: Catalog | None = None
+    *,
+    admin: Admin,
+    producer: Producer,
+    authenticate: Authenticate,
+    catalog: Catalog | None = None,
+    trace_url: str | None = None,
 ) -> Starlette:
     """Return the dashboard as a part of another ASGI application, to be mounted under any path.
 
     `authenticate` gets each request and returns an `Identity`, or None for who may not look; it may be asynchronous. The
     application connects and closes admin and producer, which belong to one event loop; an admin made with
     `redaction=Redaction(catalog)` hides what code marks. `catalog` is what code declares, by default the built-in features:
-    it checks what is enqueued.
+    it checks what is enqueued. `trace_url` is where traces are shown, such as `https://traces.example/trace/{trace_id}`. Raises
+    SettingsError for another form.
     """
+    if trace_url is not None:
+        check_trace_url("trace_url", trace_url)
     declared = load_features() if catalog is None else catalog
-    services = Services(admin, producer, declared, Access(authenticate=authenticate))
+    services = Services(admin, producer, declared, Access(authenticate=authenticate), trace_url)
     return _application(services, _OPEN, None)
 
 

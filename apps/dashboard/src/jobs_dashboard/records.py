@@ -118,12 +118,16 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The server behind the dashboard; its address holds no password."""
+    """The server behind the dashboard; its address holds no password.
+
+    `trace_url` is where traces are shown, with `{trace_id}` in the place of a trace's id; null where nobody said so.
+    """
 
     address: str
     server: str
     version: str
     dashboard_version: str
+    trace_url: str | None
 
 
 class QueueLive(LiveRecord, frozen=True, kw_only=True):
@@ -184,6 +188,9 @@ class HistoryQuery(ListQuery, frozen=True, kw_only=True):
 
     outcome: Literal["completed", "failed", "cancelled", "expired"] | None = None
     name: Annotated[str, Meta(max_length=80, description="Name of the job, or name@version.")] | None = None
+    schedule: (
+        Annotated[str, Meta(max_length=100, description="Id of a schedule: the jobs of its times.")] | None
+    ) = None
 
 
 class AlertsQuery(msgspec.Struct, frozen=True, kw_only=True):

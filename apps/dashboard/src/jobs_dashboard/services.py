@@ -26,12 +26,20 @@ class Services:
 
     openapi: dict[str, JsonValue]
 
-    def __init__(self, admin: Admin, producer: Producer, catalog: Catalog, access: Access) -> None:
-        """Bind them together; who made them connects and closes them."""
+    def __init__(
+        self,
+        admin: Admin,
+        producer: Producer,
+        catalog: Catalog,
+        access: Access,
+        trace_url: str | None = None,
+    ) -> None:
+        """Bind them together; who made them connects and closes them. `trace_url` has `{trace_id}` in it."""
         self.admin = admin
         self.producer = producer
         self.catalog = catalog
         self.access = access
+        self.trace_url = trace_url
         self.bulks = Bulks()
         self.hub = Hub(admin)
         self.openapi = {}

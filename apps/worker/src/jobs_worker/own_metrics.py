@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
-import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from jobs_worker.control import Stats
     from jobs_worker.supervised import SupervisedChild
+    from jobs_worker.usage import Used
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -47,11 +47,10 @@ class Facts(msgspec.Struct, frozen=True):
     renewed_s: float | None
 
 
-def describe(facts: Facts, children: Iterable[SupervisedChild], ended: Ended) -> str:
+def describe(facts: Facts, children: Iterable[SupervisedChild], ended: Ended, used: Used) -> str:
     """Return the metrics of a worker."""
     children = list(children)
     stats = [child.stats for child in children if child.stats is not None]
-    supervisor, others = _resident()
     lines = [
         *_metric(
             "info",
@@ -114,8 +113,8 @@ def describe(facts: Facts, children: Iterable[SupervisedChild], ended: Ended) ->
             round(max((child.page.silence() for child in children if child.ready), default=0.0), 3),
         ),
         "# HELP worker_resident_memory_bytes Memory in use.\n# TYPE worker_resident_memory_bytes gauge\n",
-        f'worker_resident_memory_bytes{{process="supervisor"}} {supervisor}\n',
-        f'worker_resident_memory_bytes{{process="children"}} {others}\n',
+        f'worker_resident_memory_bytes{{process="supervisor"}} {used.supervisor_bytes}\n',
+        f'worker_resident_memory_bytes{{process="children"}} {used.children_bytes}\n',
     ]
     claimed = max((each.claimed_at for each in stats), default=0.0)
     if claimed:
@@ -135,16 +134,3 @@ def describe(facts: Facts, children: Iterable[SupervisedChild], ended: Ended) ->
 def _metric(name: str, kind: str, text: str, value: float, labels: str = "") -> Iterator[str]:
     braced = f"{{{labels}}}" if labels else ""
     yield f"# HELP worker_{name} {text}\n# TYPE worker_{name} {kind}\nworker_{name}{braced} {value}\n"
-
-
-def _resident() -> tuple[int, int]:
-    """Return the memory of this process, and of all that it started, those in which handlers run among them."""
-    own = psutil.Process()
-    others = 0
-    for process in own.children(recursive=True):
-        try:
-            others += process.memory_info().rss
-        except psutil.Error:
-            # It has just ended.
-            continue
-    return own.memory_info().rss, others

@@ -27,6 +27,7 @@ from jobs_worker.leases import LeaseKeeper
 from jobs_worker.scaling import MachineLoad
 from jobs_worker.staffing import Staffing
 from jobs_worker.supervised import SupervisedChild
+from jobs_worker.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -63,6 +64,7 @@ class Supervisor:
         self._keepers: set[asyncio.Task[None]] = set()
         self._beaten = 0.0
         self._ended = own_metrics.Ended()
+        self._usage = Usage()
         self._started_ms = int(time.time() * 1000)
         self._id = f"{socket.gethostname()[:40]}-{os.getpid()}"
         self._http = ""
@@ -432,7 +434,7 @@ class Supervisor:
         while True:
             self._news.clear()
             try:
-                await announce_worker(self._client, self._settings.prefix, self._entry())
+                await announce_worker(self._client, self._settings.prefix, await self._entry())
                 if self._staffing.queues:
                     await self._read_scales()
             except (JobsError, OutcomeLost) as error:
@@ -453,7 +455,8 @@ class Supervisor:
             # It is forgotten after ten minutes anyway.
             return
 
-    def _entry(self) -> WorkerEntry:
+    async def _entry(self) -> WorkerEntry:
+        used = await asyncio.to_thread(self._usage.look)
         children = self._children.values()
         queues = {name: facts for child in children for name, facts in child.queues.items()}
         return WorkerEntry(
@@ -467,6 +470,9 @@ class Supervisor:
             slots=self._open_slots(),
             running=sum(child.stats.active for child in children if child.stats),
             processes=len(self._children),
+            memory_bytes=used.memory_bytes,
+            cpu=used.cores,
+            lag_ms=max((child.stats.lag_ms for child in children if child.stats), default=0.0),
             state=self._state,
             http=self._http,
             started_ms=self._started_ms,
@@ -551,7 +557,7 @@ class Supervisor:
             started_ms=self._started_ms,
             renewed_s=time.monotonic() - self._beaten if self._beaten else None,
         )
-        text = own_metrics.describe(facts, self._children.values(), self._ended)
+        text = own_metrics.describe(facts, self._children.values(), self._ended, self._usage.look())
         return health.Answer(200, text, own_metrics.MEDIA)
 
     def _config(self) -> ChildConfig:

@@ -20,6 +20,7 @@ from jobs_core.measures import (
     parse_minutes,
 )
 from jobs_core.records import job_name
+from jobs_core.schedules.fires import is_fire_of
 from jobs_core.states import State
 from jobs_core.told import parse_rows
 
@@ -128,7 +129,14 @@ def added_up(told: Sequence[Sequence[MinuteRecord]], now_ms: int, count: int) ->
 
 
 async def read_history(
-    scripts: Scripts, queue: str, *, outcome: str | None, name: str | None, limit: int, cursor: str | None
+    scripts: Scripts,
+    queue: str,
+    *,
+    outcome: str | None,
+    name: str | None,
+    schedule: str | None,
+    limit: int,
+    cursor: str | None,
 ) -> HistoryPage:
     """Read one page of the rows of jobs that ended, newest first. Raises OptionError."""
     if outcome is not None and outcome not in {each.value for each in State if each.final}:
@@ -145,8 +153,10 @@ async def read_history(
             last = len(rows) if before is None or entry != end else min(before, len(rows))
             for index in range(last - 1, -1, -1):
                 row, worker = rows[index]
-                if (outcome and row.outcome != outcome) or (
-                    name and name not in {row.name, job_name(row.name)}
+                if (
+                    (outcome and row.outcome != outcome)
+                    or (name and name not in {row.name, job_name(row.name)})
+                    or (schedule and not is_fire_of(schedule, row.id))
                 ):
                     continue
                 found.append(_history_record(queue, row, worker))

@@ -106,7 +106,14 @@ class Statistics:
         return await self._calls.read(read_errors(self._calls.scripts, names, now_ms, minutes))
 
     async def history(
-        self, queue: str, *, outcome: State | str | None, name: str | None, limit: int, cursor: str | None
+        self,
+        queue: str,
+        *,
+        outcome: State | str | None,
+        name: str | None,
+        schedule: str | None,
+        limit: int,
+        cursor: str | None,
     ) -> HistoryPage:
         """List the last jobs of a queue that ended, newest first."""
         check_bounds(limit, 0, cursor)
@@ -117,6 +124,7 @@ class Statistics:
                 queue,
                 outcome=outcome.value if isinstance(outcome, State) else outcome,
                 name=name,
+                schedule=schedule,
                 limit=limit,
                 cursor=cursor,
             )

@@ -263,15 +263,18 @@ class Admin:
         *,
         outcome: State | str | None = None,
         name: str | None = None,
+        schedule: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> HistoryPage:
         """List the last 10,000 jobs of a queue that ended, newest first, also those that are not kept.
 
-        `outcome` is `completed`, `failed`, `cancelled` or `expired`, `name` that of the job, or `name@version`. `limit` is
-        at most 500. Raises OptionError or UnknownQueue.
+        `outcome` is `completed`, `failed`, `cancelled` or `expired`, `name` that of the job, or `name@version`, `schedule` the id of
+        one: the jobs of its times, not those of `trigger`. `limit` is at most 500. Raises OptionError or UnknownQueue.
         """
-        return await self._statistics.history(queue, outcome=outcome, name=name, limit=limit, cursor=cursor)
+        return await self._statistics.history(
+            queue, outcome=outcome, name=name, schedule=schedule, limit=limit, cursor=cursor
+        )
 
     async def workers(self) -> list[WorkerRecord]:
         """List the workers that were heard of in the last 10 min, sorted by id."""

@@ -330,7 +330,11 @@ class FlowJobsPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker as it last described itself; `silent` when nothing was heard of it for 30 s."""
+    """A worker as it last described itself; `silent` when nothing was heard of it for 30 s.
+
+    `memory_bytes` is what all of its processes hold, `cpu` how many cores they used of late, `lag_ms` how late the slowest loop of its
+    children was.
+    """
 
     id: str
     host: str
@@ -342,6 +346,9 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     running: int
     processes: int
+    memory_bytes: int
+    cpu: float
+    lag_ms: float
     state: str
     silent: bool
     http: str

@@ -27,6 +27,7 @@ from jobs_core.wire import (
     parse_header,
     parse_history,
     parse_state,
+    trace_id_of,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def make_letter(queue: str, packed: bytes) -> tuple[Draft, DeadLetter]:
         stalled=parse_state(state).crashes,
         metadata=envelope.metadata or {},
         tags=envelope.tags or (),
-        trace_id=_trace_id(envelope.trace),
+        trace_id=trace_id_of(envelope.trace),
         head=b64encode(record[: header.size]).decode(),
         envelope=b64encode(encode_envelope(replace(envelope, payload=b""))).decode(),
     )
@@ -170,11 +171,6 @@ def _attempt(attempt: AttemptInfo) -> DeadAttempt:
         error=attempt.error.message,
         stack=attempt.error.stack,
     )
-
-
-def _trace_id(trace: dict[str, str] | None) -> str:
-    parts = (trace or {}).get("traceparent", "").split("-")
-    return parts[1] if len(parts) == 4 else ""
 
 
 def _sized(letter: DeadLetter, envelope: Envelope) -> DeadLetter:

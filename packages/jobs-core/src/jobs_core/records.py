@@ -30,6 +30,7 @@ from jobs_core.wire import (
     parse_header,
     parse_history,
     poison_counts,
+    trace_id_of,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A job and what is known of it.
 
     Times are UTC, durations milliseconds; None means not yet, or not kept. `schedule` is the id of the schedule that sent
-    it, `scheduled_for` the time of that which it is for. `waits_for` are the jobs, 100 at most, for whose ends a blocked one waits; it
+    it, `scheduled_for` the time of that which it is for. `trace_id` (32 hex digits) is the trace that its
+    enqueue was a part of. `waits_for` are the jobs, 100 at most, for whose ends a blocked one waits; it
     is told of one job, not in lists.
     """
 
@@ -100,6 +102,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     schedule: str | None = None
     scheduled_for: datetime | None = None
+    trace_id: str | None = None
     flow: FlowRecord | None = None
     waits_for: tuple[AwaitedJob, ...] = ()
 
@@ -307,6 +310,7 @@ def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located,
         tags=envelope.tags or (),
         schedule=envelope.schedule[0] if envelope.schedule else None,
         scheduled_for=_time(envelope.schedule[1]) if envelope.schedule else None,
+        trace_id=trace_id_of(envelope.trace) or None,
         flow=None if envelope.flow is None else _flow(end_of(envelope.flow, queue, job_id)),
     )
 

@@ -45,7 +45,8 @@ def queue_entry(queue: Queue) -> QueueEntry:
 class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as its supervisor last described it.
 
-    Times are Unix ms of the worker's own clock, for people to read.
+    Times are Unix ms of the worker's own clock, for people to read. `memory_bytes` is what all of its processes hold, `cpu` how many
+    cores they used of late, `lag_ms` how late the slowest loop of its children was at its last tick.
     """
 
     id: str
@@ -58,6 +59,9 @@ class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 0
     running: int = 0
     processes: int = 1
+    memory_bytes: int = 0
+    cpu: float = 0.0
+    lag_ms: float = 0.0
     state: str = "running"
     http: str = ""
     started_ms: int = 0

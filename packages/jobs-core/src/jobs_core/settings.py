@@ -27,6 +27,7 @@ __all__ = [
     "DashboardSettings",
     "FeatureSettings",
     "WorkerSettings",
+    "check_trace_url",
     "mask_url",
     "read_flag",
 ]
@@ -203,6 +204,7 @@ class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
     operator_token: str | None = None
     viewer_token: str | None = None
     url: str | None = None
+    trace_url: str | None = None
     session: float = 43_200.0
     admins: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
@@ -232,6 +234,7 @@ class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
             "operator_token": read.text("DASHBOARD_OPERATOR_TOKEN") or None,
             "viewer_token": read.text("DASHBOARD_VIEWER_TOKEN") or None,
             "url": read.url("DASHBOARD_URL", ("http", "https")),
+            "trace_url": _trace_url(read),
             "session": read.seconds("DASHBOARD_SESSION", 43_200.0, least=60.0),
             "admins": tuple(read.names("DASHBOARD_ADMINS")),
             "operators": tuple(read.names("DASHBOARD_OPERATORS")),
@@ -362,6 +365,23 @@ class _Reader:
             return None
         _check_url(variable, text, schemes, f"a URL {', '.join(f'{scheme}://' for scheme in schemes)}")
         return text
+
+
+def check_trace_url(variable: str, text: str) -> None:
+    """Refuse what is no address of a trace. Raises `SettingsError`."""
+    allowed = (
+        "a URL http:// or https:// with {trace_id} in it, such as https://traces.example/trace/{trace_id}"
+    )
+    if "{trace_id}" not in text:
+        raise SettingsError(variable, text, allowed)
+    _check_url(variable, text.replace("{trace_id}", "0"), ("http", "https"), allowed)
+
+
+def _trace_url(read: _Reader) -> str | None:
+    text = read.text("DASHBOARD_TRACE_URL")
+    if text:
+        check_trace_url("DASHBOARD_TRACE_URL", text)
+    return text or None
 
 
 def _header(read: _Reader, variable: str) -> str | None:

@@ -111,6 +111,12 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     waits: Waits | None = None
 
 
+def trace_id_of(trace: dict[str, str] | None) -> str:
+    """Return the id of the trace that a job belongs to, "" where it is part of none."""
+    parts = (trace or {}).get("traceparent", "").split("-")
+    return parts[1] if len(parts) == 4 else ""
+
+
 class Header(msgspec.Struct, frozen=True, gc=False):
     """The parsed header of a record.
 

@@ -8,7 +8,16 @@ from tests.support.wall_clocks import EXPRESSIONS, Expression, Minute, changes, 
 
 from jobs_core.errors import OptionError
 from jobs_core.schedules.cron import Cron
-from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every, fires, next_fire, spread
+from jobs_core.schedules.recurrence import (
+    AfterCompletion,
+    At,
+    CronTimes,
+    Every,
+    explain,
+    fires,
+    next_fire,
+    spread,
+)
 from jobs_core.schedules.zones import load_zone
 
 DAY = 86_400
@@ -178,6 +187,11 @@ def test_spread_is_the_same_for_a_fire_and_within_bounds() -> None:
 
 def test_it_explains_itself() -> None:
     assert "Friday" in Cron("0 9 * * FRI").explain()
+    assert explain(CronTimes("30 2 * * *", "Europe/Paris")) == "At 02:30 every day, Europe/Paris"
+    assert explain(CronTimes("every now and then")) == "every now and then, UTC"
+    assert explain(Every(5_400_000, 0)) == "Every 1 h 30 min"
+    assert explain(At((1, 2))) == "At 2 given times"
+    assert explain(AfterCompletion(1500, 0)) == "1 s 500 ms after the run before has ended"
 
 
 def test_the_year_ends_without_a_trace() -> None:

@@ -70,13 +70,16 @@ def history(
     *,
     outcome: Annotated[str | None, option("completed, failed, cancelled or expired; all without it.")] = None,
     name: Annotated[str | None, option("Name of the job, or name@version.")] = None,
+    schedule: Annotated[str | None, option("Id of a schedule: the jobs of its times.")] = None,
     limit: Annotated[int, option("At most so many (50), up to 500.")] = 50,
     cursor: Annotated[str | None, option("Go on where the page before ended.")] = None,
     json: Json = False,
 ) -> None:
     """List the last jobs of a queue that ended, newest first, also those that are not kept."""
     page = with_admin(
-        lambda admin: admin.history(queue, outcome=outcome, name=name, limit=limit, cursor=cursor)
+        lambda admin: admin.history(
+            queue, outcome=outcome, name=name, schedule=schedule, limit=limit, cursor=cursor
+        )
     )
     if json:
         print_json(page)

@@ -32,7 +32,7 @@ def list_workers(*, json: Json = False) -> None:
         return
     now = datetime.now(UTC)
     print_table(
-        ["id", "host", "pid", "type", "running", "slots", "state", "up", "queues"],
+        ["id", "host", "pid", "type", "running", "slots", "memory", "lag", "state", "up", "queues"],
         [
             [
                 worker.id,
@@ -41,6 +41,8 @@ def list_workers(*, json: Json = False) -> None:
                 worker.worker_type,
                 worker.running,
                 worker.slots,
+                f"{worker.memory_bytes / 2**20:.0f} MiB",
+                milliseconds(worker.lag_ms),
                 "silent" if worker.silent else worker.state,
                 milliseconds((now - worker.started_at).total_seconds() * 1000),
                 worker.queues,

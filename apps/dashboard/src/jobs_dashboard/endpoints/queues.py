@@ -64,7 +64,12 @@ async def list_errors(call: Call, query: SeriesQuery) -> ErrorGroups:
 async def list_queue_history(call: Call, queue: Name, query: HistoryQuery) -> HistoryPage:
     """List the last 10,000 jobs of a queue that ended, newest first, also those that are not kept."""
     return await call.admin.history(
-        queue, outcome=query.outcome, name=query.name, limit=query.limit, cursor=query.cursor
+        queue,
+        outcome=query.outcome,
+        name=query.name,
+        schedule=query.schedule,
+        limit=query.limit,
+        cursor=query.cursor,
     )
 
 

@@ -46,6 +46,7 @@ async def get_server(call: Call) -> ServerRecord:
         server=info.server,
         version=info.version,
         dashboard_version=call.services.version,
+        trace_url=call.services.trace_url,
     )
 
 

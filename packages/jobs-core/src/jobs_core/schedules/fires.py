@@ -120,6 +120,12 @@ def fire_id(schedule_id: str, fire_ms: int) -> str:
     return f"{schedule_id}:{fire_ms}"
 
 
+def is_fire_of(schedule_id: str, job_id: str) -> bool:
+    """Tell whether a job has the id of a fire of this schedule."""
+    fire = job_id.removeprefix(f"{schedule_id}:")
+    return fire != job_id and fire.isdecimal()
+
+
 async def make_fire(
     definition: ScheduleDefinition,
     fire_ms: int,

@@ -12,7 +12,7 @@ from jobs_core.options import MetaValue, decode_policy
 from jobs_core.payloads import JsonValue
 from jobs_core.records import job_name, shown_payload
 from jobs_core.schedules.definition import Misfire, Overlap
-from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every
+from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every, explain
 from jobs_core.schedules.store import ACTIVE, PAUSED, act_ms
 from jobs_core.states import Priority
 
@@ -27,7 +27,8 @@ ScheduleState: TypeAlias = Literal["active", "paused", "ended"]
 class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule and what is known of it. Times are UTC, durations milliseconds; None means none.
 
-    One of `cron` (on the wall clock of `timezone`), `every_ms`, `at` and `after_completion_ms` is given. `next_at` is the next fire,
+    One of `cron` (on the wall clock of `timezone`), `every_ms`, `at` and `after_completion_ms` is given; `explained` says it in words.
+    `next_at` is the next fire,
     `next_run_at` when it is sent (later by the jitter); of one that waits for the end of a run both are None. `fired` jobs were sent, `late`
     of them over 10 s late; of the other fires `skipped` fell to the misfire policy, `missed` were older than the catch-up window,
     `overlapped` found the run before still there. `note` says why it is paused, or why its next fire was put off.
@@ -43,6 +44,7 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     every_ms: int | None = None
     at: tuple[datetime, ...] = ()
     after_completion_ms: int | None = None
+    explained: str = ""
     next_at: datetime | None = None
     next_run_at: datetime | None = None
     last_at: datetime | None = None
@@ -99,6 +101,7 @@ def schedule_record(queue: str, stored: Stored, codecs: Codecs | None = None) ->
         every_ms=recurrence.interval_ms if isinstance(recurrence, Every) else None,
         at=tuple(map(utc, recurrence.instants_ms)) if isinstance(recurrence, At) else (),
         after_completion_ms=recurrence.delay_ms if isinstance(recurrence, AfterCompletion) else None,
+        explained=explain(recurrence),
         next_at=utc(upcoming) if upcoming else None,
         next_run_at=utc(act_ms(definition, upcoming)) if upcoming else None,
         last_at=utc(stored.last_ms) if stored.last_ms else None,

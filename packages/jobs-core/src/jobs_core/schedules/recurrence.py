@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from jobs_core.errors import OptionError
 from jobs_core.schedules.cron import Cron
 from jobs_core.schedules.zones import load_zone
 
@@ -19,6 +20,7 @@ __all__ = [
     "Every",
     "Recurrence",
     "anchored",
+    "explain",
     "fires",
     "next_fire",
     "spread",
@@ -73,6 +75,31 @@ def next_fire(recurrence: Recurrence, after_ms: int) -> int | None:
             return next((each for each in instants if each > after_ms), None)
         case AfterCompletion(_, first):
             return first if first > after_ms else None
+
+
+def explain(recurrence: Recurrence) -> str:
+    """Say in words when it fires; an expression that this process does not know stands for itself."""
+    match recurrence:
+        case CronTimes(expression, timezone):
+            try:
+                return f"{_cron(expression).explain()}, {timezone}"
+            except OptionError:
+                return f"{expression}, {timezone}"
+        case Every(interval):
+            return f"Every {_span(interval)}"
+        case At(instants):
+            return f"At {len(instants)} given time{'' if len(instants) == 1 else 's'}"
+        case AfterCompletion(delay):
+            return f"{_span(delay)} after the run before has ended"
+
+
+def _span(ms: int) -> str:
+    parts: list[str] = []
+    for size, name in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")):
+        count, ms = divmod(ms, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts) or "0 s"
 
 
 def anchored(recurrence: Recurrence, since_ms: int) -> Recurrence:
