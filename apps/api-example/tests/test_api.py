@@ -15,6 +15,8 @@ from starlette.testclient import TestClient
 
 from jobs_api_example import bodies, create_app
 from jobs_api_example.app import main
+from jobs_core.downloads import make_link, sign
+from jobs_core.files import store
 from jobs_core.queues.cache_warmup.pages import Page, PageCache
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
@@ -94,6 +96,22 @@ def test_pages_are_served_from_the_cache(
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert response.headers["Age"] == "7"
     assert response.headers["Content-Security-Policy"] == "sandbox"
+
+
+def test_files_are_served_by_signed_links(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FILES_URL", str(tmp_path))
+    monkeypatch.setenv("DOWNLOAD_SECRET", "s3cret-of-the-shop-1")
+    monkeypatch.setenv("DOWNLOAD_URL", "http://testserver/download")
+    store().write_bytes("reports/a.pdf", b"%PDF")
+    link = make_link("reports/a.pdf")
+    assert link is not None
+    got = client.get(link.url)
+    assert (got.status_code, got.content, got.headers["Content-Type"]) == (200, b"%PDF", "application/pdf")
+    assert client.get(link.url.replace("a.pdf", "b.pdf")).status_code == 403
+    past = f"expires=1000&signature={sign('reports/a.pdf', 1000, 's3cret-of-the-shop-1')}"
+    assert client.get(f"/download/reports/a.pdf?{past}").json()["type"] == "download_expired"
 
 
 def test_payload_that_does_not_fit_is_refused_with_its_path(client: TestClient) -> None:

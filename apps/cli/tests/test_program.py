@@ -98,6 +98,17 @@ def test_a_wrong_variable_exits_with_2_and_its_name(
     assert variable in ran.err
 
 
+@pytest.mark.parametrize("program", ["worker", "dashboard"])
+def test_a_wrong_variable_of_a_feature_stops_a_program_at_its_start(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setenv("DOWNLOAD_SECRET", "too-short")
+    ran = jobs(program)
+    told = ran.err + ran.out
+    assert (ran.code, "DOWNLOAD_SECRET" in told, "at least 16 characters" in told) == (2, True, True)
+    assert "too-short" not in told
+
+
 def test_a_refused_password_exits_with_2(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", f"unix://nobody:secret@{jobs.url.removeprefix('unix://')}")
     ran = jobs("queues")

@@ -293,10 +293,13 @@ def test_feature_values_show_no_secret() -> None:
             "ALERT_WEBHOOK": f"https://chat.example.com/{SECRET}",
             "CACHE_URL": f"redis://:{SECRET}@cache/1",
             "FILES_URL": f"s3://key:{SECRET}@bucket",
+            "DOWNLOAD_SECRET": f"{SECRET * 4}, {SECRET * 5}",
         }
     )
     assert settings.report_sources["stock"] == "sqlite:///stock.db"
     assert FeatureSettings.from_env({}).files_url == "./files"
+    assert settings.download_secret == (SECRET * 4, SECRET * 5)
+    assert (settings.download_url, settings.download_ttl) == ("http://localhost:3010/download", 86_400)
     assert_shows_no_secret(settings)
 
 
@@ -309,6 +312,12 @@ def test_feature_values_show_no_secret() -> None:
         ("ALERT_WEBHOOK", "ftp://x"),
         ("REPORT_SOURCES", f"postgresql://me:{SECRET}@db/shop"),
         ("REPORT_SOURCES", "shop"),
+        ("DOWNLOAD_SECRET", "short"),
+        ("DOWNLOAD_SECRET", "long-enough-to-be-one,short"),
+        ("DOWNLOAD_URL", "files.example"),
+        ("DOWNLOAD_URL", f"https://me:{SECRET}@files.example/download"),
+        ("DOWNLOAD_URL", "https://files.example/download?a=b"),
+        ("DOWNLOAD_TTL", "5"),
     ],
 )
 def test_wrong_feature_values_are_refused(variable: str, value: str) -> None:

@@ -15,11 +15,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from jobs_api_example.endpoints import Endpoint, Served, status_url
 from jobs_api_example.problems import on_http_error, on_jobs_error
+from jobs_core.downloads import open_download
 from jobs_core.durations import parse_duration
 from jobs_core.errors import (
     ConfigurationError,
@@ -101,6 +102,7 @@ def create_app(open_producer: Callable[[], Producer] = Producer.from_env) -> Sta
             Route("/jobs/{queue}/{job_id:path}/result", _result),
             Route("/jobs/{queue}/{job_id:path}", _status),
             Route("/pages", _page),
+            Route("/download/{path:path}", _download),
             Route("/healthz", _health),
         ],
         exception_handlers={JobsError: on_jobs_error, HTTPException: on_http_error},
@@ -163,6 +165,12 @@ async def _page(request: Request) -> Response:
     return Response(page.body, headers=headers, media_type=page.content_type)
 
 
+async def _download(request: Request) -> Response:
+    """Send a file that a signed link names; DOWNLOAD_URL says that links lead here."""
+    found = await asyncio.to_thread(open_download, request.path_params["path"], request.query_params)
+    return StreamingResponse(found.chunks(), headers=found.headers, media_type=found.media_type)
+
+
 async def _health(request: Request) -> Response:
     """Answer 200 while jobs can be enqueued. Anybody may ask, so it tells no more."""
     if await _producer(request).is_connected():
@@ -202,6 +210,7 @@ def main() -> None:
         host = os.environ.get("API_HOST") or "127.0.0.1"
         port = _port(os.environ.get("API_PORT") or "8000")
         # What is wrong is told here in a sentence; from the lifespan it would come as a traceback.
+        FeatureSettings.from_env()
         asyncio.run(_try_out())
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201 - whoever starts the program reads it there

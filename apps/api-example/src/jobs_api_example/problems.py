@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jobs_core.downloads import DownloadExpired, DownloadNotFound, DownloadRefused
 from jobs_core.errors import (
     ConnectionFailed,
     JobCancelled,
@@ -32,6 +33,9 @@ _KINDS: Mapping[type[JobsError], tuple[int, str]] = {
     PayloadError: (422, "Payload does not fit"),
     PayloadTooLarge: (413, "Payload too large"),
     OptionError: (422, "Wrong option"),
+    DownloadExpired: (410, "Link expired"),
+    DownloadNotFound: (404, "No such file"),
+    DownloadRefused: (403, "Link not valid"),
     JobNotFound: (404, "No such job"),
     JobFailed: (409, "Job failed"),
     JobCancelled: (409, "Job cancelled"),

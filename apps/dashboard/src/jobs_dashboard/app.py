@@ -18,7 +18,7 @@ from jobs_core.discovery import Catalog, load_features
 from jobs_core.errors import JobsError
 from jobs_core.payloads import JsonValue
 from jobs_core.settings import DashboardSettings, check_trace_url
-from jobs_dashboard import metrics, page
+from jobs_dashboard import downloads, metrics, page
 from jobs_dashboard.access import Access, Authenticate, Gate, check_exposure
 from jobs_dashboard.headers import SecurityHeaders
 from jobs_dashboard.openapi import document
@@ -100,11 +100,18 @@ def _application(
             *Pages().routes,
             Route(PLAIN, page.show),
             Route("/metrics", metrics.serve),
+            Route(f"{downloads.UNDER}{{path:path}}", downloads.serve),
             Mount("/", Router(ROWS, services)),
         ],
         middleware=[
             Middleware(SecurityHeaders, POLICY),
-            Middleware(Gate, services.access, open_=open_, closed=(PLAIN, "/metrics")),
+            Middleware(
+                Gate,
+                services.access,
+                open_=open_,
+                open_under=(downloads.UNDER,),
+                closed=(PLAIN, "/metrics"),
+            ),
         ],
         exception_handlers={
             JobsError: on_jobs_error,

@@ -15,6 +15,7 @@ import uvicorn
 
 from jobs_admin import Admin
 from jobs_core.errors import ConfigurationError
+from jobs_core.settings import FeatureSettings
 from jobs_dashboard.access import check_exposure
 from jobs_dashboard.app import create_app
 from jobs_dashboard.services import Services
@@ -36,6 +37,8 @@ def run(settings: DashboardSettings) -> int:
     and ConnectionFailed where the server cannot be reached.
     """
     check_exposure(settings)
+    # It serves the files of the features; what is wrong with them is told now.
+    FeatureSettings.from_env()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     with _bound(settings.host, settings.port) as listener:
         return asyncio.run(_serve(settings, listener))

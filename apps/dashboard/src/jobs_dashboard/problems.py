@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from jobs_admin import BulkNotFound, QueueBusy
+from jobs_core.downloads import DownloadExpired, DownloadNotFound, DownloadRefused
 from jobs_core.errors import (
     CodecError,
     ConnectionFailed,
@@ -46,6 +47,9 @@ _KINDS: Mapping[type[JobsError], tuple[int, str]] = {
     BulkNotFound: (404, "No such bulk action"),
     CodecError: (422, "Payload cannot be stored or read"),
     ConnectionFailed: (503, "Server unreachable"),
+    DownloadExpired: (410, "Link expired"),
+    DownloadNotFound: (404, "No such file"),
+    DownloadRefused: (403, "Link not valid"),
     DuplicateJob: (409, "Job is there already"),
     FlowNotFailed: (409, "Flow has not failed"),
     FlowNotFound: (404, "No such flow"),

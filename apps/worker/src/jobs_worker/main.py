@@ -8,7 +8,7 @@ import sys
 import uvloop
 
 from jobs_core.errors import ConfigurationError
-from jobs_core.settings import WorkerSettings
+from jobs_core.settings import FeatureSettings, WorkerSettings
 from jobs_worker import logs
 from jobs_worker.control import EXIT_CONFIGURATION
 from jobs_worker.supervisor import Supervisor
@@ -22,6 +22,8 @@ def run(settings: WorkerSettings) -> int:
         return await Supervisor(settings).run()
 
     try:
+        # Read where they are needed, by each child; what is wrong with one is told now.
+        FeatureSettings.from_env()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(supervise())
     except ConfigurationError as error:

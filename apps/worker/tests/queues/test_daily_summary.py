@@ -101,6 +101,7 @@ async def test_the_schedule_generates_the_summary_and_mails_it_as_a_chain(
     run: Run, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUMMARY_TO", "Ada <ada@example.com>, eve@example.com")
+    monkeypatch.setenv("DOWNLOAD_SECRET", "s3cret-of-the-shop-1")
     async with run(daily_summary, mail_report) as worker:
         schedule = await worker.producer.schedules.get("reports", "daily-summary")
         assert schedule.next_at is not None
@@ -115,6 +116,8 @@ async def test_the_schedule_generates_the_summary_and_mails_it_as_a_chain(
     assert message["Subject"] == "Report ready: Daily summary"
     name, kind, content = attached(message)
     assert (name, kind) == ("Daily summary.pdf", "application/pdf")
+    words = cast("EmailMessage", message.get_body(("plain",))).get_content()
+    assert f"http://localhost:3010/download/reports/{sent.id}.pdf?expires=" in words
     text = pypdf.PdfReader(BytesIO(content)).pages[0].extract_text()
     assert "Jobs of the last 24 hours" in text
     assert "shop" in text

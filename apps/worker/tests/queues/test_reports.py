@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import openpyxl
@@ -16,6 +17,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
+from jobs_core.downloads import open_download
 from jobs_core.errors import PayloadError, SettingsError
 from jobs_core.queues.reports import EXPORT, ExportReport, Format, ReportResult
 from jobs_worker import Fail, JobContext
@@ -96,6 +98,20 @@ def test_csv_has_a_header_and_all_rows(files: FileStore) -> None:
         ["3", '\'=HYPERLINK("http://evil.example")', "-3.25", "1", "'+1"],
     ]
     assert files.read_bytes(result.file).count(b"\r\n") == 4
+
+
+def test_the_result_has_a_link_where_there_is_a_secret(
+    files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (run().download_url, run().expires_at) == (None, None)
+    monkeypatch.setenv("DOWNLOAD_SECRET", "s3cret-of-the-shop-1")
+    result = EXPORT.decode_result(EXPORT.encode_result(run()))
+    assert result.download_url is not None
+    assert result.expires_at is not None
+    assert timedelta(hours=23) < result.expires_at - datetime.now(UTC) <= timedelta(hours=24)
+    parts = urlsplit(result.download_url)
+    found = open_download(parts.path.removeprefix("/download/"), dict(parse_qsl(parts.query)))
+    assert b"".join(found.chunks()) == files.read_bytes(result.file)
 
 
 def test_xlsx_has_typed_cells(files: FileStore) -> None:

@@ -44,6 +44,7 @@ _PACKAGE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}", re.ASCII).fullmatch
 _SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:pass|token|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 _MAX_PROCESSES = 1024
+_SHORTEST_SECRET = 16
 
 
 def mask_url(url: str) -> str:
@@ -253,7 +254,10 @@ class DashboardSettings(CommonSettings, frozen=True, kw_only=True):
 
 
 class FeatureSettings(_Settings, frozen=True, kw_only=True):
-    """What the built-in features read; None is unset. `report_sources` maps names to URLs."""
+    """What the built-in features read; None is unset. `report_sources` maps names to URLs.
+
+    The first of `download_secret` signs, all are good for checking; `download_ttl` is in seconds.
+    """
 
     smtp_url: str | None = None
     mail_from: str | None = None
@@ -261,6 +265,9 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
     llm_base_url: str | None = None
     llm_api_key: str | None = None
     files_url: str = "./files"
+    download_secret: tuple[str, ...] = ()
+    download_url: str = "http://localhost:3010/download"
+    download_ttl: float = 86_400.0
     report_sources: Mapping[str, str] = {}
     cache_url: str | None = None
     alert_webhook: str | None = None
@@ -268,7 +275,7 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
 
     # A report source may hold a password, and the path of an alert webhook often is one.
     _secrets: ClassVar[frozenset[str]] = frozenset(
-        {"webhook_secret", "llm_api_key", "report_sources", "alert_webhook"}
+        {"webhook_secret", "llm_api_key", "report_sources", "alert_webhook", "download_secret"}
     )
     _urls: ClassVar[frozenset[str]] = frozenset({"smtp_url", "llm_base_url", "files_url", "cache_url"})
 
@@ -281,6 +288,9 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
             "llm_base_url": read.url("LLM_BASE_URL", ("http", "https")),
             "llm_api_key": read.text("LLM_API_KEY") or None,
             "files_url": read.text("FILES_URL", "./files"),
+            "download_secret": _download_secrets(read),
+            "download_url": _download_url(read),
+            "download_ttl": read.seconds("DOWNLOAD_TTL", 86_400.0, least=60.0),
             "report_sources": _report_sources(read),
             "cache_url": read.url("CACHE_URL", _SERVER_SCHEMES),
             "alert_webhook": read.url("ALERT_WEBHOOK", ("http", "https")),
@@ -510,6 +520,26 @@ def _report_sources(read: _Reader) -> dict[str, str]:
             raise SettingsError("REPORT_SOURCES", _MASK, "name=URL pairs, separated by commas")
         sources[name] = url
     return sources
+
+
+def _download_secrets(read: _Reader) -> tuple[str, ...]:
+    secrets = tuple(read.names("DOWNLOAD_SECRET"))
+    if any(len(each) < _SHORTEST_SECRET for each in secrets):
+        allowed = (
+            f"a secret of at least {_SHORTEST_SECRET} characters, such as `openssl rand -hex 32` prints; "
+            "several, separated by commas, while you rotate"
+        )
+        # What is set is not shown: it may be a part of what was meant.
+        raise SettingsError("DOWNLOAD_SECRET", _MASK, allowed)
+    return secrets
+
+
+def _download_url(read: _Reader) -> str:
+    url = read.url("DOWNLOAD_URL", ("http", "https")) or "http://localhost:3010/download"
+    if "?" in url or "#" in url or "@" in urlsplit(url).netloc:
+        allowed = "a URL http:// or https:// without credentials, parameters or fragment"
+        raise SettingsError("DOWNLOAD_URL", mask_url(url), allowed)
+    return url
 
 
 def _one_of(allowed: tuple[str, ...]) -> str:

@@ -68,13 +68,16 @@ def dev(
         env["DASHBOARD_TOKEN"] = token = secrets.token_urlsafe(24)
         sign_in = f"#token={token}"
     env.setdefault("DASHBOARD_PORT", _DASHBOARD_PORT if _is_free(int(_DASHBOARD_PORT)) else str(_free_port()))
+    shown = f"[{host}]" if ":" in host else host
+    # Links of reports lead to this dashboard, unless they are to lead elsewhere.
+    env.setdefault("DOWNLOAD_SECRET", secrets.token_urlsafe(24))
+    env.setdefault("DOWNLOAD_URL", f"http://{shown}:{env['DASHBOARD_PORT']}/download")
     server: EmbeddedServer | None = None
     if not {"REDIS_URL", "REDIS_HOST", "REDIS_PORT"} & env.keys():
         server = EmbeddedServer(port=_SERVER_PORT if _is_free(_SERVER_PORT) else 0, data_dir=_DATA).start()
         env["REDIS_URL"] = server.url
     try:
         url = server.url if server else mask_url(settings.redis_url)
-        shown = f"[{host}]" if ":" in host else host
         print(f"server     {url}{f', data in {_DATA}/' if server else ''}")
         print(f"dashboard  http://{shown}:{env['DASHBOARD_PORT']}/{sign_in}")
         if server:

@@ -25,16 +25,24 @@ _SESSION: Final = "/api/session"
 class Gate:
     """Says in the scope of a request who asks, or why nobody is known; the routes decide what that is good for.
 
-    Nobody is asked who they are at `open` paths. `closed` ones are no routes of the table: only who is known may go there.
+    Nobody is asked who they are at `open_` paths and those below `open_under`. `closed` ones are no routes of the table: only who
+    is known may go there.
     """
 
     def __init__(
-        self, app: ASGIApp, access: Access, *, open_: Collection[str] = (), closed: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        access: Access,
+        *,
+        open_: Collection[str] = (),
+        open_under: Collection[str] = (),
+        closed: Collection[str] = (),
     ) -> None:
         """Guard an application."""
         self._app = app
         self._access = access
         self._open = frozenset(open_)
+        self._open_under = tuple(open_under)
         self._closed = frozenset(closed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +50,7 @@ class Gate:
         if scope["type"] == "http":
             request = Request(scope)
             path = request_path(request)
-            if path not in self._open:
+            if path not in self._open and not path.startswith(self._open_under):
                 try:
                     await self._judge(request, path)
                 except Refused as refusal:

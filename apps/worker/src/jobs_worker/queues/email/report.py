@@ -1,11 +1,13 @@
 """The mail that carries the file of the job before it."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
 
+from jobs_core.payloads import JsonValue
 from jobs_core.queues.email.queue import Attachment, MailReport, SendEmail
 from jobs_worker import Fail
 from jobs_worker.following import Previous
@@ -20,10 +22,12 @@ _NOT_IN_NAMES = re.compile(r"[/\\]")
 
 
 class _Written(msgspec.Struct):
-    """What is read of the result of the job before: its file under FILES_URL, and how many rows that has."""
+    """What is read of the result of the job before: its file under FILES_URL, how many rows that has, and a link to it."""
 
     file: str
     rows: int
+    download_url: str | None = None
+    expires_at: datetime | None = None
 
 
 def write_report_mail(payload: MailReport, previous: Previous | None) -> SendEmail:
@@ -37,11 +41,16 @@ def write_report_mail(payload: MailReport, previous: Previous | None) -> SendEma
         written = msgspec.convert(previous.value, _Written)
     except msgspec.ValidationError as error:
         raise Fail(f"the result of {previous.queue}/{previous.name} names no report: {error}") from error
+    context: dict[str, JsonValue] = {"report": payload.title, "rows": written.rows}
+    if written.download_url is not None:
+        context["download_url"] = written.download_url
+    if written.expires_at is not None:
+        context["expires_at"] = f"{written.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     suffix = PurePosixPath(written.file).suffix.lower()
     return SendEmail(
         to=to,
         template="report-ready",
-        context={"report": payload.title, "rows": written.rows},
+        context=context,
         attachments=[
             Attachment(
                 filename=_NOT_IN_NAMES.sub("-", payload.title) + suffix,

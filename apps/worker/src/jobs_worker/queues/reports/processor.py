@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from jobs_core.downloads import make_link
 from jobs_core.queues.reports.queue import EXPORT, ExportReport, ReportResult
 from jobs_worker import Fail, JobContext, processor
 from jobs_worker.files import FilePathError, job_path, store
@@ -31,6 +32,7 @@ def export(payload: ExportReport, ctx: JobContext) -> ReportResult:
             WRITERS[payload.format](file, Rows(found.columns, iter(counted)), payload.title)
     except FilePathError as error:
         raise Fail(str(error)) from error
+    link = make_link(path)
     ctx.progress(100, current=counted.rows, total=counted.rows, message="rows written")
     return ReportResult(
         file=path,
@@ -40,6 +42,8 @@ def export(payload: ExportReport, ctx: JobContext) -> ReportResult:
         format=payload.format,
         bytes=files.size(path),
         duration_ms=round((time.monotonic() - began) * 1000),
+        download_url=link and link.url,
+        expires_at=link and link.expires_at,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from jobs_core.downloads import make_link
 from jobs_core.queues.reports.queue import DAILY_SUMMARY, DailySummary, SummaryResult
 from jobs_worker import JobContext, processor
 from jobs_worker.files import job_path, store
@@ -19,6 +20,7 @@ async def daily_summary(payload: DailySummary, ctx: JobContext) -> SummaryResult
     totals = await read_totals(await ctx.shared(open_admin), payload.hours)
     path = job_path("reports", ctx.job_id, f".{payload.format}")
     size = await asyncio.to_thread(_write, path, payload, totals)
+    link = make_link(path)
     return SummaryResult(
         file=path,
         rows=len(totals),
@@ -26,6 +28,8 @@ async def daily_summary(payload: DailySummary, ctx: JobContext) -> SummaryResult
         failed=sum(each.failed for each in totals),
         format=payload.format,
         bytes=size,
+        download_url=link and link.url,
+        expires_at=link and link.expires_at,
     )
 
 

@@ -1,6 +1,7 @@
 """Declare the report queue."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -34,7 +35,8 @@ class ExportReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ReportResult(Struct, frozen=True, kw_only=True):
     """The file that was written: `file` is its path under `FILES_URL`, `rows` counts without the header.
 
-    `truncated` tells that the query had more rows than `max_rows`.
+    `truncated` tells that the query had more rows than `max_rows`. At `download_url` anybody can get the file until `expires_at`;
+    both are None where the worker has no `DOWNLOAD_SECRET`.
     """
 
     file: str
@@ -44,6 +46,8 @@ class ReportResult(Struct, frozen=True, kw_only=True):
     format: Format
     bytes: int
     duration_ms: int
+    download_url: str | None = None
+    expires_at: datetime | None = None
 
 
 class DailySummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +60,7 @@ class DailySummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class SummaryResult(Struct, frozen=True, kw_only=True):
     """The file that was written: its path under `FILES_URL`, a row for each of its `rows` queues.
 
-    `completed` and `failed` count the jobs of all queues.
+    `completed` and `failed` count the jobs of all queues. `download_url` and `expires_at` are as those of `ReportResult`.
     """
 
     file: str
@@ -65,6 +69,8 @@ class SummaryResult(Struct, frozen=True, kw_only=True):
     failed: int
     format: Format
     bytes: int
+    download_url: str | None = None
+    expires_at: datetime | None = None
 
 
 EXPORT = REPORTS.job("export", payload=ExportReport, result=ReportResult, attempts=3)
