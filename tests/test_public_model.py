@@ -46,10 +46,11 @@ from jobs_core.wire import BIG
 from jobs_producer import Producer
 from jobs_worker import Discard, Fail, JobContext, RateLimited, Snooze, processor
 from jobs_worker.declared import declare
-from jobs_worker.delivery import Delivery, Settlement, completed, ended_with, released, unroutable
+from jobs_worker.delivery import Delivery
 from jobs_worker.processors import marks_of
 from jobs_worker.routes import build_routes
 from jobs_worker.sessions import Pump
+from jobs_worker.settlement import Settlement, completed, ended_with, released, unroutable
 from jobs_worker.settling import settle
 from jobs_worker.starting import header_of, open_delivery
 from jobs_worker.telling import Teller

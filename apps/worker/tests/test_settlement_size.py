@@ -6,7 +6,8 @@ from jobs_core import Queue
 from jobs_core.options import Retention, resolve
 from jobs_core.scripts import Claimed
 from jobs_core.wire import BIG, Envelope, Header
-from jobs_worker.delivery import Delivery, Settlement
+from jobs_worker.delivery import Delivery
+from jobs_worker.settlement import Settlement
 
 KIB = 1024
 

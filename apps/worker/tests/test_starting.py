@@ -10,7 +10,7 @@ from jobs_core import Fixed, Queue
 from jobs_core.scripts import Claimed
 from jobs_core.wire import AttemptInfo, ErrorInfo, FinishInfo, Header, encode_finish, pack_history_entry
 from jobs_worker import JobContext, processor
-from jobs_worker.delivery import unopened
+from jobs_worker.settlement import unopened
 from jobs_worker.starting import find_first_start
 
 

@@ -9,11 +9,12 @@ import msgspec
 
 from jobs_core.records import failure_text
 from jobs_worker import logs
-from jobs_worker.delivery import Written
+from jobs_worker.values import Written
 
 if TYPE_CHECKING:
-    from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.delivery import Delivery
     from jobs_worker.hooks import HookCalls, HookName
+    from jobs_worker.settlement import Settlement
 
 _HOOKS: dict[str, HookName] = {
     "complete": "completed",

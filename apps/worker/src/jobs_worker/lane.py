@@ -20,13 +20,14 @@ from jobs_core.scripts import MAX_BYTES, MAX_ITEMS
 from jobs_core.wire import BIG
 from jobs_worker import logs
 from jobs_worker.asides import Asides
-from jobs_worker.delivery import Delivery, Settlement, cancelled, released, unopened
+from jobs_worker.delivery import Delivery
 from jobs_worker.ends import Ends
 from jobs_worker.limits import NameLimits
 from jobs_worker.refusals import Refusals
 from jobs_worker.reports import Reports
 from jobs_worker.rerouting import move_parked
 from jobs_worker.sessions import Pump
+from jobs_worker.settlement import Settlement, cancelled, released, unopened
 from jobs_worker.settling import settle
 from jobs_worker.starting import (
     fetch_envelope,

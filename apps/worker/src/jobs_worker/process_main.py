@@ -25,13 +25,7 @@ from jobs_core.wire import Progress, encode_log_line, encode_progress
 from jobs_worker import job_logs, logs, otel
 from jobs_worker.backoffs import NamedBackoff, backoffs_of, by_name
 from jobs_worker.context import JobContext
-from jobs_worker.delivery import (
-    decode_payload,
-    describe,
-    encode_result,
-    open_payload,
-    seal_result,
-)
+from jobs_worker.failures import describe
 from jobs_worker.following import Payload, Previous, Result, follow, previous_of
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Rules, judge
@@ -41,6 +35,7 @@ from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.processors import ProcessorSpec, specs_of
 from jobs_worker.reports import Checkpoint, Report
 from jobs_worker.time_limits import TimeLimit, in_time
+from jobs_worker.values import decode_payload, encode_result, open_payload, seal_result
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator

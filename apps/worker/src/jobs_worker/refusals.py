@@ -11,15 +11,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jobs_worker import logs
-from jobs_worker.delivery import refused
 from jobs_worker.sessions import Session
+from jobs_worker.settlement import refused
 from jobs_worker.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from jobs_core.scripts import Scripts
-    from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.delivery import Delivery
+    from jobs_worker.settlement import Settlement
     from jobs_worker.settling import Settled
     from jobs_worker.telling import Teller
 

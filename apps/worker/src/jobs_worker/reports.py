@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from jobs_core.connection.protocol import Encodable
     from jobs_core.scripts import Scripts
-    from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.delivery import Delivery
+    from jobs_worker.settlement import Settlement
 
 _EVERY = 0.25
 _CALL_JOBS = 128

@@ -13,31 +13,27 @@ from jobs_core.tracing import telemetry
 from jobs_core.wire import ErrorInfo
 from jobs_worker import logs
 from jobs_worker.context import JobContext
-from jobs_worker.delivery import (
-    Delivery,
-    Settlement,
-    Written,
-    cancelled,
-    completed,
-    decode_payload,
-    encode_result,
-    ended_with,
-    failed_or_retried,
-    keeps_result,
-    open_payload,
-    released,
-    seal_result,
-    set_aside,
-    waiting,
-)
+from jobs_worker.delivery import Delivery
 from jobs_worker.following import Result, follow
 from jobs_worker.in_thread import in_thread
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
 from jobs_worker.process_pool import JobOrder, JobReply
+from jobs_worker.settlement import (
+    Settlement,
+    cancelled,
+    completed,
+    ended_with,
+    failed_or_retried,
+    keeps_result,
+    released,
+    set_aside,
+    waiting,
+)
 from jobs_worker.starting import find_checkpoint, find_children
 from jobs_worker.telling import KINDS, error_type
 from jobs_worker.time_limits import in_time
+from jobs_worker.values import Written, decode_payload, encode_result, open_payload, seal_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

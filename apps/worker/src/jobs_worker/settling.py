@@ -14,8 +14,9 @@ from jobs_worker import logs
 if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable
     from jobs_core.scripts import Entry, Scripts
-    from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.delivery import Delivery
     from jobs_worker.sessions import Session
+    from jobs_worker.settlement import Settlement
     from jobs_worker.telling import Teller
 
 _ERROR_PAUSE = 1.0

@@ -13,7 +13,8 @@ from jobs_core.keys import big_key
 from jobs_core.wire import Header, Waits, decode_envelope, parse_header, parse_history, parse_key
 from jobs_worker import logs
 from jobs_worker.children import Waited
-from jobs_worker.delivery import Delivery, Settlement, cancelled, overdue, unopened, unreadable, unroutable
+from jobs_worker.delivery import Delivery
+from jobs_worker.settlement import Settlement, cancelled, overdue, unopened, unreadable, unroutable
 
 if TYPE_CHECKING:
     from jobs_core.flow_scripts import FlowJobs

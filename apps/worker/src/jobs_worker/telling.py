@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from jobs_core.connection.protocol import Encodable
     from jobs_core.wire import ErrorInfo, Progress
-    from jobs_worker.delivery import Delivery, Settlement
+    from jobs_worker.delivery import Delivery
+    from jobs_worker.settlement import Settlement
 
 KINDS = {
     "complete": "completed",
