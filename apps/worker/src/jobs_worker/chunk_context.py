@@ -8,9 +8,10 @@ import msgspec
 
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
-from jobs_core.wire import LogLine
+from jobs_core.wire import LogLine, Progress
 from jobs_worker import logs
 from jobs_worker.context import JobContext
+from jobs_worker.handler_call import HandlerCall
 from jobs_worker.job_logs import OFF
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Chunk(msgspec.Struct, frozen=True):
         return to_ms(self.wait, name="wait") / 1000
 
 
-class ChunkContext(msgspec.Struct, eq=False):
+class ChunkContext(HandlerCall, msgspec.Struct, eq=False):
     """One call for a chunk of jobs. `jobs` are their contexts, in the order of the payloads; `key` is theirs, of chunks by key.
 
     `cancelled`: the call is to end, for its time is over or nobody waits for any of its jobs any more. Of one job that somebody
@@ -100,28 +101,10 @@ class ChunkContext(msgspec.Struct, eq=False):
             )
         return self._log
 
-    @property
-    def remaining(self) -> float | None:
-        """Seconds until the call is over: the longest time that one of the jobs has; None where one has all the time."""
-        return None if self.limit is None else self.limit.remaining
-
-    def extend(self, seconds: Duration) -> None:
-        """Give the call so much more time, as `JobContext.extend`. Raises OptionError."""
-        more = to_ms(seconds, name="seconds") / 1000
-        if self.limit is not None:
-            self.limit.extend(more)
-
-    def progress(
-        self,
-        percent: float | None = None,
-        *,
-        current: int | None = None,
-        total: int | None = None,
-        message: str | None = None,
-    ) -> None:
-        """Report of each of the jobs how far the call is, as `JobContext.progress`."""
+    def tell(self, told: Progress) -> None:
+        """Hand on a report, as of each of the jobs; for the worker."""
         for job in self.jobs:
-            job.progress(percent, current=current, total=total, message=message)
+            job.tell(told)
 
     async def shared(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:
         """Return what `factory` makes, one for each worker child, as `JobContext.shared`."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import msgspec
 
-from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import PayloadError, PayloadTooLarge
 from jobs_core.flows.calls import Chain
 from jobs_core.flows.modes import EdgePolicy, policy_mode
@@ -20,11 +17,15 @@ from jobs_worker import logs
 from jobs_worker.children import Children, Results
 from jobs_worker.effects import Collector
 from jobs_worker.facts import JobFacts
+from jobs_worker.handler_call import HandlerCall
+from jobs_worker.host import Alone, Host
 from jobs_worker.job_logs import OFF
-from jobs_worker.reports import Checkpoint, Report
+from jobs_worker.reports import Checkpoint
+from jobs_worker.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     import structlog
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from jobs_core.options import JobOptions, MetaValue
     from jobs_core.queue import JobType
     from jobs_core.scripts import Scripts
-    from jobs_worker.children import Pages, Waited
     from jobs_worker.effects import Enqueued
     from jobs_worker.following import Previous
     from jobs_worker.time_limits import TimeLimit
@@ -47,75 +47,7 @@ CHECKPOINT_CAP = 64 * 1024
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
-class Shared:
-    """Things that jobs of one worker child share (clients, pools): entered at first use, closed when the child ends."""
-
-    def __init__(self, scripts: Scripts | None = None) -> None:
-        """Begin with nothing; `scripts` are those of the child's own connection."""
-        self.scripts = scripts
-        self._stack = AsyncExitStack()
-        self._made: dict[object, object] = {}
-        self._locks: dict[object, asyncio.Lock] = {}
-
-    async def get(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:
-        """Return the one instance that the factory makes."""
-        if factory not in self._made:
-            lock = self._locks.setdefault(factory, asyncio.Lock())
-            async with lock:
-                if factory not in self._made:
-                    self._made[factory] = await self._stack.enter_async_context(factory())
-        return cast("T", self._made[factory])
-
-    async def close(self) -> None:
-        """Close all of them, the last one first."""
-        self._made.clear()
-        await self._stack.aclose()
-
-
-class Host(Protocol):
-    """What runs a handler: it knows the facts, and is told what the handler reports."""
-
-    def facts(self) -> JobFacts:
-        """Return what is known of the delivery."""
-        ...
-
-    def tell(self, told: Report) -> None:
-        """Take a report, from any thread."""
-        ...
-
-    def previous(self, codecs: Codecs | None) -> Previous | None:
-        """Return the job that this one follows, None where there is none."""
-        ...
-
-    def waited(self) -> tuple[Waited | None, Pages | None]:
-        """Return what is known of the jobs that this one waited for, and what reads on."""
-        ...
-
-
-class _Alone:
-    """Runs a handler in a test."""
-
-    def __init__(self, facts: JobFacts, previous: Previous | None) -> None:
-        self._facts = facts
-        self._previous = previous
-        self.progress: list[Progress] = []
-
-    def facts(self) -> JobFacts:
-        return self._facts
-
-    def tell(self, told: Report) -> None:
-        if isinstance(told, Progress):
-            self.progress.append(told)
-
-    def previous(self, codecs: Codecs | None) -> Previous | None:
-        del codecs  # made for a test, so it is in no codec
-        return self._previous
-
-    def waited(self) -> tuple[Waited | None, Pages | None]:
-        return None, None
-
-
-class JobContext(msgspec.Struct, eq=False, weakref=True):
+class JobContext(HandlerCall, msgspec.Struct, eq=False, weakref=True):
     """One delivery of one job. `attempt` counts from 1; `fence` grows with every delivery: use it to guard your own writes.
 
     Made by the worker, for each job, so what few handlers ask for is asked of `_host` when they do.
@@ -243,7 +175,7 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         facts = JobFacts(
             job_id, queue, name, attempt, attempts, 1, {}, (), time.time() * 1000, 0, 0, schedule_id or ""
         )
-        host = _Alone(facts, previous)
+        host = Alone(facts, previous)
         packed = None if checkpoint is None else _encode_msgpack(checkpoint)
         ctx = cls(host, Shared(), _checkpoint=packed, progress_log=host.progress)
         ctx._collector = Collector(queue, job_id, 0, {}, keep=True)
@@ -280,40 +212,13 @@ class JobContext(msgspec.Struct, eq=False, weakref=True):
         return datetime.fromtimestamp(self.scheduled_ms / 1000, UTC)
 
     @property
-    def remaining(self) -> float | None:
-        """Seconds until this attempt is over, by its timeout or its deadline; None where it has all the time."""
-        return None if self.limit is None else self.limit.remaining
-
-    @property
     def deadline(self) -> datetime | None:
         """When the job, with all its attempts, must be done, UTC; None where it has all the time."""
         return datetime.fromtimestamp(self.deadline_ms / 1000, UTC) if self.deadline_ms else None
 
-    def extend(self, seconds: Duration) -> None:
-        """Give this attempt so much more time, in any executor; never beyond the deadline, and too late once its time is over.
-
-        Raises OptionError for a negative or endless time.
-        """
-        more = to_ms(seconds, name="seconds") / 1000
-        if self.limit is not None:
-            self.limit.extend(more)
-
-    def progress(
-        self,
-        percent: float | None = None,
-        *,
-        current: int | None = None,
-        total: int | None = None,
-        message: str | None = None,
-    ) -> None:
-        """Report how far the job is: `percent` from 0 to 100, or `current` of `total`. Never blocks; the newest report wins."""
-        if percent is None and current is not None and total:
-            percent = round(100 * current / total, 2)
-        if percent is not None:
-            percent = min(max(float(percent), 0.0), 100.0)
-        if message is not None:
-            message = message[:1000].encode("utf-8", "backslashreplace").decode()
-        self._host.tell(Progress(percent, current, total, message))
+    def tell(self, told: Progress) -> None:
+        """Hand on a report; for the worker."""
+        self._host.tell(told)
 
     def checkpoint(self, value: object) -> None:
         """Leave something for the next attempt, at most 64 KiB as msgpack; the newest counts. Never blocks.

@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from jobs_core.telemetry import Run, Telemetry
     from jobs_core.wire import Flow
     from jobs_worker.chunks import Chunks
-    from jobs_worker.context import Shared
     from jobs_worker.effects import Effect
     from jobs_worker.page import Page
     from jobs_worker.process_pool import ProcessPool
     from jobs_worker.reports import Report
     from jobs_worker.routes import Route
+    from jobs_worker.shared import Shared
     from jobs_worker.time_limits import TimeLimit
 
     AsyncHandler = Callable[[object, JobContext], Coroutine[object, object, object]]

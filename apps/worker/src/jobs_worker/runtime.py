@@ -20,13 +20,13 @@ from jobs_core.outbox import Relay
 from jobs_core.schedules.ticks import Ticker
 from jobs_worker import logs, loops
 from jobs_worker.chunks import Chunks
-from jobs_worker.context import Shared
 from jobs_worker.declared import CodeSchedules
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
 from jobs_worker.job_logs import install, level_of, uninstall
 from jobs_worker.lane import Lane
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
+from jobs_worker.shared import Shared
 from jobs_worker.slots import SlotBudget
 from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
 from jobs_worker.telling import Teller
