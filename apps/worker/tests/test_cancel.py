@@ -15,8 +15,18 @@ from jobs_core import CancelOutcome, Codec, JobCancelled, Queue, State
 from jobs_core.keys import wake_channel
 from jobs_core.scripts import Scripts
 from jobs_producer import JobHandle
-from jobs_worker import Fail, HookEvent, Hooks, JobContext, Retry, Snooze, process_pool, processor, runner
-from jobs_worker import lane as lane_module
+from jobs_worker import (
+    Fail,
+    HookEvent,
+    Hooks,
+    JobContext,
+    Retry,
+    Snooze,
+    deliveries,
+    process_pool,
+    processor,
+    runner,
+)
 
 
 class Hanging:
@@ -284,7 +294,7 @@ async def test_a_message_that_comes_before_its_job_is_not_lost(
 ) -> None:
     job = Queue("calm").job("read", payload=str)
     fetching, go = asyncio.Event(), asyncio.Event()
-    fetch, ran = lane_module.fetch_envelope, list[str]()
+    fetch, ran = deliveries.fetch_envelope, list[str]()
 
     async def slowly(scripts: Scripts, queue: str, job_id: str) -> bytes | None:
         fetching.set()
@@ -294,7 +304,7 @@ async def test_a_message_that_comes_before_its_job_is_not_lost(
     async def unasked(scripts: Scripts, queue: str, *, ids: Sequence[str]) -> list[int | None]:
         return [None for _ in ids]
 
-    monkeypatch.setattr(lane_module, "fetch_envelope", slowly)
+    monkeypatch.setattr(deliveries, "fetch_envelope", slowly)
     monkeypatch.setattr(Scripts, "cancels", unasked)
 
     @processor(job)
