@@ -25,7 +25,7 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.connection.protocol import Encodable
 from jobs_core.errors import OwnerGone, ServerError
 from jobs_core.scripts import Claimed, Group
-from jobs_core.wire import OWN_ID
+from jobs_core.wire import OWN_ID, Others
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
@@ -359,7 +359,10 @@ class Machine(RuleBasedStateMachine):
         expected = self.model.give_back(owner, IDS if charge_all else charged, self.ms)
         given = self.run(
             self.engine.scripts.release(
-                self.engine.queue, owner=owner, charge_all=charge_all, culprits=charged
+                self.engine.queue,
+                owner=owner,
+                others=Others.CHARGED if charge_all else Others.RELEASED,
+                culprits=charged,
             )
         )
         assert (set(given.ids), set(given.poisoned)) == expected

@@ -42,7 +42,7 @@ from jobs_core.dead_letters import letter_id
 from jobs_core.errors import JobNotFound, WrongState
 from jobs_core.outbox import Relay
 from jobs_core.scripts import Claim, Claimed, Scripts
-from jobs_core.wire import BIG
+from jobs_core.wire import BIG, Others
 from jobs_producer import Producer
 from jobs_worker import Discard, Fail, JobContext, RateLimited, Snooze, processor
 from jobs_worker.declared import declare
@@ -481,7 +481,9 @@ class Machine(RuleBasedStateMachine):
             if job.owner == owner:
                 self.deliveries.pop(job.id, None)
         expected = self.model.give_back(owner, charged=charged)
-        given = self.run(self.scripts.release("mail", owner=owner, charge_all=charged))
+        given = self.run(
+            self.scripts.release("mail", owner=owner, others=Others.CHARGED if charged else Others.RELEASED)
+        )
         assert (set(given.ids), set(given.poisoned), given.left) == (*expected, 0)
         self.generation[name] += 1
         self.relay_all()

@@ -26,7 +26,7 @@ from jobs_core.connection import Client, parse_address
 from jobs_core.dead_letters import replay_arguments
 from jobs_core.scripts import Claimed
 from jobs_core.server import EmbeddedServer
-from jobs_core.wire import pack_drafts
+from jobs_core.wire import Others, pack_drafts
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
@@ -296,7 +296,11 @@ class Crowd:
 
     async def release(self, *, charged: bool = False) -> None:
         await self.runs()
-        while (await self.scripts.release(self.queue, owner="w1", charge_all=charged)).left:
+        while (
+            await self.scripts.release(
+                self.queue, owner="w1", others=Others.CHARGED if charged else Others.RELEASED
+            )
+        ).left:
             pass
 
     async def crash(self) -> None:

@@ -39,6 +39,7 @@ async def act(payload: Act, ctx: JobContext) -> int:
         case "hold-gil" if starts == 1:
             ctypes.PyDLL(None).sleep(int(payload.seconds))
         case "die":
+            await asyncio.sleep(payload.seconds)
             os.kill(os.getpid(), signal.SIGKILL)
         case "hold" if starts == 1:
             await asyncio.sleep(payload.seconds)

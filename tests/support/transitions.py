@@ -16,7 +16,7 @@ from jobs_core.errors import ServerError
 from jobs_core.flows.edges import Edge
 from jobs_core.flows.modes import Mode, Sign
 from jobs_core.scripts import Claimed
-from jobs_core.wire import EFFECTS, OWN_ID
+from jobs_core.wire import EFFECTS, OWN_ID, Others
 
 JOB = "j"
 TTL_MS = 60_000
@@ -212,7 +212,9 @@ async def _reap_poison(engine: Engine) -> object:
 
 def _release(*, charge: bool) -> Callable[[Engine], Awaitable[object]]:
     async def release(engine: Engine) -> object:
-        given = await engine.scripts.release(engine.queue, owner="w1", charge_all=charge)
+        given = await engine.scripts.release(
+            engine.queue, owner="w1", others=Others.CHARGED if charge else Others.RELEASED
+        )
         return tuple(given.ids), tuple(given.poisoned)
 
     return release

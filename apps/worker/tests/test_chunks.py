@@ -28,7 +28,7 @@ from jobs_core import (
     Queue,
     State,
 )
-from jobs_core.wire import Progress
+from jobs_core.wire import Others, Progress
 from jobs_producer import JobHandle, Producer
 from jobs_worker import (
     Chunk,
@@ -443,7 +443,7 @@ async def test_a_crash_delivers_all_again_and_each_by_itself(run: Run) -> None:
         handles = await store.send(place, *"abc")
         await until(lambda: store.calls)
         # As the supervisor does for a child that died.
-        await place.scripts.release("rows", owner=place.lane("rows").owner, charge_all=True)
+        await place.scripts.release("rows", owner=place.lane("rows").owner, others=Others.CHARGED)
         await until(lambda: len(store.calls) == 3)
         store.gate.set()
         assert await results(handles) == [*"ABC"]

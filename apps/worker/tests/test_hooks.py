@@ -9,7 +9,7 @@ from tests.support.waiting import until
 from jobs_core import Fixed, Queue
 from jobs_core.connection import Client, parse_address
 from jobs_core.errors import OptionError
-from jobs_core.wire import Progress
+from jobs_core.wire import Others, Progress
 from jobs_worker import HOOKS, Discard, Fail, HookEvent, Hooks, JobContext, processor
 
 
@@ -170,7 +170,7 @@ async def test_a_lost_lease_is_told(run: Run) -> None:
     async with run(do) as worker:
         handle = await worker.producer.enqueue(job, 1)
         await going.wait()
-        await worker.scripts.release("lost", owner=worker.lane("lost").owner, charge_all=True)
+        await worker.scripts.release("lost", owner=worker.lane("lost").owner, others=Others.CHARGED)
         await handle.done(10)
         await until(lambda: "lease_lost" in heard.names)
     assert heard.of("lease_lost")[0].job_id == handle.id

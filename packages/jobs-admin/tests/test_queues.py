@@ -5,6 +5,7 @@ from tests.support.seeding import Seeder
 
 from jobs_admin import Admin, Unanswered
 from jobs_core.errors import ConnectionFailed, OptionError, UnknownQueue
+from jobs_core.wire import Others
 
 
 async def test_counts_every_home_and_total(admin: Admin, mail: Seeder) -> None:
@@ -105,7 +106,7 @@ async def test_metrics_of_all_queues_hold_each(admin: Admin, mail: Seeder) -> No
 async def test_stalled_jobs_are_counted(admin: Admin, mail: Seeder) -> None:
     await mail.add("1", "2")
     await mail.claim()
-    await mail.scripts.release("mail", owner=mail.owner, charge_all=True)
+    await mail.scripts.release("mail", owner=mail.owner, others=Others.CHARGED)
     assert (await admin.stats("mail")).stalled == 2
     assert (await admin.metrics("mail")).total_stalled == 2
     assert (await admin.metrics()).total_stalled == 2

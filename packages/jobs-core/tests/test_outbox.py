@@ -25,6 +25,7 @@ from jobs_core.wire import (
     Envelope,
     ErrorInfo,
     FinishInfo,
+    Others,
     decode_envelope,
     encode_envelope,
     encode_finish,
@@ -276,7 +277,7 @@ async def test_poison_is_a_dead_letter_too(engine: Engine) -> None:
     envelope = encode_envelope(Envelope(POLICY, b"x" * 70_000))
     await engine.add("a", envelope=envelope)
     await engine.claim(1)
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     await Relay(engine.scripts).relay(engine.queue)
     letters = beside(engine, "dead-letter")
     own = letter_id("mail", "a", engine.ms)

@@ -27,6 +27,7 @@ from jobs_core.queue import Queue
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_core.states import State
+from jobs_core.wire import Others
 from jobs_producer import JobHandle, Producer
 
 Make = Callable[..., Producer]
@@ -117,7 +118,7 @@ async def test_a_job_whose_workers_died_says_so(producer: Producer, settler: Set
     handle = await producer.enqueue(poison, Send(to="a"))
     worker = Settler(settler.scripts, "poison")
     await worker.claim()
-    await settler.scripts.release("poison", owner=worker.owner, charge_all=True)
+    await settler.scripts.release("poison", owner=worker.owner, others=Others.CHARGED)
     with pytest.raises(JobFailed, match="worker died 1 times"):
         await handle.result(timeout=5)
 

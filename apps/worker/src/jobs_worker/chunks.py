@@ -17,6 +17,7 @@ from jobs_core.queue import MAX_CONCURRENCY
 from jobs_worker.chunk_context import ChunkContext
 from jobs_worker.in_thread import in_thread
 from jobs_worker.job_logs import current
+from jobs_worker.suspects import is_suspect
 from jobs_worker.time_limits import TimeLimit, in_time
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Chunks:
         chunk = cast("Chunk", route.chunk)
         key = delivery.key if chunk.by_key else ""
         # What was in a crash runs alone, so that it takes no others along once more.
-        alone = delivery.entry.crashes > 0
+        alone = is_suspect(delivery)
         name = (route.wire_name, delivery.id if alone else key, alone)
         group = self._open.get(name)
         if group is None:

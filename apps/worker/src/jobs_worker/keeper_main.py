@@ -15,6 +15,7 @@ import msgspec
 
 from jobs_core.connection import Client, parse_address
 from jobs_core.scripts import Scripts
+from jobs_core.wire import Others
 from jobs_worker import logs
 from jobs_worker.keeper import KeeperConfig, Lease, Stalled
 from jobs_worker.leases import LeaseKeeper
@@ -45,7 +46,7 @@ async def _keep() -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LEASE):
                 for queue, owner in leases.owners():
-                    await leases.release(queue, owner, charge_all=True)
+                    await leases.release(queue, owner, others=Others.CHARGED)
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)

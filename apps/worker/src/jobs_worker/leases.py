@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError, ServerError
 from jobs_core.scripts import TRIM_LIMIT
+from jobs_core.wire import Others
 from jobs_worker import logs
 
 if TYPE_CHECKING:
@@ -111,18 +112,19 @@ class LeaseKeeper:
                 raise
 
     async def release(
-        self, queue: str, owner: str, *, charge_all: bool = False, culprits: Collection[str] = ()
+        self, queue: str, owner: str, *, others: Others = Others.RELEASED, culprits: Collection[str] = ()
     ) -> None:
-        """Return the jobs of an owner that is proven dead; those charged spend one crash."""
+        """Return the jobs of an owner that is proven dead; culprits spend one crash, and so do all where `others` says it."""
         self.remove(queue, owner)
 
         async def one() -> GivenBack:
-            return await self._scripts.release(
-                queue, owner=owner, charge_all=charge_all, culprits=list(culprits)
-            )
+            return await self._scripts.release(queue, owner=owner, others=others, culprits=list(culprits))
 
         await self._give_back(
-            queue, one, cause="its process died", charged=None if charge_all else frozenset(culprits)
+            queue,
+            one,
+            cause="its process died",
+            charged=None if others is Others.CHARGED else frozenset(culprits),
         )
 
     async def _give_back(

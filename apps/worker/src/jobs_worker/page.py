@@ -13,7 +13,8 @@ _TICK = struct.Struct("<Q")
 _JOB_AT = 64
 # A length of one byte, and as much of the text as that can tell.
 _JOB = struct.Struct("256p")
-_CALL_AT = 512
+_SUSPECT_AT = 320
+_CALL_AT = 640
 _CALL = struct.Struct("<H")
 _CALL_ROOM = _SIZE - _CALL_AT - _CALL.size
 
@@ -48,9 +49,15 @@ class Page:
 
     def culprit(self) -> tuple[str, str] | None:
         """Return (queue, job id) of the job last noted."""
-        (note,) = _JOB.unpack_from(self._map, _JOB_AT)
-        queue, separator, job_id = note.decode(errors="replace").partition("\0")
-        return (queue, job_id) if separator else None
+        return self._job(_JOB_AT)
+
+    def suspect(self, queue: bytes, job_id: str) -> None:
+        """Note the only job running here that ran before while a worker died; empty ones: none does any more."""
+        _JOB.pack_into(self._map, _SUSPECT_AT, queue + job_id.encode())
+
+    def suspected(self) -> tuple[str, str] | None:
+        """Return (queue, job id) of that job, if one runs."""
+        return self._job(_SUSPECT_AT)
 
     def calling(self, queue: bytes, job_ids: list[str]) -> None:
         """Note that a call for many jobs runs now, of which the first stands for all; as many as there is room for."""
@@ -69,6 +76,11 @@ class Page:
         start = _CALL_AT + _CALL.size
         called = self._map[start : start + length].decode(errors="replace").split("\0")
         return queue, called if called[0] == first else [first]
+
+    def _job(self, at: int) -> tuple[str, str] | None:
+        (note,) = _JOB.unpack_from(self._map, at)
+        queue, separator, job_id = note.decode(errors="replace").partition("\0")
+        return (queue, job_id) if separator else None
 
     def close(self) -> None:
         """Unmap the page."""

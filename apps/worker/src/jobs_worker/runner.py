@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from jobs_worker.reports import Report
     from jobs_worker.routes import Route
     from jobs_worker.shared import Shared
+    from jobs_worker.suspects import Suspects
     from jobs_worker.time_limits import TimeLimit
 
     AsyncHandler = Callable[[object, JobContext], Coroutine[object, object, object]]
@@ -77,6 +79,7 @@ class Runner:
         processes: ProcessPool,
         chunks: Chunks | None,
         page: Page | None,
+        suspects: Suspects,
         codecs: Codecs,
         scripts: Scripts,
         log_level: int,
@@ -91,6 +94,7 @@ class Runner:
         self._processes = processes
         self._chunks = chunks
         self._page = page
+        self._suspects = suspects
         self._codecs = codecs
         self._scripts = scripts
         self._log_level = log_level
@@ -100,8 +104,18 @@ class Runner:
 
     def run(self, delivery: Delivery, end: End) -> Coroutine[object, object, None]:
         """Run the handler and tell `end` the settlement, or None for a delivery that the worker abandoned."""
+        entry = delivery.entry
+        if (entry.suspect or entry.crashes) and self._takes_along(delivery):
+            return self._suspects.run(self._noted, delivery, partial(self._run_told, delivery, end))
+        return self._run_told(delivery, end)
+
+    def _run_told(self, delivery: Delivery, end: End) -> Coroutine[object, object, None]:
         telemetry = self._telemetry
         return self._run(delivery, end) if telemetry is None else self._run_traced(telemetry, delivery, end)
+
+    def _takes_along(self, delivery: Delivery) -> bool:
+        """Whether the whole child dies with its handler, and other jobs with it; chunks see to that by themselves."""
+        return delivery.route.runs_in in {"async", "thread"}  # pyright: ignore[reportOptionalMemberAccess] - what has no route is not run
 
     async def _run_traced(self, telemetry: Telemetry, delivery: Delivery, end: End) -> None:
         """Run it in a span, which ends with it."""

@@ -28,6 +28,7 @@ from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
 from jobs_worker.shared import Shared
 from jobs_worker.slots import SlotBudget
+from jobs_worker.suspects import Suspects
 from jobs_worker.sweep import SWEEP_EVERY, Sweep, keeps_apart
 from jobs_worker.telling import Teller
 from jobs_worker.tending import Tender
@@ -91,6 +92,7 @@ class Runtime:
         self.lag_ms = 0.0
         self._scripts = scripts
         self._page = page
+        self._suspects = Suspects(page)
         self._shared = Shared(scripts)
         self._codecs = codecs = codecs or Codecs.from_env(scripts.prefix)
         self._processes = ProcessPool(log_level=log_level, log_format=log_format, codecs=codecs)
@@ -253,6 +255,7 @@ class Runtime:
                 chunks=self._chunks.get(queue),
                 # Of jobs in chunks the call is noted, not when each begins to wait for it.
                 page=None if queue in self._chunks else self._page,
+                suspects=self._suspects,
                 codecs=self._codecs,
                 scripts=self._scripts,
                 log_level=level,

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from jobs_core.wire import Others
 from jobs_worker import control
 from jobs_worker.page import Page
 
@@ -44,7 +45,8 @@ class SupervisedChild:
         self.stats: Stats | None = None
         self.ready = False
         self.stalled: tuple[str, str] | None = None
-        self.noted: tuple[str, list[str]] = ("", [])
+        self._noted: tuple[str, list[str]] = ("", [])
+        self._suspected: tuple[str, str] | None = None
         self.next_check = 0.0
         self.retiring = False
         self._stacks = stacks
@@ -129,6 +131,28 @@ class SupervisedChild:
         )
         return culprit if self.page.silence() * 1000 > limit_ms else None
 
+    def blame(self, queue: str, *, crashed: bool) -> tuple[list[str], Others]:
+        """Return which jobs of a queue the death of this child is charged to, and what its others are.
+
+        Of one that was silent it is the job that held it. Of one that died by itself it is the suspect that ran; without one, the job
+        (or call) that began last, and any other may be it as well.
+        """
+        noted, called = self._noted
+        if self.stalled is not None:
+            silent, job_id = self.stalled
+            culprits = called if job_id in called else [job_id]
+            return culprits if silent == queue else [], Others.RELEASED
+        if not crashed:
+            return [], Others.RELEASED
+        if self._suspected is not None:
+            suspected, job_id = self._suspected
+            return [job_id] if suspected == queue else [], Others.RELEASED
+        facts = self.queues.get(queue)
+        if facts is not None and facts.per_slot > 1:
+            # Most jobs of chunks only wait for others.
+            return (called, Others.RELEASED) if noted == queue else ([], Others.CHARGED)
+        return called if noted == queue else [], Others.SUSPECT
+
     async def stack(self) -> str:
         """Ask for the stacks of all threads; the answer comes also from a process whose interpreter is held by C code."""
         os.ftruncate(self._stacks, 0)
@@ -159,6 +183,7 @@ class SupervisedChild:
         self.kill()
         self._closed = True
         # Who gives its jobs back asks for that.
-        self.noted = self.page.culprits() or self.noted
+        self._noted = self.page.culprits() or self._noted
+        self._suspected = self.page.suspected()
         self.page.close()
         os.close(self._stacks)

@@ -332,25 +332,15 @@ class Supervisor:
         return code
 
     async def _give_back(self, child: SupervisedChild) -> None:
-        """Return the jobs of a child that is proven dead: of a stalled one only the culprit is charged, of a crashed one all.
-
-        Of a queue whose jobs run in chunks most only waited: there those of the call that was last noted are charged.
-        """
+        """Return the jobs of a child that is proven dead."""
         expected = self._stopping.is_set() or (
             child.retiring and child.process.returncode in (0, EXIT_GRACE_EXCEEDED)
         )
         crashed = child.stalled is None and not expected
-        noted, called = child.noted
         for queue, owner in sorted(child.owners):
-            facts = child.queues.get(queue)
-            in_chunks = crashed and facts is not None and facts.per_slot > 1 and noted == queue
-            culprits = called if in_chunks else []
-            if child.stalled is not None and child.stalled[0] == queue:
-                culprits = called if child.stalled[1] in called else [child.stalled[1]]
+            culprits, others = child.blame(queue, crashed=crashed)
             try:
-                await self._leases.release(
-                    queue, owner, charge_all=crashed and not in_chunks, culprits=culprits
-                )
+                await self._leases.release(queue, owner, others=others, culprits=culprits)
             except (JobsError, OutcomeLost) as error:
                 _log.warning("release_failed", queue=queue, owner=owner, error=str(error))
 

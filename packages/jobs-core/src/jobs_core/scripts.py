@@ -17,7 +17,7 @@ from jobs_core.errors import ConnectionFailed
 from jobs_core.flow_scripts import FlowScripts
 from jobs_core.keys import queue_prefix
 from jobs_core.loader import load
-from jobs_core.wire import JobStateEntry, parse_state
+from jobs_core.wire import JobStateEntry, Others, parse_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -440,10 +440,10 @@ class Scripts(FlowScripts):
         return _given_back(await self._run("reap", queue, (owner,)))
 
     async def release(
-        self, queue: str, *, owner: str, charge_all: bool = False, culprits: Sequence[str] = ()
+        self, queue: str, *, owner: str, others: Others = Others.RELEASED, culprits: Sequence[str] = ()
     ) -> GivenBack:
-        """Return jobs of an owner that is proven dead or stops; culprits, or all, are charged a crash."""
-        return _given_back(await self._run("release", queue, (owner, int(charge_all), *culprits)))
+        """Return jobs of an owner that is proven dead or stops; culprits are charged a crash, `others` says what its other jobs are."""
+        return _given_back(await self._run("release", queue, (owner, int(others), *culprits)))
 
     async def promote(self, queue: str, *, ids: Sequence[str] = ()) -> tuple[int, int | None]:
         """Move due jobs (or the named delayed ones at once) to waiting.

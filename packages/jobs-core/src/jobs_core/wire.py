@@ -9,6 +9,7 @@ record that no option marks is never parsed by a script.
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -35,6 +36,8 @@ LOG_BYTES: Final = 256 * 1024
 
 _FIXED = struct.Struct(">BBBBQQBBHQI")
 _STATE = struct.Struct(">IIIBQ")
+# Stands in place of no crashes (lib/history.lua).
+_SUSPECT = 0x8000_0000
 _LOG_COUNT = struct.Struct(">III")
 # A job that a script ended because of one that it waited for.
 _OF_OTHERS: Final = frozenset({"child", "skipped"})
@@ -141,6 +144,16 @@ class JobStateEntry(msgspec.Struct, frozen=True, gc=False):
     releases: int = 0
     cancel: int = 0
     ready_ms: int = 0
+    # A worker died while it ran this job among others.
+    suspect: bool = False
+
+
+class Others(IntEnum):
+    """What the jobs of a dead owner are that are not known to have killed it: free, charged a crash as well, or suspects from then on."""
+
+    RELEASED = 0
+    CHARGED = 1
+    SUSPECT = 2
 
 
 class ErrorInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -370,7 +383,12 @@ def parse_unique(record: bytes) -> tuple[str, str]:
 
 def parse_state(packed: bytes | None) -> JobStateEntry:
     """Parse an entry of `state`; none, or bytes that are no entry, means that nothing was spent."""
-    return JobStateEntry(*_STATE.unpack(packed)) if packed and len(packed) == _STATE.size else JobStateEntry()
+    if not packed or len(packed) != _STATE.size:
+        return JobStateEntry()
+    attempts, crashes, releases, cancel, ready_ms = _STATE.unpack(packed)
+    return JobStateEntry(
+        attempts, crashes % _SUSPECT, releases, cancel, ready_ms, suspect=crashes == _SUSPECT
+    )
 
 
 def parse_log_count(packed: bytes) -> tuple[int, int, int]:

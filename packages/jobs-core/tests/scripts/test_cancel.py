@@ -13,6 +13,7 @@ from jobs_core.wire import (
     OWN_ID,
     ErrorInfo,
     FinishInfo,
+    Others,
     encode_finish,
     end_note,
     parse_history,
@@ -183,7 +184,7 @@ async def test_a_job_that_ended_meanwhile_ended_so(engine: Engine, verb: str, st
 async def test_a_dead_workers_job_that_was_to_stop_is_cancelled(engine: Engine) -> None:
     await running(engine, "a", "b")
     await cancel(engine, "a")
-    given = await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    given = await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     assert (given.ids, given.poisoned) == (["b"], [])
     assert await engine.state("a") == "cancelled"
     assert (await located(engine, "a")).entry.crashes == 1

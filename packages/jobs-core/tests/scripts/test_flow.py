@@ -6,6 +6,8 @@ import pytest
 from tests.support.engine import START_MS, Engine, group
 from tests.support.wakes import Wakes
 
+from jobs_core.wire import Others
+
 
 async def taken(engine: Engine, seconds: float, step: float = 0.01, owner: str = "w1") -> int:
     """Claim again and again for so long, and count what was had."""
@@ -136,7 +138,7 @@ async def test_slots_of_the_dead_are_free(engine: Engine, end: str) -> None:
             await engine.scripts.beat(engine.queue, lease_ms=20_000, owners=["w2"])
         await engine.scripts.reap(engine.queue, owner="w1")
     else:
-        await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+        await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     assert len(await engine.take(4, owner="w2")) == 2
 
 

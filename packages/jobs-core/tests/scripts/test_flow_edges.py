@@ -6,7 +6,7 @@ from tests.support.flowing import Flowing
 
 from jobs_core.flows.edges import Edge
 from jobs_core.flows.modes import Mode, Sign
-from jobs_core.wire import EFFECTS, OWN_ID, child_note
+from jobs_core.wire import EFFECTS, OWN_ID, Others, child_note
 
 FLAGS = OWN_ID | EFFECTS
 
@@ -176,7 +176,7 @@ async def test_a_child_that_kills_its_worker_resolves_its_edge(flowing: Flowing)
     await flowing.parent("p", 1)
     await flowing.child("k", "p")
     await flowing.kids.take()
-    await flowing.kids.scripts.release("kids", owner="w1", charge_all=True)
+    await flowing.kids.scripts.release("kids", owner="w1", others=Others.CHARGED)
     await flowing.settle_all()
     assert await flowing.home.state("p") == "failed"
 

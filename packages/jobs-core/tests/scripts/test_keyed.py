@@ -9,7 +9,7 @@ import pytest
 from tests.support.engine import START_MS, Engine, draft, group
 from tests.support.wakes import Wakes
 
-from jobs_core.wire import pack_drafts
+from jobs_core.wire import Others, pack_drafts
 
 
 async def commands(engine: Engine, call: Awaitable[object]) -> int:
@@ -245,7 +245,7 @@ async def test_strictly_first_in_first_out_by_key(engine: Engine) -> None:
     assert (claim.jobs, claim.alarm_ms) == ([], 3000)
     await engine.advance(3)
     assert await engine.take() == ["a1"]
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     assert set(await engine.take(owner="w2")) == {"a1", "b1"}
     await engine.run("a1", owner="w2")
     assert await engine.take(owner="w2") == ["a2"]

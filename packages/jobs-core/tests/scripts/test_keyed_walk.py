@@ -8,6 +8,7 @@ from tests.support.engine import Engine, group
 from tests.support.invariants import broken
 
 from jobs_core.scripts import Claimed
+from jobs_core.wire import Others
 
 KEYS = ("a", "b", "c", "")
 LIMITS: dict[str, dict[str, str | int]] = {
@@ -67,7 +68,7 @@ class Walk:
         if self.running:
             owner = self.rng.choice(list(self.running))
             await self.engine.scripts.release(
-                self.engine.queue, owner=owner, charge_all=self.rng.random() < 0.5
+                self.engine.queue, owner=owner, others=self.rng.choice(list(Others))
             )
             # What claims after it has another name: a dead owner is refused.
             del self.running[owner]

@@ -9,6 +9,7 @@ import pytest
 from tests.support.engine import Engine, group
 
 from jobs_core.dead_letters import replay_arguments
+from jobs_core.wire import Others
 
 # Just below the size from which an envelope lies apart: eight of them are 480 KiB.
 ENVELOPE = b"x" * 60 * 1024
@@ -97,7 +98,7 @@ async def test_what_fails_for_good_counts_with_its_large_envelope(engine: Engine
         await engine.add(job_id, envelope=b"x" * 600_000)
     await claim_all(engine)
     ended = [
-        len((await engine.scripts.release(engine.queue, owner="w1", charge_all=True)).poisoned)
+        len((await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)).poisoned)
         for _ in range(3)
     ]
     assert ended == [1, 1, 1]

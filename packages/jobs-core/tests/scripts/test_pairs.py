@@ -6,7 +6,7 @@ from tests.support.engine import Engine, draft, group
 from jobs_core.dead_letters import replay_arguments
 from jobs_core.errors import JobsError
 from jobs_core.scripts import Claimed
-from jobs_core.wire import KEYED, OWN_ID, UNIQUE
+from jobs_core.wire import KEYED, OWN_ID, UNIQUE, Others
 
 
 async def log(engine: Engine, job: Claimed) -> None:
@@ -211,7 +211,7 @@ async def test_poison_of_a_keyed_job_frees_its_slot_and_its_unique_key(engine: E
     await engine.add("b", key="k", unique="dkey", options="conflict=keep_last")
     await engine.add("c", key="k")
     assert await engine.state("b") == "blocked"
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     assert await engine.state("a") == "failed"
     assert sorted(await engine.take(owner="w2") + ["c"]) == ["b", "c"]
 

@@ -3,7 +3,7 @@ from tests.support.engine import Engine
 from tests.support.wakes import Wakes
 
 from jobs_core.errors import ServerError
-from jobs_core.wire import OWN_ID, poison_counts
+from jobs_core.wire import OWN_ID, Others, poison_counts
 
 
 async def let_lease_end(engine: Engine) -> None:
@@ -39,7 +39,7 @@ async def test_a_lease_that_ran_out_counts_as_lost_and_one_given_up_does_not(eng
     await engine.add("a", "b")
     await engine.claim(1, owner="w1")
     await engine.claim(1, owner="w2")
-    await engine.scripts.release(engine.queue, owner="w2", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w2", others=Others.CHARGED)
     assert "lost:send@1" not in await engine.stats()
     await let_lease_end(engine)
     await engine.scripts.reap(engine.queue, owner="w1")

@@ -1,9 +1,15 @@
 from tests.support.engine import Engine, group
 
+from jobs_core.wire import Others, parse_state
+
 
 async def entries(engine: Engine, *ids: str) -> list[tuple[int, int, int]]:
     found = await engine.scripts.lookup(engine.queue, ids=ids)
     return [(each.entry.attempts, each.entry.crashes, each.entry.releases) for each in found]
+
+
+async def suspects(engine: Engine, *ids: str) -> list[bool]:
+    return [each.entry.suspect for each in await engine.scripts.lookup(engine.queue, ids=ids)]
 
 
 async def test_jobs_of_an_owner_that_stops_wait_again_free(engine: Engine) -> None:
@@ -28,14 +34,31 @@ async def test_only_the_culprits_are_charged(engine: Engine) -> None:
 async def test_all_can_be_charged(engine: Engine) -> None:
     await engine.add("a", "b")
     await engine.claim()
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     assert await entries(engine, "a", "b") == [(0, 1, 0)] * 2
+
+
+async def test_whoever_may_have_killed_the_worker_is_a_suspect_until_it_is_charged_or_has_run(
+    engine: Engine,
+) -> None:
+    await engine.add("a", "b", "c")
+    await engine.claim()
+    await engine.scripts.release(engine.queue, owner="w1", culprits=["c"], others=Others.SUSPECT)
+    assert await entries(engine, "a", "b", "c") == [(0, 0, 1), (0, 0, 1), (0, 1, 0)]
+    assert await suspects(engine, "a", "b", "c") == [True, True, False]
+    assert (await engine.stats())["stalled:send@1"] == 1
+    claimed = await engine.claim(owner="w2")
+    assert [parse_state(job.state).suspect for job in claimed.jobs] == [True, True, False]
+    await engine.settle(group("retry", claimed.jobs[1]), owner="w2")
+    await engine.scripts.release(engine.queue, owner="w2", culprits=["a"], others=Others.SUSPECT)
+    assert await entries(engine, "a", "b", "c") == [(0, 1, 1), (1, 0, 1), (0, 1, 1)]
+    assert await suspects(engine, "a", "b", "c") == [False] * 3
 
 
 async def test_who_is_not_charged_is_not_failed(engine: Engine) -> None:
     await engine.add("a", "b")
     await engine.claim()
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     await engine.scripts.declare(engine.queue, definition="d", fields={"max_stalled": "0"})
     await engine.claim(owner="w2")
     given = await engine.scripts.release(engine.queue, owner="w2", culprits=["a"])

@@ -12,7 +12,7 @@ from tests.support.scheduling import Scheduling
 from jobs_core.measures import Minute, measure_items, minute_ranges, parse_histograms, parse_minutes
 from jobs_core.scripts import Group
 from jobs_core.told import Batch, SummaryRow, Told, pack_batches, pack_told, parse_events, parse_rows
-from jobs_core.wire import parse_header
+from jobs_core.wire import Others, parse_header
 
 DAY = START_MS // 86_400_000
 
@@ -152,7 +152,7 @@ async def test_a_poisoned_job_has_a_row_an_error_and_events(engine: Engine) -> N
     await engine.add("a")
     await engine.claim()
     await engine.advance(5)
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
     (one,) = await rows(engine)
     assert one == SummaryRow("a", "send@1", "failed", START_MS, 0, engine.ms, 0, 0, 0, "poison")
     assert await events(engine) == [

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support.engine import Engine, draft, group
 
-from jobs_core.wire import BIG, OWN_ID, UNIQUE, pack_drafts, parse_header
+from jobs_core.wire import BIG, OWN_ID, UNIQUE, Others, pack_drafts, parse_header
 
 DONE, START, TTL = "dkey", "skey", "tkey"
 
@@ -85,7 +85,7 @@ async def release(engine: Engine) -> None:
 async def poison(engine: Engine) -> None:
     await engine.scripts.declare(engine.queue, definition="d", fields={"max_stalled": "0"})
     await engine.claim()
-    await engine.scripts.release(engine.queue, owner="w1", charge_all=True)
+    await engine.scripts.release(engine.queue, owner="w1", others=Others.CHARGED)
 
 
 async def expire(engine: Engine) -> None:

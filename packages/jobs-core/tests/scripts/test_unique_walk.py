@@ -6,7 +6,7 @@ import pytest
 from tests.support.engine import Engine, group
 from tests.support.invariants import broken
 
-from jobs_core.wire import OWN_ID, parse_header
+from jobs_core.wire import OWN_ID, Others, parse_header
 
 CONFLICTS = ("skip", "replace", "keep_last", "extend", "error", "debounce")
 
@@ -84,7 +84,7 @@ async def disturb(engine: Engine, walk: random.Random) -> None:
     elif what == 1:
         await engine.scripts.drain(engine.queue, home=walk.choice(("waiting", "delayed")), limit=1)
     elif what == 2:
-        await engine.scripts.release(engine.queue, owner="w2", charge_all=True)
+        await engine.scripts.release(engine.queue, owner="w2", others=Others.CHARGED)
         await engine.call("ZREM", "owners", "w2")
     elif what == 3:
         await engine.scripts.reroute(engine.queue, offset=0, names=["*"])

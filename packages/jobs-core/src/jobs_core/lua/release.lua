@@ -1,6 +1,7 @@
---- Ends an owner that is proven dead, or that stops, and returns its jobs, at most 128 a call; only the culprits are charged a crash.
+--- Ends an owner that is proven dead, or that stops, and returns its jobs, at most 128 a call; culprits are charged a crash.
+-- The `others` are not (0), are too (1), or are suspects from then on (2): any of them may have killed the worker.
 -- PREFIX: P
--- ARGV: owner:str charge_all:int
+-- ARGV: owner:str others:int
 -- REST: ids of culprits
 -- RETURNS: ids given back, ids failed as poison, jobs that remain (call again)
 -- ERRORS: SCHEMA, WRONGTYPE
@@ -15,6 +16,6 @@ local charged = {}
 for i = 3, #ARGV do
   charged[ARGV[i]] = true
 end
-local back, poisoned, left = give_back(q, owner, charge_all == 1 and "all" or charged)
+local back, poisoned, left = give_back(q, owner, others == 1 and "all" or charged, false, others == 2)
 save(q)
 return { back, poisoned, left }

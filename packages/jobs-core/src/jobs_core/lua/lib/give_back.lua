@@ -1,8 +1,8 @@
 --- Ends an owner: returns at most 128 of its jobs (32 where all are charged), and about 512 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
--- `lost` says that its lease ran out, which is counted.
+-- `lost` says that its lease ran out, which is counted; `suspect`, that whoever of the others has no crash may have killed the worker.
 -- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
 -- INCLUDE: record history ready_at score to_ready finish freed call_off tell note_end series count_error
-local function give_back(q, owner, charged, lost)
+local function give_back(q, owner, charged, lost, suspect)
   local P = q.P
   local active = P .. "active:" .. owner
   local found, all = redis.call("ZRANGE", active, 0, charged == "all" and 31 or 127, "WITHSCORES"), {}
@@ -33,9 +33,10 @@ local function give_back(q, owner, charged, lost)
       end
       local guilty = charged == "all" or charged[id]
       if guilty then
-        crashes = crashes + 1
+        crashes = crashes % 2147483648 + 1
         redis.call("HINCRBY", P .. "stats", "stalled:" .. name, 1)
       else
+        crashes = suspect and crashes == 0 and 2147483648 or crashes
         releases = releases + 1
       end
       tell(q, guilty and "stalled" or "released", { id }, { recs[i] }, { states[i] })

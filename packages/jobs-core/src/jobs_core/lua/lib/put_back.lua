@@ -18,6 +18,10 @@ local function put_back(q, verb, ids, delays, infos)
       local attempts, crashes, releases, cancel, again = history(states[i])
       local delay, key = tonumber(delays[i]), keyed and key_of(recs[i]) or ""
       local waits, scope = (verb == "retry" or verb == "snooze") and delay > 0, verb == "limit" and infos[i]
+      if crashes == 2147483648 and verb ~= "release" then
+        -- It ran, and its worker lives.
+        crashes = 0
+      end
       if verb == "retry" then
         attempts = attempts + 1
         again = q.ms + delay
