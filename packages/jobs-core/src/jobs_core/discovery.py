@@ -27,6 +27,7 @@ __all__ = [
     "imported",
     "load_features",
     "processor_modules",
+    "report_type_modules",
     "tool_modules",
     "workflow_modules",
 ]
@@ -138,6 +139,11 @@ def processor_modules(
 def tool_modules(packages: Sequence[str] | None) -> list[str]:
     """Return the `tools.py` modules in the packages of processors; a package need not have one. Raises `DeclarationError`."""
     return _modules(packages, _BUILTIN_PROCESSORS, "tools")
+
+
+def report_type_modules(packages: Sequence[str] | None) -> list[str]:
+    """Return the `report_types.py` modules in the packages of processors; a package need not have one. Raises `DeclarationError`."""
+    return _modules(packages, _BUILTIN_PROCESSORS, "report_types")
 
 
 def workflow_modules(packages: Sequence[str] | None) -> list[str]:

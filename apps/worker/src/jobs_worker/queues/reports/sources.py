@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -99,14 +100,14 @@ class ExportStopped(JobsError):
 
 
 class Query(NamedTuple):
-    """What to ask whom. `seconds` bounds the time that the database may take, rendering not counted.
+    """What to ask whom; date-times among the parameters have a zone. `seconds` bounds the time that the database may take, rendering not counted.
 
     Of more rows than `max_rows` at least one more is given, for the reader to see that there are.
     """
 
     source: str
     statement: str
-    parameters: Mapping[str, Scalar]
+    parameters: Mapping[str, Scalar | datetime]
     seconds: float
     max_rows: int
 
@@ -132,7 +133,7 @@ def answer(query: Query, *, stopped: Callable[[], bool]) -> Generator[Rows]:
     with _opened(query, url, budget) as connection:
         with _verdicts(query, url, budget), budget.spent():
             result = connection.execution_options(stream_results=True, max_row_buffer=BATCH).execute(
-                clause, dict(query.parameters)
+                clause, {name: _adapted(value, url) for name, value in query.parameters.items()}
             )
             if not result.returns_rows:
                 raise Fail("the query returns no rows")
@@ -195,6 +196,19 @@ class _Budget:
             raise ExportStopped("the export was stopped: its job was cancelled or ran past its timeout")
         if self.left <= 0:
             raise Fail(f"the query took longer than its time limit of {query.seconds:.3g} s")
+
+
+def _adapted(value: Scalar | datetime, url: URL) -> Scalar | datetime:
+    """Return a parameter as the database compares it: where columns have no zone, an instant is told in UTC."""
+    if not isinstance(value, datetime):
+        return value
+    match url.get_backend_name():
+        case "postgresql":
+            return value
+        case "sqlite":
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+        case _:
+            return value.astimezone(UTC).replace(tzinfo=None)
 
 
 @lru_cache(maxsize=64)

@@ -3,10 +3,12 @@
 from jobs_core.queues.reports.queue import (
     DAILY_SUMMARY,
     EXPORT,
+    REPORT,
     REPORTS,
     DailySummary,
     ExportReport,
     Format,
+    Report,
     ReportResult,
     SummaryResult,
 )
@@ -14,10 +16,12 @@ from jobs_core.queues.reports.queue import (
 __all__ = [
     "DAILY_SUMMARY",
     "EXPORT",
+    "REPORT",
     "REPORTS",
     "DailySummary",
     "ExportReport",
     "Format",
+    "Report",
     "ReportResult",
     "SummaryResult",
 ]

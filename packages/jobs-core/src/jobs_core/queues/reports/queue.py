@@ -1,13 +1,16 @@
 """Declare the report queue."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from jobs_core.errors import OptionError
 from jobs_core.queue import MEDIUM, Queue
 from jobs_core.queues.email.queue import MAIL_REPORT, MailReport
+from jobs_core.queues.reports.ranges import Days, Last, days_before
+from jobs_core.schedules.zones import load_zone
 
 REPORTS = Queue("reports", profile=MEDIUM)
 
@@ -30,6 +33,49 @@ class ExportReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: Annotated[str, Meta(min_length=1, max_length=200)] = "Report"
     output: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     max_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
+
+
+class Report(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Write a report of a declared type, for a range of days and a tenant.
+
+    `type` names a `ReportType` of the worker: a payload holds no query. The range is whole days on the wall clock of `timezone` (an
+    IANA name): from `start` to `end`, both included, or the `last` day, week or month that was over when the job was due, which is
+    what a schedule wants. `tenant` is needed where the type tells tenants apart, and refused where it does not. `title`, `output`
+    and `max_rows` are as those of an export; the title is by default that of the type.
+    """
+
+    type: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    format: Format
+    start: date | None = None
+    end: date | None = None
+    last: Last | None = None
+    timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+    tenant: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    title: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    output: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    max_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000
+
+    def __post_init__(self) -> None:
+        """Check what belongs together. Raises ValueError."""
+        try:
+            load_zone(self.timezone)
+        except OptionError as error:
+            raise ValueError(f"timezone: {error.reason}") from error
+        if self.last is not None:
+            if self.start is not None or self.end is not None:
+                raise ValueError("give start and end, or last, not both")
+        elif self.start is None or self.end is None:
+            raise ValueError("give the days by start and end, such as 2026-10-01 and 2026-10-31, or by last")
+        elif not date(1970, 1, 1) <= self.start <= self.end < date(9000, 1, 1):
+            raise ValueError("end must not lie before start, and neither before 1970 nor after 8999")
+
+    def days(self, due: datetime) -> Days:
+        """Return the range of a job that was due at an instant."""
+        if self.last is not None:
+            return days_before(due, self.last, self.timezone)
+        if self.start is None or self.end is None:
+            raise ValueError("a report without a range")
+        return Days(self.start, self.end, self.timezone)
 
 
 class ReportResult(Struct, frozen=True, kw_only=True):
@@ -74,6 +120,7 @@ class SummaryResult(Struct, frozen=True, kw_only=True):
 
 
 EXPORT = REPORTS.job("export", payload=ExportReport, result=ReportResult, attempts=3)
+REPORT = REPORTS.job("report", payload=Report, result=ReportResult, attempts=3)
 DAILY_SUMMARY = REPORTS.job("daily-summary", payload=DailySummary, result=SummaryResult, attempts=3)
 REPORTS.cron(
     "0 6 * * *",
