@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from jobs_core.connection import Client, parse_address
@@ -33,7 +33,7 @@ def worked_ms(pid: int) -> float:
 
 
 class Took(NamedTuple):
-    """A call of a script: from when until when, and for how many ms the server was at it."""
+    """A call of a script, or of a command: from when until when, and for how many ms the server was at it."""
 
     script: str
     began: float
@@ -78,30 +78,32 @@ class Metered(Client):
         queue: str = "",
     ) -> Reply:
         """Run a script once those before it are answered, and note how long the server worked on it."""
+        sending = super().run(script, keys, args, deadline=deadline, queue=queue)
+        return await self._metered(script.name, [b"EVALSHA", script.sha.encode()], sending)
+
+    async def _metered(
+        self, name: str, sent: list[bytes], sending: Coroutine[object, object, Reply]
+    ) -> Reply:
         async with self._turn:
             before, began = worked_ms(self._pid), time.perf_counter()
-            reply = await super().run(script, keys, args, deadline=deadline, queue=queue)
+            reply = await sending
             ms, ended = worked_ms(self._pid) - before, time.perf_counter()
             if (ended - began) * 1000 > _ASK_MS:
-                by_clock = await self._by_clock(script)
+                by_clock = await self._by_clock(sent)
                 ms = min(ms, by_clock)
                 if by_clock >= LATE_MS:
                     self._late.append(by_clock)
-            self._took.append(Took(script.name, began, ended, ms))
+            self._took.append(Took(name, began, ended, ms))
         return reply
 
-    async def _by_clock(self, script: Script) -> float:
-        """Return how long the script that ran last took by the slow log, which holds what took over a ms."""
-        entries = cast("list[list[object]]", await self.call("SLOWLOG", "GET", 8))
+    async def _by_clock(self, sent: list[bytes]) -> float:
+        """Return how long what ran last took by the slow log, which holds what took over a ms."""
+        entries = cast("list[list[object]]", await super().call("SLOWLOG", "GET", 8))
         told = [
             (cast("int", each[0]), cast("int", each[2]), cast("list[bytes]", each[3])[:2]) for each in entries
         ]
         # Others may have run theirs since.
-        fresh = [
-            took
-            for number, took, command in told
-            if number > self._newest and command == [b"EVALSHA", script.sha.encode()]
-        ]
+        fresh = [took for number, took, command in told if number > self._newest and command == sent]
         self._newest = max([self._newest, *(number for number, _, _ in told)])
         return max(fresh, default=1000) / 1000
 
@@ -117,3 +119,12 @@ class Metered(Client):
         self._took.clear()
         self._late.clear()
         return found
+
+
+class MeteredCalls(Metered):
+    """One that meters commands as well as scripts."""
+
+    async def call(self, *args: Encodable, deadline: float | None = None) -> Reply:
+        """Send a command once what came before it is answered, and note how long the server worked on it."""
+        sent = [each if isinstance(each, bytes) else str(each).encode() for each in args[:2]]
+        return await self._metered(str(args[0]), sent, super().call(*args, deadline=deadline))

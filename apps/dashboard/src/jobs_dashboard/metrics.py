@@ -196,7 +196,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("queue_jobs_retained", "gauge", "Jobs that ended and are kept.", _retained),
     _gauge(
         "dead_letters",
-        "Dead letters that there ever were of jobs of the queue.",
+        "Dead letters that there are of jobs of the queue.",
         lambda each: each.dead_letters,
     ),
     _gauge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from jobs_core.errors import PayloadError
 from jobs_core.redaction import Mask
 from jobs_dashboard.bulks import Bulks
 from jobs_dashboard.live import Hub
+from jobs_dashboard.records import Declared, DeclaredJob
 
 if TYPE_CHECKING:
     from jobs_admin import Admin
@@ -44,6 +46,27 @@ class Services:
         self.hub = Hub(admin)
         self.openapi = {}
         self.version = version("jobs-dashboard")
+
+    @cached_property
+    def declared(self) -> list[Declared]:
+        """The queues and jobs that code declares, sorted by name: looked at once, for no code declares more while it runs."""
+        return [
+            Declared(
+                queue=queue.name,
+                profile=queue.profile.name if queue.profile is not None else "light",
+                concurrency=queue.concurrency,
+                jobs=tuple(
+                    DeclaredJob(
+                        name=job.name,
+                        version=job.version,
+                        result=job.declares_result,
+                        redacts=Mask.of(job.payload_type, job.result_type or None).hides,
+                    )
+                    for job in queue.versions.values()
+                ),
+            )
+            for _, queue in sorted(self.catalog.queues.items())
+        ]
 
     async def close(self) -> None:
         """End what goes on by itself."""

@@ -10,6 +10,7 @@ import msgspec
 
 from jobs_admin._measures import read_minutes
 from jobs_admin.records import ErrorGroup, ErrorGroups
+from jobs_core.measures import failed_in
 from jobs_core.records import job_name
 from jobs_core.told import parse_rows
 
@@ -44,7 +45,7 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     series = await asyncio.gather(
         *(read_minutes(scripts, name, now_ms, min(minutes + 1, 1440)) for name in queues)
     )
-    failed = {name: sum(each.failed for each in told) for name, told in zip(queues, series, strict=True)}
+    failed = {name: failed_in(told) for name, told in zip(queues, series, strict=True)}
     worst = sorted((name for name in queues if failed[name]), key=lambda name: -failed[name])
     found = await asyncio.gather(*(_failures(scripts, name, since_ms) for name in worst[:_MOST_QUEUES]))
     groups: dict[str, _Group] = {}

@@ -99,7 +99,12 @@ class Flows:
         looked = 0
         for each in phases[phases.index(phase) if phase else 0 :]:
             at = after if each == phase else None
-            while rows := await self._rows(names, each, at, min(limit - len(flows), MAX_ITEMS)):
+            keeping = await self._keeping(names, each)
+            more = True
+            while more:
+                rows, more = await self._rows(keeping, each, at, min(limit - len(flows), MAX_ITEMS))
+                if not rows:
+                    break
                 records = await self._records(rows)
                 # It may have been forgotten, or have ended, between the two calls.
                 flows += [record for record in records if state in {None, record.state}]
@@ -150,10 +155,15 @@ class Flows:
         names = await self._directory.chosen(queue)
         check_job_id(flow_id)
         scripts = self._calls.scripts
-        told = await self._calls.read_all([scripts.flow_show(name, flow_id=flow_id) for name in names])
+        # Hundreds of queues are asked, and one of them has it.
+        there = await self._calls.read_all(
+            [self._calls.client.call("EXISTS", f"{scripts.key(name)}flow:{flow_id}") for name in names]
+        )
+        keeping = [name for name, found in zip(names, there, strict=True) if found]
+        told = await self._calls.read_all([scripts.flow_show(name, flow_id=flow_id) for name in keeping])
         own = [
             flow_record(name, flow_id, each)
-            for name, each in zip(names, told, strict=True)
+            for name, each in zip(keeping, told, strict=True)
             if each.kind == "b"
         ]
         if own:
@@ -207,8 +217,17 @@ class Flows:
             at = after
         return FlowJobsPage(flow=flow, jobs=tuple(map(self._shown, found)), next=at)
 
-    async def _rows(self, names: Sequence[str], which: str, after: Row | None, count: int) -> list[Row]:
-        """Name the flows that come next on a list over these queues."""
+    async def _keeping(self, names: Sequence[str], which: str) -> list[str]:
+        """Return the queues that keep flows: of hundreds only some."""
+        key = "flows.ended" if which == "ended" else "flows"
+        scripts, call = self._calls.scripts, self._calls.client.call
+        there = await self._calls.read_all([call("EXISTS", scripts.key(name) + key) for name in names])
+        return [name for name, found in zip(names, there, strict=True) if found]
+
+    async def _rows(
+        self, names: Sequence[str], which: str, after: Row | None, count: int
+    ) -> tuple[list[Row], bool]:
+        """Name the flows that come next on a list over these queues, and tell whether there may be more behind them."""
         # Those of the same millisecond as the last one are looked at again: some of them may not have been told.
         before = "" if after is None else str(-after.age + 1)
         pages = await self._calls.read_all(
@@ -222,7 +241,9 @@ class Flows:
             for name, (_, found) in zip(names, pages, strict=True)
             for flow_id, ms in found
         ]
-        return sorted(row for row in rows if after is None or row > after)[:count]
+        rows = sorted(row for row in rows if after is None or row > after)
+        more = len(rows) > count or any(len(found) == MAX_ITEMS for _, found in pages)
+        return rows[:count], more
 
     def _shown(self, job: FlowJobRecord) -> FlowJobRecord:
         """Hide what an error may repeat of a payload that is not to be seen."""

@@ -14,6 +14,7 @@ from jobs_core.measures import (
     KEPT_DAYS,
     MINUTES_A_DAY,
     Histogram,
+    filled_minutes,
     merged,
     minute_ranges,
     parse_histograms,
@@ -74,21 +75,22 @@ async def read_spread(scripts: Scripts, queue: str) -> Spread:
     return Spread(merged(durations.run), merged(durations.wait))
 
 
-async def read_minutes(scripts: Scripts, queue: str, now_ms: int, count: int) -> list[MinuteRecord]:
-    """Read the last `count` minutes, the one that runs included, oldest first."""
-    first = now_ms // 60_000 - count + 1
+async def read_minutes(scripts: Scripts, queue: str, now_ms: int, count: int) -> bytes:
+    """Read the last `count` minutes, the one that runs included, oldest first, packed as the server holds them."""
     key, call = scripts.key(queue), scripts.client.call
-    ranges = minute_ranges(first, count)
+    ranges = minute_ranges(now_ms // 60_000 - count + 1, count)
     days = await asyncio.gather(
         *(call("GETRANGE", f"{key}series:{day}", at, at + 32 * n - 1) for day, at, n in ranges)
     )
-    minutes = [
-        minute
-        for packed, (_, _, n) in zip(days, ranges, strict=True)
-        for minute in parse_minutes(cast("bytes", packed), n)
-    ]
+    return b"".join(
+        filled_minutes(cast("bytes", packed), n) for packed, (_, _, n) in zip(days, ranges, strict=True)
+    )
+
+
+def minute_records(packed: bytes, now_ms: int, count: int) -> tuple[MinuteRecord, ...]:
+    """Return the last `count` minutes of one queue, or of several that were added."""
     records: list[MinuteRecord] = []
-    for number, each in enumerate(minutes, first):
+    for number, each in enumerate(parse_minutes(packed, count), now_ms // 60_000 - count + 1):
         ended = each.completed + each.failed + each.retried
         records.append(
             MinuteRecord(
@@ -99,30 +101,6 @@ async def read_minutes(scripts: Scripts, queue: str, now_ms: int, count: int) ->
                 retried=each.retried,
                 avg_processing_ms=round(each.run_us / 1000 / ended, 3) if ended else None,
                 avg_wait_ms=round(each.wait_us / 1000 / ended, 3) if ended else None,
-            )
-        )
-    return records
-
-
-def added_up(told: Sequence[Sequence[MinuteRecord]], now_ms: int, count: int) -> tuple[MinuteRecord, ...]:
-    """Return the minutes of several queues together; averages are by how many attempts ended in each."""
-    first = now_ms // 60_000 - count + 1
-    records: list[MinuteRecord] = []
-    for index in range(count):
-        each = [minutes[index] for minutes in told]
-        ended = [minute.completed + minute.failed + minute.retried for minute in each]
-        total = sum(ended)
-        run = sum((minute.avg_processing_ms or 0) * n for minute, n in zip(each, ended, strict=True))
-        wait = sum((minute.avg_wait_ms or 0) * n for minute, n in zip(each, ended, strict=True))
-        records.append(
-            MinuteRecord(
-                at=datetime.fromtimestamp((first + index) * 60, UTC),
-                added=sum(minute.added for minute in each),
-                completed=sum(minute.completed for minute in each),
-                failed=sum(minute.failed for minute in each),
-                retried=sum(minute.retried for minute in each),
-                avg_processing_ms=round(run / total, 3) if total else None,
-                avg_wait_ms=round(wait / total, 3) if total else None,
             )
         )
     return tuple(records)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # What a run is taken to last while none was measured, and the slots that heavy queues of one child share.
 _UNKNOWN_RUN_S = 1.0
 _HEAVY_SLOTS = 3
+# How many queues one call looks at: it must not hold the server up.
+_GLANCED = 32
 # A score holds the due time in ms and four bits below it.
 _BITS = 16
 
@@ -48,7 +50,10 @@ async def read_scaler(
     live = [each for each in workers if _serves(each, profile)]
     queues: list[ScalerQueue] = []
     if names:
-        glances = await calls.read(scripts.glance(names))
+        some = [names[at : at + _GLANCED] for at in range(0, len(names), _GLANCED)]
+        glances: dict[str, Glance] = {}
+        for each in await calls.read_all([scripts.glance(few) for few in some]):
+            glances |= each
         tallies = await calls.read_all([scripts.tally(name) for name in names])
         until = (await calls.server_ms() + round(within_s * 1000)) * _BITS + _BITS - 1
         due = await calls.read_all(

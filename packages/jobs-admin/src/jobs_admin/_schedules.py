@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, Unpack
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, Unpack, cast
 
 from jobs_core.codecs import Codecs
 from jobs_core.names import check_queue_name
@@ -14,8 +17,6 @@ from jobs_core.schedules.records import SchedulePage, schedule_record, utc
 from jobs_core.wire import Verdict
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from jobs_admin._context import Context
     from jobs_core.options import DefaultJobOptions
     from jobs_core.queue import JobType, Queue
@@ -29,6 +30,9 @@ R = TypeVar("R")
 
 __all__ = ["ScheduleAdmin"]
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_Scored: TypeAlias = "list[tuple[bytes, float]]"
+
 
 class ScheduleAdmin:
     """The schedules of queues. Each belongs to the queue of its jobs; ids are unique in it."""
@@ -37,6 +41,7 @@ class ScheduleAdmin:
         """Made by the admin, for whoever acts."""
         self._calls = context.calls
         self._audit = context.audit
+        self._directory = context.directory
         self._redaction = context.redaction
         self._codecs = context.scripts.codecs or Codecs()
         self._book = Book(context.scripts, self._codecs)
@@ -86,6 +91,27 @@ class ScheduleAdmin:
         call = self._book.page(check_queue_name(queue), offset=offset, limit=limit)
         total, found = await self._calls.read(call)
         return SchedulePage(tuple(self._record(queue, each) for each in found), total)
+
+    async def list_all(self, *, limit: int = 100) -> SchedulePage:
+        """List schedules of all queues, the next to fire first, those that fire no more last."""
+        calls, scripts = self._calls, self._calls.scripts
+        names = await self._directory.names()
+        keys = [f"{scripts.key(name)}sched" for name in names]
+        counts = await calls.read_all([calls.client.call("ZCARD", key) for key in keys])
+        heads = await calls.read_all(
+            [calls.client.call("ZRANGE", key, 0, limit - 1, "WITHSCORES") for key in keys]
+        )
+        # By their places alone it is known which are told, so that no others are read.
+        places = sorted(
+            (at, name) for name, head in zip(names, heads, strict=True) for _, at in cast("_Scored", head)
+        )
+        wanted = Counter(name for _, name in places[:limit])
+        pages = await asyncio.gather(*(self.list(name, limit=count) for name, count in wanted.items()))
+        found = sorted(
+            (each for page in pages for each in page.schedules),
+            key=lambda each: (each.next_run_at or _NEVER, each.queue, each.id),
+        )
+        return SchedulePage(tuple(found), sum(cast("list[int]", counts)))
 
     async def next(self, queue: str, schedule_id: str, n: int = 5) -> tuple[datetime, ...]:
         """Return the next `n` times of a schedule, UTC; of a paused one those that it would have if it went on now.

@@ -9,12 +9,19 @@ import msgspec
 from jobs_admin import _health
 from jobs_admin._errors import read_errors
 from jobs_admin._listing import check_bounds
-from jobs_admin._measures import MAX_MINUTES, Spread, added_up, read_history, read_minutes, read_spread
+from jobs_admin._measures import (
+    MAX_MINUTES,
+    Spread,
+    minute_records,
+    read_history,
+    read_minutes,
+    read_spread,
+)
 from jobs_admin._numbers import live_record, metrics_record, queue_record
 from jobs_admin._pauses import pauses
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, OptionError
-from jobs_core.measures import MINUTES_A_DAY
+from jobs_core.measures import MINUTES_A_DAY, added_minutes
 from jobs_core.names import check_queue_name
 from jobs_core.states import State
 
@@ -96,7 +103,7 @@ class Statistics:
         now_ms = await self._calls.server_ms()
         scripts = self._calls.scripts
         told = await self._calls.read_all([read_minutes(scripts, name, now_ms, minutes) for name in names])
-        return tuple(told[0]) if queue is not None else added_up(told, now_ms, minutes)
+        return minute_records(added_minutes(told, minutes), now_ms, minutes)
 
     async def errors(self, minutes: int) -> ErrorGroups:
         """Group what failed for good in the last minutes by the fingerprint of its error."""

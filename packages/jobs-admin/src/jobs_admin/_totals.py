@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -53,7 +54,7 @@ class JobTotals(msgspec.Struct, kw_only=True):
 class QueueTotals(msgspec.Struct, frozen=True, kw_only=True):
     """One queue: its counts, at most 50 of its job names (the others together are `other`), and what belongs to it as a whole.
 
-    `dead_letters` is how many there ever were of its jobs, `workers` how many serve it now, `alerts` how many fire.
+    `dead_letters` is how many there are of its jobs, `workers` how many serve it now, `alerts` how many fire.
     """
 
     queue: QueueRecord
@@ -73,8 +74,10 @@ async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
     found: list[QueueTotals] = []
     for at in range(0, len(names), _STEP):
         some = names[at : at + _STEP]
-        tallies = await calls.read_all([calls.scripts.tally(name) for name in some])
-        durations = await calls.read_all([read_durations(calls.scripts, name) for name in some])
+        tallies, durations = await asyncio.gather(
+            calls.read_all([calls.scripts.tally(name) for name in some]),
+            calls.read_all([read_durations(calls.scripts, name) for name in some]),
+        )
         busy = [name for name, tally in zip(some, tallies, strict=True) if tally.sizes["active"]]
         running = await calls.read_all([calls.scripts.active(name) for name in busy])
         active = dict(zip(busy, running, strict=True))
@@ -133,7 +136,9 @@ def _jobs(tally: Tally, durations: Durations, active: dict[str, int]) -> Iterabl
             of(name).processing += count
     for name, run in durations.run.items():
         job = of(name)
-        job.run, job.wait = job.run + run, job.wait + durations.wait[name]
+        wait = durations.wait[name]
+        # Of most jobs there is one version.
+        job.run, job.wait = (job.run + run, job.wait + wait) if job.run.total else (run, wait)
     return jobs.values()
 
 
@@ -150,13 +155,7 @@ def _label(name: str) -> str:
 
 
 async def _dead_letters(calls: Calls) -> dict[str, int]:
-    """Count the dead letters that there ever were, by the queue that they come from."""
-    key = calls.scripts.key(DEAD_LETTER_QUEUE) + "letters"
+    """Count the dead letters that there are, by the queue that they come from."""
+    key = calls.scripts.key(DEAD_LETTER_QUEUE) + "letters.kept"
     raw = cast("dict[bytes, bytes]", await calls.read(calls.client.call("HGETALL", key)))
-    counts: dict[str, int] = {}
-    for field, count in raw.items():
-        # A field without names says how many names there are of a queue.
-        queue, newline, _ = field.decode().partition("\n")
-        if newline:
-            counts[queue] = counts.get(queue, 0) + int(count)
-    return counts
+    return {queue.decode(): int(count) for queue, count in raw.items()}

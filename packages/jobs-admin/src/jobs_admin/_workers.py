@@ -80,7 +80,8 @@ class Workers:
         if not seconds:
             raise OptionError("within", within, "it must be longer than 0")
         entries = await queues_of(self._calls, self._prefix, profile)
-        limits = {entry.queue: await read_limits(self._calls, entry.queue) for entry in entries}
+        read = await self._calls.read_all([read_limits(self._calls, each.queue) for each in entries])
+        limits = {entry.queue: each for entry, each in zip(entries, read, strict=True)}
         return await read_scaler(self._calls, self._prefix, profile, limits, entries, within_s=seconds)
 
     async def _told(self, worker_id: str, command: WorkerCommand, detail: str = "") -> WorkerAnswer:

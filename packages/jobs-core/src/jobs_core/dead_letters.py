@@ -45,9 +45,14 @@ _NOBODY = ErrorInfo("", "nothing is known of why it failed")
 
 
 def letter_id(queue: str, job_id: str, failed_ms: int) -> str:
-    """Return the id of the dead letter of a job that failed at this time: one for each life of the job."""
+    """Return the id of the dead letter of a job that failed at this time: one for each life of the job.
+
+    It begins with the queue, by which scripts count letters.
+    """
     plain = f"{queue}:{job_id}:{failed_ms}"
-    return plain if len(plain) <= _LONGEST_ID else sha256(plain.encode()).hexdigest()
+    if len(plain) <= _LONGEST_ID:
+        return plain
+    return f"{queue}:{sha256(plain.encode()).hexdigest()}"[:_LONGEST_ID]
 
 
 def unpack_parts(packed: bytes) -> list[bytes]:

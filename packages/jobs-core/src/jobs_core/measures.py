@@ -7,13 +7,15 @@ numbers (see `docs/engine.md`, Measures), read here and nowhere else.
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_left, bisect_right
+from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jobs_core.connection.protocol import Encodable
 
@@ -108,9 +110,31 @@ def parse_histograms(packed: bytes | None) -> tuple[Histogram, Histogram]:
 
 def parse_minutes(packed: bytes, count: int) -> list[Minute]:
     """Return `count` minutes that follow one another; what was never written is zero."""
-    size = _MINUTE.size
-    packed = packed.ljust(size * count, b"\0")[: size * count]
-    return [Minute(*each) for each in _MINUTE.iter_unpack(packed)]
+    return [Minute(*each) for each in _MINUTE.iter_unpack(filled_minutes(packed, count))]
+
+
+def filled_minutes(packed: bytes, count: int) -> bytes:
+    """Return `count` packed minutes, those that were never written included."""
+    size = _MINUTE.size * count
+    return packed.ljust(size, b"\0")[:size]
+
+
+def added_minutes(queues: Iterable[bytes], count: int) -> bytes:
+    """Return the packed minutes of several queues together; each of them holds `count`.
+
+    They are added as one number each, which is a hundred times faster than field by field: no field comes near the size at
+    which its sum over all queues would carry into the next one.
+    """
+    total = sum(int.from_bytes(packed, "big") for packed in queues)
+    return total.to_bytes(_MINUTE.size * count, "big")
+
+
+def failed_in(packed: bytes) -> int:
+    """Return how many jobs failed for good in packed minutes."""
+    words = array("I", packed)
+    if byteorder == "little":
+        words.byteswap()
+    return sum(words[2 :: _MINUTE.size // 4])
 
 
 def minute_ranges(first: int, count: int) -> Sequence[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ from jobs_core.flows.successors import end_of
 from jobs_core.keys import big_key
 from jobs_core.options import MetaValue, decode_policy
 from jobs_core.payloads import JsonValue, decode_any
-from jobs_core.scripts import MAX_ITEMS, Located
+from jobs_core.scripts import Located
 from jobs_core.states import Priority, State
 from jobs_core.wire import (
     BIG,
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 _NO_KEYS = Codecs()
+# How many jobs a call looks for: with long histories it must not hold the server up.
+_READ = 64
 
 
 class JobRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +138,8 @@ async def read_records(
 ) -> list[JobRecord | None]:
     """Read jobs by id, in the order given; None for one that nothing is known of."""
     records: list[JobRecord | None] = []
-    for start in range(0, len(ids), MAX_ITEMS):
-        chunk = ids[start : start + MAX_ITEMS]
+    for start in range(0, len(ids), _READ):
+        chunk = ids[start : start + _READ]
         found = await scripts.lookup(queue, ids=chunk, deadline=deadline)
         for job_id, located in zip(chunk, found, strict=True):
             records.append(await build_record(scripts, queue, job_id, located, deadline=deadline))

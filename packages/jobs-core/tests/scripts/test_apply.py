@@ -5,6 +5,7 @@ from typing import cast
 import pytest
 from tests.support.engine import Engine, draft, group
 
+from jobs_core.connection import Client
 from jobs_core.connection.protocol import Encodable
 from jobs_core.errors import ServerError, ServerFull
 from jobs_core.wire import OWN_ID, pack_drafts
@@ -107,6 +108,29 @@ async def test_what_runs_is_cleared_later(engine: Engine) -> None:
     await engine.settle(group("complete", job, arg=OWN_ID, keep_count=-1))
     assert await apply(engine, 5, "clear", 1, "a") is True
     assert await engine.state("a") == ""
+
+
+async def test_letters_that_are_there_are_counted_by_the_queue_their_ids_begin_with(
+    engine: Engine, client: Client
+) -> None:
+    letters = await Engine(client, engine.scripts.prefix, "dead-letter").start()
+    ids = [f"mail:{number}" for number in range(6)]
+    await apply(letters, 1, *jobs(*ids, "other:1", "made by hand"))
+    assert await letters.hash("letters.kept") == {"mail": b"6", "other": b"1"}
+    # Sent twice it is there once, and so it is counted.
+    await apply(letters, 2, *jobs("mail:0"))
+    await letters.scripts.remove("dead-letter", ids=["mail:0", "mail:0", "unknown:1"])
+    await apply(letters, 3, "clear", 2, "mail:1", "other:1")
+    assert await letters.hash("letters.kept") == {"mail": b"4"}
+    claim = await letters.claim(2)
+    kept, gone = claim.jobs
+    await letters.settle(group("complete", kept, arg=OWN_ID, keep_count=-1))
+    await letters.settle(group("complete", gone, arg=OWN_ID))
+    assert await letters.hash("letters.kept") == {"mail": b"3"}
+    await letters.scripts.drain("dead-letter", home="waiting", limit=1)
+    assert await letters.hash("letters.kept") == {"mail": b"2"}
+    await letters.scripts.obliterate("dead-letter", force=True)
+    assert await letters.hash("letters.kept") == {}
 
 
 async def test_dead_letters_are_counted_in_bounds(engine: Engine) -> None:

@@ -18,7 +18,7 @@ async def list_jobs(call: Call, queue: Name, query: JobsQuery) -> Page:
     """List jobs of a queue, state by state in the order given.
 
     Without states: active ones first, ended ones last. Ended jobs come newest first, all others in the order of their turns. A
-    page of a query may be short before the end: one looks at some 2,000 jobs.
+    page of a query may be short before the end: one looks at some 1,000 jobs.
     """
     return await call.admin.jobs(
         queue,

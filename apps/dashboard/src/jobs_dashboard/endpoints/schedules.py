@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime
-from typing import Final, cast
+from typing import cast
 
 from jobs_core.schedules.options import RunAll, ScheduleOptions
 from jobs_core.schedules.records import SchedulePage, ScheduleRecord
@@ -24,7 +22,6 @@ from jobs_dashboard.records import Change, Name, NextQuery, NextTimes, ScheduleI
 _NO_REASON = Change()
 _AS_THEY_ARE = ("cron", "timezone", "at", "start", "end", "limit", "overlap", "pause_on_failure")
 _IN_MS = ("every", "after_completion", "jitter", "catch_up_window")
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 async def list_schedules(call: Call, query: SchedulesQuery) -> SchedulePage:
@@ -32,13 +29,7 @@ async def list_schedules(call: Call, query: SchedulesQuery) -> SchedulePage:
     schedules = call.admin.schedules
     if query.queue is not None:
         return await schedules.list(query.queue, offset=query.offset, limit=query.limit)
-    names = [each.queue for each in await call.admin.queues()]
-    pages = await asyncio.gather(*(schedules.list(name, limit=query.limit) for name in names))
-    found = sorted(
-        (each for page in pages for each in page.schedules),
-        key=lambda each: (each.next_at or _NEVER, each.queue, each.id),
-    )
-    return SchedulePage(tuple(found[: query.limit]), sum(page.total for page in pages))
+    return await schedules.list_all(limit=query.limit)
 
 
 async def get_schedule(call: Call, queue: Name, schedule_id: ScheduleId) -> ScheduleRecord:

@@ -6,13 +6,11 @@ import msgspec
 
 from jobs_admin import AlertRecord, AuditPage, Finding
 from jobs_core.payloads import JsonValue
-from jobs_core.redaction import Mask
 from jobs_dashboard.call import Answer, Call
 from jobs_dashboard.records import (
     AlertsQuery,
     AuditQuery,
     Declared,
-    DeclaredJob,
     JobTypeSchema,
     Name,
     Overview,
@@ -72,23 +70,7 @@ async def examine_server(call: Call) -> list[Finding]:
 
 async def list_declared(call: Call) -> list[Declared]:
     """List the queues and jobs that code declares, as far as the dashboard knows the packages."""
-    return [
-        Declared(
-            queue=queue.name,
-            profile=queue.profile.name if queue.profile is not None else "light",
-            concurrency=queue.concurrency,
-            jobs=tuple(
-                DeclaredJob(
-                    name=job.name,
-                    version=job.version,
-                    result=job.declares_result,
-                    redacts=Mask.of(job.payload_type, job.result_type or None).hides,
-                )
-                for job in queue.versions.values()
-            ),
-        )
-        for _, queue in sorted(call.services.catalog.queues.items())
-    ]
+    return call.services.declared
 
 
 async def get_job_type(call: Call, queue: Name, name: Name) -> JobTypeSchema:

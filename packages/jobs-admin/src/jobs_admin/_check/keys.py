@@ -67,6 +67,7 @@ KEYS: dict[str, Key] = {
         Key("in:", "zset"),
         Key("inlow", "hash"),
         Key("letters", "hash"),
+        Key("letters.kept", "hash"),
         Key("errors", "hash"),
         Key("series:", "string"),
         Key("series.due", "zset"),

@@ -38,7 +38,7 @@ for _, name in ipairs({ "flows", "flows.ended", "joins", "early" }) do
   others = others + redis.call("ZCARD", P .. name)
 end
 local keys = "waiting delayed unroutable completed failed cancelled expired blocked state history progress checkpoint"
-  .. " result result.due tomb sessions stats unroutable.names expiring uniq uniq.next uniq.due letters"
+  .. " result result.due tomb sessions stats unroutable.names expiring uniq uniq.next uniq.due letters letters.kept"
   .. " kactive kbucket cancels errors rows attach flows.due"
 for key in string.gmatch(keys, "%S+") do
   redis.call("UNLINK", P .. key)

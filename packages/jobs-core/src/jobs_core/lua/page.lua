@@ -1,4 +1,4 @@
---- Pages through one home from a position on; with a job name only its jobs, looking at no more than 1000 of the others.
+--- Pages through one home from a position on; with a job name only its jobs, looking at no more than 256 of the others.
 -- PREFIX: P
 -- ARGV: home:str newest:int score:str id:str skip:int limit:int name:str
 -- RETURNS: ids, their scores, score and id of the last one looked at ("" at the end of the home), how many were skipped
@@ -18,7 +18,7 @@ local skipped = math.min(skip, math.max(card - start, 0))
 start = start + skipped
 
 local ids, scores, looked, bytes, last, last_score = {}, {}, 0, 0, "", ""
-while #ids < limit and looked < 1000 and bytes < 1048576 do
+while #ids < limit and looked < 256 and bytes < 524288 do
   local step = name == "" and limit or 32
   local found = redis.call(range, key, start + looked, start + looked + step - 1, "WITHSCORES")
   local members = {}

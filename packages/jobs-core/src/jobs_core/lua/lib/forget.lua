@@ -1,7 +1,7 @@
 --- Removes all that is kept of jobs: history, large envelope, at last the record. An id the caller gave stays known for 24 h.
 -- `plain` says that all have flags 0 (ids of our making, no large envelope), `bare` that none has anything but its record,
 -- `told` that something is told of them afterwards, and their logs stay as long.
--- INCLUDE: drop_logs forget_flows
+-- INCLUDE: drop_logs forget_flows keep_letters
 local function forget(q, ids, plain, bare, told)
   local P = q.P
   if not bare then
@@ -28,5 +28,6 @@ local function forget(q, ids, plain, bare, told)
     -- An id the caller gave is in `tomb` since it was enqueued; the others are not, and do not enter it here.
     redis.call("ZADD", P .. "tomb", unpack(tombs))
   end
+  keep_letters(q, ids, -1)
   redis.call("HDEL", P .. "rec", unpack(ids))
 end
