@@ -205,11 +205,11 @@ def installed(python: Path) -> set[str]:
     return set(run(str(python), "-c", program).lower().split())
 
 
-HEAVY_LIBRARIES = {"pillow", "fpdf2", "sqlalchemy", "xlsxwriter"}
+HEAVY_LIBRARIES = {"duckdb", "pillow", "fpdf2", "sqlalchemy", "xlsxwriter"}
 EXPECTED = {
     "worker-light": {"jobs-worker", "jobs-cli", "aiosmtplib", "aiohttp"},
     "worker-medium": {"jobs-worker", "jobs-cli", "fpdf2", "sqlalchemy", "xlsxwriter"},
-    "worker-heavy": {"jobs-worker", "jobs-cli", "pillow"},
+    "worker-heavy": {"jobs-worker", "jobs-cli", "duckdb", "pillow"},
     "dashboard": {"jobs-dashboard", "jobs-cli", "starlette"},
     "api": {"jobs-api-example", "jobs-producer", "starlette"},
 }
@@ -230,6 +230,7 @@ MODULES = {
         "jobs_worker.queues.tool_execution.tools",
     ],
     "worker-heavy": [
+        "jobs_worker.queues.data_processing.processor",
         "jobs_worker.queues.heavy_processing.processor",
         "jobs_worker.queues.images.processor",
     ],

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -257,3 +258,12 @@ def test_a_job_without_a_path_writes_to_its_own() -> None:
     for path in odd:
         assert path.startswith("images/~")
         assert path.count("/") == 1
+
+
+def test_others_open_a_file_where_it_is_said_to_be(files: FileStore) -> None:
+    files.write_bytes("a/b.txt", b"words")
+    address, system = files.address("a/b.txt")
+    read = Path(address).read_bytes if system is None else partial(getattr(system, "cat_file"), address)  # noqa: B009 - of any type
+    assert read() == b"words"
+    with pytest.raises(FilePathError):
+        files.address("../b.txt")

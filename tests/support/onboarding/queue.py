@@ -1,8 +1,8 @@
-"""Declare the jobs of the onboarding, in queues that are there and in one of its own."""
+"""Declare the jobs of the onboarding, in queues that are there already."""
 
 import msgspec
 
-from jobs_core.queue import HEAVY, Queue
+from jobs_core.queues.data_processing import DATA_PROCESSING
 from jobs_core.queues.email import EMAIL
 
 
@@ -17,8 +17,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     profile: str
 
-
-DATA_PROCESSING = Queue("data-processing", profile=HEAVY, concurrency=3)
 
 SEND_WELCOME_EMAIL = EMAIL.job("send-welcome-email", payload=User, result=bool)
 SEND_PROFILE_CREATED = EMAIL.job("send-profile-created", payload=User, result=bool)

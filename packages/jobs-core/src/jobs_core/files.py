@@ -158,6 +158,13 @@ class FileStore:
         """Delete a file and tell whether there was one. Raises FilePathError."""
         return self._tree.delete(_checked(path))
 
+    def address(self, path: str) -> tuple[str, object | None]:
+        """Return where a file lies, for a library that opens it itself: a path of this machine, or a URL and its fsspec file system.
+
+        Raises FilePathError.
+        """
+        return self._tree.address(_checked(path))
+
     def list(self, under: str = "") -> Sequence[str]:
         """Return the sorted paths of all files in a folder and below it. Raises FilePathError."""
         return sorted(self._tree.walk(_checked(under) if under else ""))
@@ -170,6 +177,7 @@ class _Tree(Protocol):
     def write(self, path: str) -> AbstractContextManager[BinaryIO]: ...
     def size(self, path: str) -> int | None: ...
     def delete(self, path: str) -> bool: ...
+    def address(self, path: str) -> tuple[str, object | None]: ...
     def walk(self, under: str) -> Iterator[str]: ...
 
 
@@ -221,6 +229,9 @@ class _Directory:
             return False
         return True
 
+    def address(self, path: str) -> tuple[str, object | None]:
+        return str(self._inside(path)), None
+
     def walk(self, under: str) -> Iterator[str]:
         for folder, folders, names in os.walk(self._inside(under)):
             if folder == str(self._root):
@@ -260,6 +271,7 @@ class _FileSystem(Protocol):
     def makedirs(self, path: str, exist_ok: bool) -> None: ...  # noqa: FBT001 - fsspec's signature
     def find(self, path: str) -> list[str]: ...
     def invalidate_cache(self) -> None: ...
+    def unstrip_protocol(self, name: str) -> str: ...
 
 
 class _Remote:
@@ -317,6 +329,9 @@ class _Remote:
         except FileNotFoundError:
             return False
         return True
+
+    def address(self, path: str) -> tuple[str, object | None]:
+        return self._fs.unstrip_protocol(self._at(path)), self._fs
 
     def walk(self, under: str) -> Iterator[str]:
         self._fs.invalidate_cache()
