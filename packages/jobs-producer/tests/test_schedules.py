@@ -158,6 +158,17 @@ async def test_a_job_is_scheduled_by_its_name(producer: Producer, clock: Clock) 
     assert clock
 
 
+async def test_a_job_that_its_queue_declares_is_checked_by_its_name_too(
+    producer: Producer, clock: Clock
+) -> None:
+    assert clock
+    with pytest.raises(PayloadError, match="to"):
+        await producer.schedule_recurring(MAIL, "send", {"nobody": 1}, "@hourly")
+    typed = await producer.schedule_recurring(MAIL, "send", LETTER, "@hourly")
+    same = await producer.schedule_recurring(MAIL, "send", {"to": "ada"}, "@hourly")
+    assert (typed.outcome, same.outcome) == ("created", "unchanged")
+
+
 async def test_start_end_limit_and_instants(producer: Producer, clock: Clock) -> None:
     upsert = producer.schedules.upsert
     bounded = await upsert("a", SEND, LETTER, every=60, start=START + HOUR, end=START + 2 * HOUR)

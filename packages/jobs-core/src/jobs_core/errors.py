@@ -299,7 +299,7 @@ class OptionError(JobsError):
         self.option = option
         self.value = value
         self.reason = reason
-        super().__init__(f"Option {option}={_shown(value)}: {reason}.")
+        super().__init__(f"Option {option}={_shown(value)}: {reason}{'' if reason.endswith('?') else '.'}")
 
 
 class ChainMismatch(OptionError):

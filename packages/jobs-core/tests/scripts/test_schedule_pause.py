@@ -20,7 +20,13 @@ async def test_it_sends_nothing_and_says_who_and_why(engine: Engine, scheduling:
     assert await scheduling.tick() == 0
     stored = await scheduling.find()
     assert (stored.status, stored.actor, stored.note) == (PAUSED, "ada", "holidays\nuntil May")
-    assert await scheduling.book.pause(engine.queue, "minutely") is False
+    # Who pauses it once more and says nothing takes nobody's word away.
+    assert await scheduling.book.pause(engine.queue, "minutely", actor="bob") is False
+    stored = await scheduling.find()
+    assert (stored.status, stored.actor, stored.note) == (PAUSED, "ada", "holidays\nuntil May")
+    assert await scheduling.book.pause(engine.queue, "minutely", actor="bob", reason="moved") is False
+    stored = await scheduling.find()
+    assert (stored.actor, stored.note) == ("bob", "moved")
 
 
 async def test_what_has_ended_or_is_not_there_is_refused(engine: Engine, scheduling: Scheduling) -> None:

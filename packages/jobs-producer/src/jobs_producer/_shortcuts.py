@@ -1,4 +1,4 @@
-"""Job and payload of the shortcuts to predefined queues, whose declarations are imported only when they are used."""
+"""Job and payload of the shortcuts: those to predefined queues, whose declarations are imported only when they are used, and by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs_producer.declared import DeclaredWorkflow
 
 if TYPE_CHECKING:
     from jobs_core.payloads import JsonValue
-    from jobs_core.queue import JobType
+    from jobs_core.queue import JobType, Queue
     from jobs_core.queues.llm_requests import Complete, Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, Notify, UserId
     from jobs_core.queues.workflow import RunWorkflow, WorkflowResult
@@ -52,3 +52,19 @@ def workflow(
     except (TypeError, ValueError) as error:
         raise PayloadError(RUN_WORKFLOW.queue.name, name, "$", str(error), what="input") from error
     return RUN_WORKFLOW, RunWorkflow(workflow=name, input=plain)
+
+
+def by_name(queue: Queue, name: str, payload: object) -> tuple[JobType[object, object], object]:
+    """Return the job of a name and its payload, which one that the queue declares is checked by. Raises PayloadError or OptionError."""
+    declared = queue.jobs.get(name)
+    if declared is None:
+        return cast("JobType[object, object]", queue.dynamic_job(name)), payload
+    if isinstance(payload, msgspec.Struct):
+        # Whether it is the type that the job takes is looked at when it is written.
+        return declared, payload
+    try:
+        return declared, declared.decode(msgspec.json.encode(payload), "json")
+    except (TypeError, ValueError) as error:
+        if isinstance(error, PayloadError):
+            raise
+        raise PayloadError(queue.name, name, "$", str(error)) from error

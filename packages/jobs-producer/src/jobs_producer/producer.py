@@ -306,14 +306,17 @@ class Producer:
         self,
         queue: Queue | str,
         job: str,
-        payload: JsonValue,
+        payload: object,
         cron: str,
         **options: Unpack[CommonScheduleOptions],
     ) -> ScheduleHandle:
-        """Write a schedule of a job by name, under the id queue:job:spec. Errors as `schedules.upsert`."""
+        """Write a schedule of a job by name, under the id queue:job:spec. Errors as `schedules.upsert`.
+
+        Where `queue` is a `Queue` that declares the job, the payload has to fit its type, given as that type or as JSON has it.
+        """
         declared = self._named(queue, {}).declaration if isinstance(queue, str) else queue
-        job_type = declared.dynamic_job(job)
-        return await self.schedules.upsert(None, job_type, payload, cron=cron, **options)
+        job_type, checked = _shortcuts.by_name(declared, job, payload)
+        return await self.schedules.upsert(None, job_type, checked, cron=cron, **options)
 
     async def resubmit(self, error: OutcomeUnknown) -> bool:
         """Send a call again whose outcome is unknown, and return whether the job was created by it.

@@ -170,7 +170,7 @@ class SyncProducer:
         self,
         queue: Queue | str,
         job: str,
-        payload: JsonValue,
+        payload: object,
         cron: str,
         **options: Unpack[CommonScheduleOptions],
     ) -> ScheduleHandle:

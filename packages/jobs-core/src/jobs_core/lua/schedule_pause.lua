@@ -16,7 +16,10 @@ if not s or s.status == 3 then
 end
 local was = s.status
 s.status = 2
-redis.call("HSET", P .. "sched.notes", schedule_id, string.format("%.0f\n%s\n%s", q.ms, actor, reason))
+-- Pausing what is paused already changes the reason, where one is given.
+if was == 1 or reason ~= "" then
+  redis.call("HSET", P .. "sched.notes", schedule_id, string.format("%.0f\n%s\n%s", q.ms, actor, reason))
+end
 schedule_write(q, schedule_id, s, 0)
 schedule_head(q)
 if was == 1 then
