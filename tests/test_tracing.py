@@ -36,7 +36,7 @@ WORK = APART.job("work", payload=Act, result=str)
 """
 PROCESSOR = """
 from jobs_core import Fixed
-from jobs_worker import Discard, JobContext, Snooze, processor
+from jobs_worker import Discard, JobContext, Snooze, WaitForChildren, processor
 from opentelemetry import trace
 from traced.all.queue import ACT, LINK, THREADED, WORK, Act
 
@@ -54,6 +54,10 @@ async def act(payload: Act, ctx: JobContext) -> str:
         raise ValueError("no such thing")
     if payload.do == "discard":
         raise Discard("not wanted")
+    if payload.do == "children":
+        if not ctx.children:
+            ctx.add_child(LINK, "child")
+            raise WaitForChildren
     if payload.do == "enqueue":
         ctx.enqueue(ACT, Act(), job_id="effect", result_ttl=600)
     return payload.do
@@ -77,7 +81,7 @@ from jobs_worker import otel
 otel.configure()
 from opentelemetry import trace
 from jobs_core import Fixed, PayloadError
-from jobs_producer import Producer, SyncProducer
+from jobs_producer import Producer, SyncProducer, Workflow
 from traced.all.queue import ACT, LINK, THREADED, WORK, Act
 
 tracer = trace.get_tracer("shop")
@@ -105,6 +109,13 @@ async def main():
         with tracer.start_as_current_span("order chain"):
             chain = await producer.enqueue_chain(ACT.then(LINK).then(LINK), Act("chained"), job_id="chained")
         assert await chain.result(30) == "chained"
+        await send(ACT, "parent", "children")
+        with tracer.start_as_current_span("order flow"):
+            workflow = Workflow("pair", id="pair")
+            first = workflow.add("first", ACT, Act())
+            workflow.add("second", LINK, "", after=[first])
+            run = await workflow.start(producer)
+        await run.done(30)
         with tracer.start_as_current_span("order many"):
             await producer.enqueue_many(ACT, [Act(), Act(), Act()], result_ttl=600)
         await producer.schedules.upsert("tick", ACT, Act(), every=0.1, limit=1)
@@ -254,6 +265,32 @@ def test_a_chain_is_one_trace_down_to_its_last_link(traced: Traced) -> None:
     assert seen == ["link", "link"]
 
 
+def test_children_and_the_steps_of_a_flow_belong_to_its_trace(traced: Traced) -> None:
+    order, sent = traced.one("order parent"), traced.sent("parent")
+    # It runs until it waits, and again when its children have ended.
+    runs = [
+        each
+        for each in traced.collector.spans
+        if each.kind == "consumer" and each.attributes["messaging.message.id"] == "parent"
+    ]
+    assert [each.parent_id for each in runs] == [sent.span_id] * 2
+    (made,) = [
+        each
+        for each in traced.collector.spans
+        if each.kind == "producer" and each.parent_id == runs[0].span_id
+    ]
+    child = traced.run(str(made.attributes["messaging.message.id"]))
+    assert (made.name, child.parent_id, child.trace_id) == ("create fast", made.span_id, order.trace_id)
+    order = traced.one("order flow")
+    steps = [
+        each for each in traced.collector.spans if each.kind == "producer" and each.parent_id == order.span_id
+    ]
+    assert [each.attributes["jobs.job.name"] for each in steps] == ["act", "link"]
+    for step in steps:
+        run = traced.run(str(step.attributes["messaging.message.id"]))
+        assert (run.parent_id, run.trace_id) == (step.span_id, order.trace_id)
+
+
 def test_a_delayed_job_begins_a_trace_that_is_linked(traced: Traced) -> None:
     sent, run = traced.sent("delayed"), traced.run("delayed")
     assert (run.parent_id, run.links) == ("", (sent.place,))
@@ -319,9 +356,9 @@ def test_measures_follow_the_conventions(traced: Traced) -> None:
         key = (point.name, point.attributes.get("error.type"))
         if point.attributes["messaging.destination.name"] == "fast":
             sums[key] = sums.get(key, 0) + point.count
-    # 7 sent one by one beside the chain and the sync one, 1 batch of 3; the refused one is a failed call of one message.
-    assert sums["messaging.client.operation.duration", None] == 10
-    assert sums["messaging.client.sent.messages", None] == 12
+    # 8 sent one by one beside the chain and the sync one, 1 batch of 3; the refused one is a failed call of one message.
+    assert sums["messaging.client.operation.duration", None] == 11
+    assert sums["messaging.client.sent.messages", None] == 13
     assert sums["messaging.client.sent.messages", "PayloadError"] == 1
     assert sums["messaging.process.duration", "ValueError"] == 2
     runs = [each for each in traced.collector.spans if each.name == "process fast"]

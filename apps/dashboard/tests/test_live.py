@@ -17,8 +17,10 @@ from tests.support.waiting import until
 from jobs_admin import Admin
 from jobs_core.settings import DashboardSettings
 from jobs_dashboard import streams
+from jobs_dashboard.access import Access
 from jobs_dashboard.app import create_app
 from jobs_dashboard.live import Hub
+from jobs_dashboard.problems import Refused
 from jobs_dashboard.streams import Message, Subscription, packed
 
 if TYPE_CHECKING:
@@ -267,3 +269,16 @@ async def test_nobody_unknown_hears_anything(redis_url: str, prefix: str) -> Non
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client,
     ):
         assert (await client.get("/api/events")).status_code == 401
+
+
+async def test_a_stream_ends_for_who_may_look_no_more(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(*_: object) -> Refused:
+        return Refused(401, "not_signed_in", "Sign in", "")
+
+    monkeypatch.setattr(streams, "_ASK_S", 0.0)
+    async with served.listening() as next_of:
+        await next_of("stats")
+        monkeypatch.setattr(Access, "identify", nobody)
+        assert (await next_of("end"))["data"] == {"reason": "signed_out"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from jobs_dashboard.roles import Identity, Role
 if TYPE_CHECKING:
     import httpx2
     from conftest import Open
+
+    from jobs_admin import Admin
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -58,6 +61,25 @@ async def test_who_signed_out_is_out_whatever_they_kept(dashboard: Open) -> None
         assert "Max-Age=0" in response.headers["set-cookie"]
         again = await client.get("/api/queues", headers={"Cookie": f"{COOKIE}={kept}"})
         assert again.status_code == 401
+
+
+async def test_who_signed_out_is_out_at_every_dashboard(dashboard: Open) -> None:
+    async with dashboard(token="all") as here, dashboard(token="all") as there:
+        await sign_in(here, "all")
+        kept = {"Cookie": f"{COOKIE}={here.cookies[COOKIE]}"}
+        assert (await there.get("/api/queues", headers=kept)).status_code == 200
+        assert (await here.delete("/api/session", headers=HERE)).status_code == 204
+        assert (await there.get("/api/queues", headers=kept)).status_code == 401
+        assert (await there.get("/api/session", headers=kept)).json()["role"] is None
+        # Another session of the same person goes on.
+        await sign_in(there, "all")
+        assert (await there.get("/api/queues")).status_code == 200
+
+
+async def test_signed_out_sessions_are_remembered_no_longer_than_they_would_have_lasted(admin: Admin) -> None:
+    await admin.end_session("over", time.time() - 1)
+    await admin.end_session("last", time.time() + 60)
+    assert [await admin.is_session_ended(each) for each in ("over", "last", "other")] == [False, True, False]
 
 
 def test_a_session_says_what_it_was_made_with_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,8 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
             stack.push_async_callback(services.close)
             yield
 
-    services = Services(admin, producer, catalog, Access(settings), settings.trace_url)
+    access = Access(settings, is_ended=admin.is_session_ended)
+    services = Services(admin, producer, catalog, access, settings.trace_url)
     open_ = (*_OPEN, "/metrics") if settings.metrics_public else _OPEN
     return _application(services, open_, lifespan)
 

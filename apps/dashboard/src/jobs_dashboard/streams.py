@@ -10,6 +10,8 @@ import msgspec
 from starlette.responses import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import Message as Started
     from starlette.types import Receive, Scope, Send
 
@@ -20,6 +22,7 @@ __all__ = ["EventStream", "Message", "Subscription", "packed"]
 _MOST_MESSAGES = 2_000
 _MOST_BYTES = 2 * 1024 * 1024
 _KEEP_ALIVE_S = 15.0
+_ASK_S = 15.0
 _SEND_S = 20.0
 # The browser waits so long before it connects again.
 _BEGIN = b"retry: 2000\n: begin\n\n"
@@ -109,12 +112,13 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, subscription: Subscription) -> None:
-        """Send to who asked; the subscription is open."""
+    def __init__(self, hub: Hub, subscription: Subscription, may_look: Callable[[], Awaitable[bool]]) -> None:
+        """Send to who asked, as long as they may look; the subscription is open."""
         super().__init__(headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"})
         del self.headers["content-length"]
         self._hub = hub
         self._subscription = subscription
+        self._may_look = may_look
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end."""
@@ -133,7 +137,8 @@ class EventStream(Response):
 
     async def _send(self, start: Started, send: Send) -> None:
         await send(start)
-        body, more = _BEGIN, True
+        loop = asyncio.get_running_loop()
+        body, more, asked = _BEGIN, True, loop.time()
         while True:
             try:
                 async with asyncio.timeout(_SEND_S):
@@ -144,6 +149,11 @@ class EventStream(Response):
             if not more:
                 return
             body, more = await self._subscription.take()
+            if more and loop.time() - asked >= _ASK_S:
+                # Whoever listens may have signed out, perhaps at another dashboard.
+                asked = loop.time()
+                if not await self._may_look():
+                    body, more = packed("end", {"reason": "signed_out"}), False
 
 
 async def _left(receive: Receive) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast
 
 import msgspec
 
-from jobs_admin import _actions, _plan
+from jobs_admin import _actions, _plan, _sessions
 from jobs_admin._audit import Audit, whoami
 from jobs_admin._bulk import Progress
 from jobs_admin._bulk_changes import BulkChanges, BulkVerb, make_change
@@ -371,6 +371,14 @@ class Admin:
         """Ask one to end; it does within some seconds, and what it did stays. Raises BulkNotFound."""
         calls, audit = self._calls, self._context.audit
         return await _actions.cancel(calls, self._context.prefix, action_id, audit.actor)
+
+    async def end_session(self, session_id: str, until: float) -> None:
+        """Let every dashboard refuse the session of a browser, until it would have ended by itself (Unix s)."""
+        await _sessions.end(self._calls, self._context.prefix, session_id, until)
+
+    async def is_session_ended(self, session_id: str) -> bool:
+        """Tell whether somebody signed out of a session, at whichever dashboard."""
+        return await _sessions.has_ended(self._calls, self._context.prefix, session_id)
 
     async def pause(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.requests import Request
 
+from jobs_core.errors import ConnectionFailed
 from jobs_dashboard.access.addresses import asked_by, host_name, host_of, is_loopback, is_trusted
 from jobs_dashboard.access.oidc import Oidc
 from jobs_dashboard.access.people import People
@@ -26,6 +28,7 @@ __all__ = ["Access", "Authenticate"]
 Authenticate: TypeAlias = Callable[[Request], "Identity | Awaitable[Identity | None] | None"]
 """Says who asks, where an application that the dashboard is part of knows it; None: nobody that may look."""
 
+_ASK_S = 1.0
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
@@ -34,9 +37,14 @@ class Access:
     """Knows who asks. By settings, or by what the application says that the dashboard is part of."""
 
     def __init__(
-        self, settings: DashboardSettings | None = None, authenticate: Authenticate | None = None
+        self,
+        settings: DashboardSettings | None = None,
+        authenticate: Authenticate | None = None,
+        *,
+        is_ended: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        """Take either."""
+        """Take either; `is_ended` tells whether somebody signed out of a session, by its id, at whichever dashboard."""
+        self._is_ended = is_ended
         self._settings = settings
         self._authenticate = authenticate
         self._people = None if settings is None else People(settings)
@@ -80,7 +88,7 @@ class Access:
             return known or _nobody("Sign in to the application that this dashboard is part of.")
         if "authorization" in request.headers:
             return self._by_token(request)
-        held = self.held(request)
+        held = await self.held(request)
         if held is not None:
             return held.identity
         by_proxy = self._by_proxy(request)
@@ -99,10 +107,18 @@ class Access:
         who = f"{role.label} token"
         return Identity(f"{name} ({who})" if name else who, role)
 
-    def held(self, request: Request) -> Held | None:
-        """Return the session that a request brings along."""
+    async def held(self, request: Request) -> Held | None:
+        """Return the session that a request brings along, unless somebody signed out of it."""
         cookie = request.cookies.get(COOKIE)
-        return None if cookie is None else self.sessions.read(cookie)
+        held = None if cookie is None else self.sessions.read(cookie)
+        if held is None or self._is_ended is None:
+            return held
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return None if await self._is_ended(held.id) else held
+        except (TimeoutError, ConnectionFailed):
+            # While the server is away there is nothing to be seen or changed but the pages that say so.
+            return held
 
     def is_secure(self, request: Request) -> bool:
         """Tell whether the browser asks over TLS, so that its cookie may be kept to that."""

@@ -43,8 +43,8 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 class Sessions:
     """Gives out sessions and knows its own again.
 
-    Nothing is stored: they are signed by a key that follows from the tokens, so another token ends all of them, and they
-    outlast a restart. One that was signed out of is refused by this process until it would have ended.
+    They are signed by a key that follows from the tokens, so another token ends all of them, and they outlast a restart. Stored is
+    only which were signed out of: on the server, for all dashboards, and here for when that is away.
     """
 
     def __init__(self, secret: bytes, seconds: float) -> None:
@@ -61,7 +61,7 @@ class Sessions:
         return f"{body.decode()}.{self._signature(body)}", held
 
     def read(self, text: str) -> Held | None:
-        """Return what a session says; None for one that is not ours, has ended, or was signed out of."""
+        """Return what a session says; None for one that is not ours, has ended, or was signed out of here."""
         body, dot, signature = text.partition(".")
         if not dot or not hmac.compare_digest(
             self._signature(body.encode("latin-1", "replace")).encode(), signature.encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs_dashboard.call import Call
 from jobs_dashboard.records import EventsQuery
+from jobs_dashboard.roles import Identity
 from jobs_dashboard.streams import EventStream, Subscription
 
 
@@ -13,7 +14,7 @@ async def stream_events(call: Call, query: EventsQuery) -> EventStream:
     `event` is what happened (as `jobs events` tells it), with an id: a connection that broke goes on behind `Last-Event-ID`, or hears
     `reset` where events were missed. `stats` comes each second: at first all queues and workers, then those that changed. `away`
     tells that the server does not answer. `end` is the last one: `slow` for who did not keep up, `stopped` where the dashboard
-    stops.
+    stops, `signed_out` for who may look no more.
     """
     subscription = Subscription(
         queues=frozenset(query.queue), job=query.job, events=query.events, stats=query.stats
@@ -25,4 +26,8 @@ async def stream_events(call: Call, query: EventsQuery) -> EventStream:
     except BaseException:
         hub.close(subscription)
         raise
-    return EventStream(hub, subscription)
+
+    async def may_look() -> bool:
+        return isinstance(await call.services.access.identify(call.request), Identity)
+
+    return EventStream(hub, subscription, may_look)

@@ -10,7 +10,7 @@ from jobs_dashboard.records import Session, SignIn
 async def get_session(call: Call) -> Session:
     """Tell who asks, or how to sign in."""
     access = call.services.access
-    held = access.held(call.request)
+    held = await access.held(call.request)
     return Session(
         actor=call.actor,
         role=None if call.identity is None else call.identity.role.label,
@@ -34,10 +34,11 @@ async def sign_in(call: Call, body: SignIn) -> Answer[Session]:
 
 
 async def sign_out(call: Call) -> Answer[None]:
-    """Sign out: the session is good for nothing any more."""
+    """Sign out: the session is good for nothing any more, at no dashboard."""
     access = call.services.access
-    held = access.held(call.request)
+    held = await access.held(call.request)
     if held is not None:
+        await call.admin.end_session(held.id, held.until)
         access.sessions.end(held)
     return Answer(None, headers={"Set-Cookie": _cookie(call, "")})
 

@@ -110,6 +110,7 @@ SYSTEM_KEYS = {
     "audit": "stream",
     "scale": "hash",
     "bulks": "hash",
+    "signed_out": "zset",
     "alerts": "hash",
     "alerts.live": "hash",
     "alerts.seen": "hash",
