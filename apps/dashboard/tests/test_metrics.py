@@ -155,7 +155,7 @@ async def test_workers_that_are_heard_of_count(client: httpx2.AsyncClient, mail:
 async def test_dead_letters_count_where_they_come_from_as_long_as_they_are_there(
     client: httpx2.AsyncClient, mail: Seeder, admin: Admin
 ) -> None:
-    async def relayed() -> float:
+    async def relayed() -> float | None:
         await Relay(mail.scripts).relay("mail")
         return value(await scrape(client), "queue_dead_letters", queue="mail")
 
