@@ -1,5 +1,6 @@
 """Jobs that wait for others, through workers of one process."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -339,3 +340,34 @@ def test_what_cannot_be_a_flow_is_refused(shop: Shop) -> None:
         Flow(shop.task, "root", children=[shop.task.call(str(i)) for i in range(10_000)]).graph()
     with pytest.raises(OptionError, match="fail_parent, ignore"):
         child(shop.task.call("a"), policy="nothing")  # pyright: ignore[reportArgumentType]
+
+
+async def test_children_of_a_running_job_are_cancelled_with_it(run: Run, shop: Shop) -> None:
+    begun: list[str] = []
+    parent = shop.near.job("parent", payload=str, result=str)
+    slow = shop.far.job("slow", payload=str, result=str, attempts=1)
+
+    @processor(parent)
+    async def split(payload: str, ctx: JobContext) -> str:
+        for name in ("one", "two"):
+            ctx.add_child(slow, f"{payload}.{name}")
+        if payload == "top":
+            ctx.add_child(parent, "middle")
+        raise WaitForChildren
+
+    @processor(slow)
+    async def wait(payload: str, ctx: JobContext) -> str:
+        begun.append(payload)
+        await asyncio.Event().wait()
+        return payload
+
+    async with run(split, wait, concurrency=3) as place:
+        job = await place.producer.enqueue(parent, "top")
+        await until(lambda: len(begun) == 3)
+        assert await job.cancel() == "cancelled"
+
+        async def ended() -> bool:
+            totals = [(await place.scripts.tally(queue)).totals for queue in ("near", "far")]
+            return [totals[0].get("cancelled:parent@1"), totals[1].get("cancelled:slow@1")] == [2, 4]
+
+        await until(ended)

@@ -284,9 +284,9 @@ class JobContext(HandlerCall, msgspec.Struct, eq=False, weakref=True):
         collected, there = self._collected(), len(self.children)
         return collected.add_child(job, payload, options, there + collected.children, policy_mode(policy))
 
-    def add_children_of(self, jobs: int) -> None:
-        """Wait for so many jobs of a flow that was submitted with edges to this job; for the built-in processors."""
-        self._collected().children += jobs
+    def add_children_of(self, queue: str, flow_id: str, jobs: int) -> None:
+        """Wait for so many jobs of a flow that was submitted with edges to this job, and is cancelled with it; for the built-in processors."""
+        self._collected().wait_for_flow(queue, flow_id, jobs)
 
     @property
     def scripts(self) -> Scripts:

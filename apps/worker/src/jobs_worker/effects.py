@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from jobs_core.dead_letters import pack_parts
 from jobs_core.drafts import derived_id, make_draft
 from jobs_core.errors import JobsError, OptionError
 from jobs_core.flows.edges import Edge, with_edges
@@ -34,6 +35,7 @@ MAX_JOBS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 _CHUNK_JOBS = 128
 _CHUNK_BYTES = 256 * 1024
+_OWNED = 1000
 
 
 class Effect(msgspec.Struct, array_like=True, frozen=True):
@@ -110,6 +112,8 @@ class Collector:
         self._count = 0
         self._bytes = 0
         self.children = 0
+        self._owned: dict[str, list[str]] = {}
+        self._flows: list[tuple[str, str]] = []
         self._lock = Lock()
 
     def add(self, job: JobType[P, R], payload: P, options: JobOptions, steps: Sequence[Step] = ()) -> str:
@@ -150,6 +154,7 @@ class Collector:
                 queue, job_id, _ = self._origin
                 draft = with_edges(draft, str(Edge(queue, job_id, *child)))
                 self.children += 1
+                self._owned.setdefault(job.queue.name, []).append(own)
             self._drafts.setdefault(job.queue.name, []).append(draft)
             for each in (job.queue, *(() if plan is None else plan.queues)):
                 self.queues[each.name] = each
@@ -166,6 +171,26 @@ class Collector:
             )
         self._count += 1
         self._bytes += len(draft.body)
+
+    def wait_for_flow(self, queue: str, flow_id: str, jobs: int) -> None:
+        """Wait for so many jobs of a flow that was submitted with edges to this job."""
+        with self._lock:
+            self.children += jobs
+            self._flows.append((queue, flow_id))
+
+    def owned(self) -> bytes:
+        """Return what calls off the children, should this job be cancelled while it waits for them: as effects, for the settlement."""
+        queue, job_id, _ = self._origin
+        whose = str(Edge(queue, job_id, 0, Mode.FAIL_PARENT)).rpartition(":0:")[0] + ":"
+        effects: list[tuple[str, str, bytes]] = []
+        with self._lock:
+            for target, ids in self._owned.items():
+                chunks = (ids[at : at + _OWNED] for at in range(0, len(ids), _OWNED))
+                effects += [(target, "disown", msgspec.msgpack.encode([whose, *chunk])) for chunk in chunks]
+            effects += [(target, "cancel_flow", flow.encode()) for target, flow in self._flows]
+        return b"".join(
+            pack_parts(target.encode(), kind.encode(), content) for target, kind, content in effects
+        )
 
     def effects(self, *, waits: bool = False) -> tuple[Effect, ...]:
         """Return what travels with the completion, or where the job `waits` with the beginning of that. Raises ChildrenNotAwaited."""

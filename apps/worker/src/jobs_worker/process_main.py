@@ -192,7 +192,9 @@ def _run(  # noqa: C901 - one way through a job
         collector = None if ctx is None else ctx.collector
         if collector is None:
             return JobReply("wait", after_ms=0)
-        return JobReply("wait", after_ms=collector.children, effects=collector.effects(waits=True))
+        return JobReply(
+            "wait", collector.owned(), after_ms=collector.children, effects=collector.effects(waits=True)
+        )
     except BaseException as error:  # noqa: BLE001 - the boundary around other people's code
         return _told(error, order, spec, payload)
 

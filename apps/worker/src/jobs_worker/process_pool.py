@@ -58,8 +58,9 @@ class JobOrder(msgspec.Struct, array_like=True, frozen=True):
 class JobReply(msgspec.Struct, array_like=True, frozen=True):
     """What a process answers. `kind` is progress, extend, result, error, or an outcome: fail, retry, discard, snooze, limit, wait.
 
-    `data` is progress or result, `after_ms` the wait that an outcome or a custom backoff asks for (-1: none) or the time that an
-    attempt was extended by, or how many children it added, `scope` that of a limit, `note` why there is no retry.
+    `data` is progress, result, or what calls off the children that it waits for; `after_ms` the wait that an outcome or a custom backoff
+    asks for (-1: none), the time that an attempt was extended by, or how many children it added; `scope` that of a limit, `note` why there
+    is no retry.
     """
 
     kind: str

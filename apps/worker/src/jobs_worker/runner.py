@@ -276,7 +276,9 @@ class Runner:
             told = error if reply.kind == "discard" else None
             return cancelled(delivery, run_us, self._worker, told)
         if reply.kind == "wait":
-            return waiting(delivery, run_us, added=reply.after_ms, effects=reply.effects)
+            return waiting(
+                delivery, run_us, added=reply.after_ms, owned=reply.data or b"", effects=reply.effects
+            )
         if reply.kind in {"snooze", "limit"}:
             return set_aside(delivery, reply.after_ms, run_us, scope=reply.scope or None)
         judged = Judgement(

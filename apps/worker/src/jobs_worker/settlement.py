@@ -158,15 +158,15 @@ def set_aside(delivery: Delivery, after_ms: int, run_us: int, *, scope: str | No
 
 
 def waiting(
-    delivery: Delivery, run_us: int, *, added: int = 0, effects: tuple[Effect, ...] = ()
+    delivery: Delivery, run_us: int, *, added: int = 0, owned: bytes = b"", effects: tuple[Effect, ...] = ()
 ) -> Settlement:
-    """Settle a delivery that waits for the children it added: `added` and `effects` where it ran in a process, else its context's."""
+    """Settle a delivery that waits for the children it added: `added`, `owned` and `effects` where it ran in a process, else its context's."""
     collector = None if delivery.ctx is None else delivery.ctx.collector
     if collector is not None:
-        added, effects = collector.children, collector.effects(waits=True)
+        added, owned, effects = collector.children, collector.owned(), collector.effects(waits=True)
     there = 0 if delivery.waited_for is None else delivery.waited_for.total
     key = ("wait", delivery.header.name, delivery.policy.keep_failed, 0)
-    return Settlement(delivery, key, there + added, b"", run_us, delivery.wait_us, effects=effects)
+    return Settlement(delivery, key, there + added, owned, run_us, delivery.wait_us, effects=effects)
 
 
 def cancelled(delivery: Delivery, run_us: int, worker: str, error: ErrorInfo | None = None) -> Settlement:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobs_producer import Workflow
     from jobs_worker.context import JobContext
 
-__all__ = ["FlowReader", "Submitted", "submit_workflow"]
+__all__ = ["FlowReader", "Submitted", "cancel_workflow", "submit_workflow"]
 
 _SECONDS = 30.0
 STARTED_BY = "started_by"
@@ -61,6 +61,12 @@ async def submit_workflow(ctx: JobContext, workflow: Workflow) -> Submitted:
         return Submitted(home, flow_id, len(made), own=True)
     record = await book.record(home, flow_id, deadline=deadline)
     return Submitted(home, flow_id, record.total, own=record.metadata.get(STARTED_BY) == me)
+
+
+async def cancel_workflow(ctx: JobContext, submitted: Submitted) -> None:
+    """Cancel a workflow with all its jobs. Raises FlowNotFound or ConnectionFailed."""
+    deadline = asyncio.get_running_loop().time() + _SECONDS
+    await FlowBook(ctx.scripts).cancel(submitted.queue, submitted.id, deadline=deadline)
 
 
 class FlowReader:

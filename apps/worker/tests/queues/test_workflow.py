@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,15 @@ from tests.support.waiting import until
 
 from jobs_admin import Admin
 from jobs_core.discovery import load_features
-from jobs_core.errors import DeclarationError, JobFailed, PayloadError
+from jobs_core.errors import DeclarationError, FlowCancelled, JobCancelled, JobFailed, PayloadError
 from jobs_core.queues.notifications import ALERT_ADMIN, AlertAdmin, NotificationReceipt
 from jobs_core.queues.workflow import WORKFLOW
 from jobs_producer import Workflow, workflow
 from jobs_producer.declared import UnknownWorkflow, find_workflow, load_workflows
 from jobs_worker import Fail, JobContext, processor
+from jobs_worker.queues.workflow import processor as processing
 from jobs_worker.queues.workflow.processor import run_workflow
+from jobs_worker.submitting import Submitted
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -176,6 +179,72 @@ async def test_a_cancelled_workflow_fails_its_job(run: Run) -> None:
         assert await place.producer.flows.run("email", job.id).cancel()
         with pytest.raises(JobFailed, match="was cancelled"):
             await job.result(20)
+
+
+async def test_a_cancelled_job_takes_its_workflow_with_it(run: Run, redis_url: str, prefix: str) -> None:
+    async with run(run_workflow) as place, Admin(redis_url, prefix=prefix) as admin:
+        job = await place.producer.enqueue_workflow(welcome, User(user_id=7))
+
+        async def waits() -> bool:
+            return (await place.located("workflow", job.id)).state == "blocked"
+
+        await until(waits)
+        assert [each.outcome for each in await admin.cancel("workflow", job.id)] == ["cancelled"]
+        with pytest.raises(FlowCancelled):
+            await place.producer.flows.run("email", job.id).result(20)
+
+        async def gone() -> bool:
+            return (await place.scripts.tally("email")).totals.get("cancelled:send-welcome-email@1") == 1
+
+        await until(gone)
+
+
+async def test_a_job_that_found_the_workflow_there_leaves_it_alone(
+    run: Run, redis_url: str, prefix: str
+) -> None:
+    async with run(run_workflow) as place, Admin(redis_url, prefix=prefix) as admin:
+        first = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
+
+        async def state(job_id: str) -> str:
+            return (await place.located("workflow", job_id)).state
+
+        async def blocked() -> bool:
+            return await state(first.id) == "blocked"
+
+        await until(blocked)
+        second = await place.producer.enqueue_workflow(user_onboarding, User(user_id=124))
+
+        async def put_off() -> bool:
+            return await state(second.id) == "delayed"
+
+        await until(put_off)
+        assert [each.outcome for each in await admin.cancel("workflow", second.id)] == ["cancelled"]
+        assert await state(first.id) == "blocked"
+        assert (
+            await place.producer.flows.run("email", "user-onboarding-workflow").status()
+        ).state == "running"
+
+
+async def test_a_job_cancelled_while_it_starts_its_workflow_cancels_that(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = processing.submit_workflow
+
+    async def slowly(ctx: JobContext, workflow: Workflow) -> Submitted:
+        submitted = await submit(ctx, workflow)
+        begun.set()
+        await until(lambda: ctx.cancelled)
+        return submitted
+
+    begun = asyncio.Event()
+    monkeypatch.setattr(processing, "submit_workflow", slowly)
+    async with run(run_workflow) as place:
+        job = await place.producer.enqueue_workflow(welcome, User(user_id=7))
+        await begun.wait()
+        assert await job.cancel() == "requested"
+        with pytest.raises(JobCancelled):
+            await job.result(20)
+        assert (await place.producer.flows.run("email", job.id).status()).state == "cancelled"
 
 
 @pytest.mark.parametrize(

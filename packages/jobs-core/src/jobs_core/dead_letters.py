@@ -55,6 +55,11 @@ def letter_id(queue: str, job_id: str, failed_ms: int) -> str:
     return f"{queue}:{sha256(plain.encode()).hexdigest()}"[:_LONGEST_ID]
 
 
+def pack_parts(*pieces: bytes) -> bytes:
+    """Pack pieces as a script does, each behind its length."""
+    return b"".join(part for piece in pieces for part in (len(piece).to_bytes(4, "big"), piece))
+
+
 def unpack_parts(packed: bytes) -> list[bytes]:
     """Return the pieces that a script packed, each behind its length."""
     pieces: list[bytes] = []

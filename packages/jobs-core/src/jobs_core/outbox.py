@@ -44,6 +44,8 @@ _ACKED = 500
 # What an entry may hold, as `post_all` has it.
 _ENTRY_JOBS = 128
 _ENTRY_BYTES = 524_288
+# How many jobs one call cancels: their records are read.
+_STOPPED = 32
 _log = logging.getLogger("jobs.outbox")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -239,6 +241,8 @@ class _Parts:
         self.count: list[Encodable] = []
         self.resolve: list[list[Encodable]] = []
         self.cancel: list[Encodable] = []
+        self.disown: list[list[Encodable]] = []
+        self.cancel_flow: list[Encodable] = []
         self.again: list[Encodable] = []
 
     def read_jobs(self, content: bytes) -> None:
@@ -280,6 +284,13 @@ class _Parts:
     def read_cancel(self, content: bytes) -> None:
         self.cancel += cast("list[Encodable]", _decode(content))
 
+    def read_disown(self, content: bytes) -> None:
+        whose, *ids = cast("list[Encodable]", _decode(content))
+        self.disown += ([whose, *ids[at : at + _STOPPED]] for at in range(0, len(ids), _STOPPED))
+
+    def read_cancel_flow(self, content: bytes) -> None:
+        self.cancel_flow.append(content)
+
 
 _READERS = {
     "jobs": _Parts.read_jobs,
@@ -288,6 +299,8 @@ _READERS = {
     "clear": _Parts.read_clear,
     "end": _Parts.read_end,
     "cancel": _Parts.read_cancel,
+    "disown": _Parts.read_disown,
+    "cancel_flow": _Parts.read_cancel_flow,
     "again": _Parts.read_again,
 }
 
@@ -308,11 +321,14 @@ def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
         ("count", parts.count),
         ("resolve", ends[0] if ends else []),
         ("cancel", parts.cancel),
+        ("disown", parts.disown[0] if parts.disown else []),
+        ("cancel_flow", parts.cancel_flow),
         ("again", parts.again),
     ):
         if items:
             packed += (kind, len(items), *items)
-    return [packed, *(["resolve", len(each), *each] for each in ends[1:])]
+    rest = [*(("resolve", each) for each in ends[1:]), *(("disown", each) for each in parts.disown[1:])]
+    return [packed, *([kind, len(items), *items] for kind, items in rest)]
 
 
 def _in_parts(ends: Iterable[list[Encodable]]) -> Iterator[list[Encodable]]:

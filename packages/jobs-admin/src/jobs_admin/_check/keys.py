@@ -85,6 +85,7 @@ KEYS: dict[str, Key] = {
         Key("join:", "hash"),
         Key("join.done:", "string"),
         Key("join.results:", "hash"),
+        Key("join.owned:", "list"),
         Key("flow:", "hash"),
         Key("flow.done:", "string"),
         Key("flow.results:", "hash"),

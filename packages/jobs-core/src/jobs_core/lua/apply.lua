@@ -2,10 +2,10 @@
 -- `mark` is the oldest entry which that outbox still has.
 -- PREFIX: P
 -- ARGV: source:str epoch:str entry:int part:int mark:int
--- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids), again (id, generation, edges, ordinals of each)
+-- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids), disown (beginning of edges, ids), cancel_flow (flows), again (id, generation, edges, ordinals of each)
 -- RETURNS: 1 applied (where that wrote into the outbox here, then also the entries), 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
--- INCLUDE: open save admit enter clear_letters count_letters keep_letters homes count_added resolve stop call_out again post
+-- INCLUDE: open save admit enter clear_letters count_letters keep_letters homes count_added resolve stop stop_owned flow_halt call_out again post
 local q = open(P)
 if q.err then
   return q
@@ -35,7 +35,7 @@ while ARGV[at] do
       end
     end
     found[#found + 1] = { kind, ids, states }
-  elseif kind == "count" or kind == "resolve" or kind == "cancel" or kind == "again" then
+  elseif kind == "count" or kind == "resolve" or kind == "cancel" or kind == "disown" or kind == "cancel_flow" or kind == "again" then
     found[#found + 1] = { kind, { unpack(ARGV, at + 2, at + 1 + n) } }
   else
     return redis.error_reply("BAD_KIND " .. ARGV[at])
@@ -58,6 +58,12 @@ for i = 1, #found do
     clear_letters(q, args, found[i][3])
   elseif kind == "cancel" then
     told = select(2, stop(q, args))
+  elseif kind == "disown" then
+    told = stop_owned(q, args)
+  elseif kind == "cancel_flow" then
+    for j = 1, #args do
+      flow_halt(q, args[j], 0)
+    end
   elseif kind == "again" then
     local cleared = {}
     for j = 1, #args, 4 do

@@ -4,7 +4,7 @@
 -- A delivery whose fence is no longer the one in force is refused and changes nothing.
 -- PREFIX: P
 -- ARGV: session:str seq:int owner:str
--- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel), delay_ms (retry, snooze, limit) or how many it waits for (wait), info (of limit: what is held back, job, key or queue); at the end groups of what else is to be written down, as `note` takes it
+-- REST: groups of: verb, name, n, keep_count, keep_age_ms, keep_bytes, result_ttl_ms, run_us, wait_us, then n times: id, fence, flags (complete, fail, cancel), delay_ms (retry, snooze, limit) or how many it waits for (wait), info (of limit: what is held back, job, key or queue; of wait: what calls off the jobs that it added); at the end groups of what else is to be written down, as `note` takes it
 -- RETURNS: one character a delivery: 1 settled, c settled, but ended as cancelled instead, for it was to stop, 0 refused (its lease was lost); where effects were written then a newline, the epoch of the outbox and the ids of their entries
 -- ERRORS: SCHEMA, STALE, BAD_VERB
 -- INCLUDE: open save session remember finish stopped put_back wait_for park post_all freed note series
@@ -85,7 +85,7 @@ local function settle()
       elseif verb == "unroutable" then
         off = park(q, name, ids)
       elseif verb == "wait" then
-        off = wait_for(q, ids, args)
+        off = wait_for(q, ids, args, infos)
       else
         off = put_back(q, verb, ids, args, infos)
       end

@@ -9,8 +9,8 @@ from jobs_core.errors import FlowError, FlowNotFound, OptionError, PayloadError
 from jobs_core.queues.workflow.queue import RUN_WORKFLOW, RunWorkflow, WorkflowResult
 from jobs_core.settings import CommonSettings
 from jobs_producer.declared import DeclaredWorkflow, UnknownWorkflow, find_workflow, load_workflows
-from jobs_worker import Fail, JobContext, Snooze, WaitForChildren, processor
-from jobs_worker.submitting import FlowReader, Submitted, submit_workflow
+from jobs_worker import Fail, JobContext, JobTimeout, Snooze, WaitForChildren, processor
+from jobs_worker.submitting import FlowReader, Submitted, cancel_workflow, submit_workflow
 
 _MOST = 512 * 1024
 _AGAIN = 2.0
@@ -23,10 +23,10 @@ async def run_workflow(payload: RunWorkflow, ctx: JobContext) -> WorkflowResult:
     """Start the workflow, wait until it ended, and return its results. Where it failed, this job fails, and says at which step."""
     started = ctx.load_checkpoint(Submitted)
     if started is None:
-        started = await _start(payload, ctx)
+        started = await _whole(payload, ctx)
         ctx.checkpoint(started)
     if not ctx.children and started.own:
-        ctx.add_children_of(started.jobs)
+        ctx.add_children_of(started.queue, started.id, started.jobs)
         raise WaitForChildren
     reader = FlowReader(ctx.scripts, started)
     try:
@@ -53,6 +53,18 @@ async def run_workflow(payload: RunWorkflow, ctx: JobContext) -> WorkflowResult:
         results={} if truncated else results,
         truncated=truncated,
     )
+
+
+async def _whole(payload: RunWorkflow, ctx: JobContext) -> Submitted:
+    """Start it to the end; should the job be cancelled meanwhile, the workflow is so too. From when the job waits on, the server sees to that."""
+    starting = asyncio.ensure_future(_start(payload, ctx))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError as error:
+        started = await starting
+        if started.own and ctx.cancelled and not isinstance(error, JobTimeout):
+            await cancel_workflow(ctx, started)
+        raise
 
 
 async def _start(payload: RunWorkflow, ctx: JobContext) -> Submitted:

@@ -1,6 +1,6 @@
 --- The only door to a final state. `infos` are what is told of the jobs afterwards (opaque), kept for ttl_ms or with the job.
 -- keep = {count, age_ms, bytes}; count 0 removes the jobs at once, -2 leaves it to the queue. The caller takes them out of their home.
--- INCLUDE: notify forget retain keeps let_go bury follow
+-- INCLUDE: notify forget retain keeps let_go bury follow disown
 local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   local P = q.P
   if state == "failed" and q.letters then
@@ -32,6 +32,9 @@ local function finish(q, state, ids, infos, keep, ttl_ms, plain)
   if not bare then
     notify(q, ids, state)
     follow(q, ids, state, infos)
+    if state == "cancelled" then
+      disown(q, ids)
+    end
     redis.call("HDEL", P .. "cancels", unpack(ids))
   end
   if kept then
