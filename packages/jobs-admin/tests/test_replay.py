@@ -137,3 +137,16 @@ async def test_dead_letters_are_counted(admin: Admin, post: Post) -> None:
         ("mail", "send@1", "ValueError", 2),
         ("mail", "note@1", "ValueError", 1),
     ]
+
+
+async def test_a_job_that_was_not_kept_mends_its_batch_when_it_is_replayed(admin: Admin, post: Post) -> None:
+    async with await post.producer.flows.batch("some", MAIL) as batch:
+        await batch.add(NOTE, Send(to="ada"))
+    await Relay(post.scripts).relay("mail")
+    await post.settler.fail(1, error="no such mailbox")
+    (letter,) = await post.letters()
+    assert (await admin.flow(batch.id)).state == "failed"
+    await admin.replay(letter)
+    await post.settler.complete(1)
+    await Relay(post.scripts).relay("mail")
+    assert (await admin.flow(batch.id)).state == "completed"

@@ -244,6 +244,7 @@ def _of_letter(calls: Calls, letter: DeadLetter, changes: Changes) -> list[Encod
         edited=changes.edited,
         job=job,
         history=history_of(letter),
+        edges=letter.edges,
     )
 
 

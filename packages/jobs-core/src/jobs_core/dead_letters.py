@@ -73,7 +73,7 @@ def unpack_parts(packed: bytes) -> list[bytes]:
 
 def make_letter(queue: str, packed: bytes) -> tuple[Draft, DeadLetter]:
     """Make the dead letter of an effect `dead` of this queue, as a job and as what that carries."""
-    raw_id, at, record, large, state, past, info = unpack_parts(packed)
+    raw_id, at, record, large, state, past, info, *edges = unpack_parts(packed)
     job_id, failed_ms = raw_id.decode(), int(at)
     header = parse_header(record)
     try:
@@ -102,6 +102,7 @@ def make_letter(queue: str, packed: bytes) -> tuple[Draft, DeadLetter]:
         trace_id=trace_id_of(envelope.trace),
         head=b64encode(record[: header.size]).decode(),
         envelope=b64encode(encode_envelope(replace(envelope, payload=b""))).decode(),
+        edges=edges[0].decode() if edges else "",
     )
     payload = _encode_json(_sized(letter, envelope))
     resolved = resolve(DEAD_LETTER)
@@ -164,10 +165,11 @@ def replay_arguments(
     edited: bool = False,
     job: tuple[bytes, str, bytes] = (b"", "", b""),
     history: bytes = b"",
+    edges: str = "",
 ) -> list[Encodable]:
     """Return what the replay script takes of one job."""
     lead, name, body = job
-    return [job_id, failed_ms, priority, int(edited), lead, name, body, history]
+    return [job_id, failed_ms, priority, int(edited), lead, name, body, history, edges]
 
 
 def _attempt(attempt: AttemptInfo) -> DeadAttempt:

@@ -32,7 +32,7 @@ SYSTEM = "~"
 TRIM_LIMIT = 500
 MAX_BYTES = 512 * 1024
 # Of one job to replay: how many arguments it has, and how many of them a call takes.
-_REPLAY_PARTS = 8
+_REPLAY_PARTS = 9
 _REPLAY_JOBS = 16
 HOMES = (
     "waiting",

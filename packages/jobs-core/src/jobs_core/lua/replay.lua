@@ -1,7 +1,7 @@
 --- Replays jobs that failed for good, each life of them once, also one that is not kept any more: it is made anew under its old id.
 -- With another priority, or another record (an edited payload), where one is given. Their dead letters are cleared.
 -- PREFIX: P
--- REST: of each (at most 128): id, ms of its end (0: whichever), priority (0: as it was), 1 to take the given record, version with flags and priority (4 bytes), name@version, record from byte 21 on ("": never make it anew), history
+-- REST: of each (at most 128): id, ms of its end (0: whichever), priority (0: as it was), 1 to take the given record, version with flags and priority (4 bytes), name@version, record from byte 21 on ("": never make it anew), history, edges
 -- RETURNS: for each: 1 replayed, 0 not known, "replayed" (before), or the state it is in instead; fewer than asked for when they are large (call again for the rest)
 -- ERRORS: SCHEMA, WRONGTYPE, TOO_LARGE, TOO_MANY, BAD_RECORD
 -- INCLUDE: open save unsound record homes revive retake post parts admit enter tell
@@ -11,21 +11,25 @@ if bad then
   return bad
 end
 -- What is given can be refused, so all of it is looked at before anything is written.
-for at = 1, #ARGV, 8 do
+local function groups(at)
+  local options = ARGV[at + 8] ~= "" and "edges=" .. ARGV[at + 8] or ""
+  return { "1", ARGV[at + 4], ARGV[at + 5], "0", "0", options, ARGV[at], ARGV[at + 6] }
+end
+for at = 1, #ARGV, 9 do
   if ARGV[at + 6] ~= "" then
-    local jobs = admit(q, { "1", ARGV[at + 4], ARGV[at + 5], "0", "0", "", ARGV[at], ARGV[at + 6] }, 1, 8)
+    local jobs = admit(q, groups(at), 1, 8)
     if jobs.err then
       return jobs
     end
   end
 end
 local verdicts, cleared, seen, bytes = {}, {}, {}, 0
-for at = 1, #ARGV, 8 do
+for at = 1, #ARGV, 9 do
   if bytes >= 524288 then
     break
   end
   local id, life, priority = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local edited, lead, name, body, past = ARGV[at + 3] == "1", ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
+  local edited, body, past = ARGV[at + 3] == "1", ARGV[at + 6], ARGV[at + 7]
   local state = homes(P, { id })[1]
   local rec, ended = redis.call("HGET", P .. "rec", id), tonumber(redis.call("ZSCORE", P .. "failed", id))
   bytes = bytes + (rec and #rec or 0)
@@ -61,7 +65,7 @@ for at = 1, #ARGV, 8 do
   elseif (state == "" or state == "finished") and life > 0 and body ~= "" then
     -- Its id is remembered where the caller gave it; it is the same job that comes back.
     redis.call("ZREM", P .. "tomb", id)
-    local jobs = admit(q, { "1", lead, name, "0", "0", "", id, body }, 1, 8)
+    local jobs = admit(q, groups(at), 1, 8)
     redis.call("HDEL", P .. "result", id)
     redis.call("ZREM", P .. "result.due", id)
     enter(q, jobs)

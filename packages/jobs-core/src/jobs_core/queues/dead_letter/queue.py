@@ -37,7 +37,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `payload` is what the job carried; where that is no JSON (encrypted, compressed) `payload_base64` holds its
     bytes, and where it was too large to be sent on `payload_left_out` says so. `group` is the kind of error it
     is counted under: type and place. `failed_at_ms` names this life of the job: it is replayed once. `head`
-    and `envelope` (base64) are what else its record held.
+    and `envelope` (base64) are what else its record held, `edges` tell which flows hear of its end.
     """
 
     queue: str
@@ -58,6 +58,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace_id: str = ""
     head: str = ""
     envelope: str = ""
+    edges: str = ""
 
 
 DEAD_LETTER = DEAD_LETTERS.job("dead-letter", payload=DeadLetter)
