@@ -78,6 +78,8 @@ async def test_a_clock_that_jumps_back_costs_no_more_than_an_empty_bucket(engine
     await engine.advance(-3600)
     claim = await engine.claim()
     assert (claim.jobs, claim.alarm_ms) == ([], 100)
+    await engine.advance(0.1)
+    assert len(await engine.take()) == 1
 
 
 async def test_64_workers_share_one_rate(engine: Engine) -> None:

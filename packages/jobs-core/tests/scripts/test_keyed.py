@@ -311,3 +311,17 @@ async def test_nothing_of_the_keys_outlives_an_obliterated_queue(engine: Engine)
         pass
     await engine.run("a900", owner="w2")
     assert not [each for each in await engine.dump() if each.startswith("k")]
+
+
+async def test_a_rate_of_keys_that_is_lifted_holds_none_back_any_more(engine: Engine) -> None:
+    await engine.declare(keyed=1, key_rate="1 3600000 1")
+    await engine.add("a", "b", "c", key="k")
+    assert await engine.take() == ["a"]
+    assert not (await engine.scripts.glance([engine.queue]))[engine.queue].startable
+    await engine.scripts.limit(engine.queue, limits={"key_rate": "1 1000 1"})
+    assert (await engine.scripts.glance([engine.queue]))[engine.queue].startable
+    assert (await engine.claim()).alarm_ms == 1000
+    await engine.advance(1)
+    assert await engine.take() == ["b"]
+    await engine.scripts.limit(engine.queue, limits={"key_rate": "0"})
+    assert await engine.take() == ["c"]

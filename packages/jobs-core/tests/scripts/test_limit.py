@@ -19,6 +19,16 @@ async def test_a_live_limit_holds_over_the_declared_one_until_reset(engine: Engi
     assert not await engine.scripts.limit(engine.queue, limits={"max_active": ""})
 
 
+async def test_a_rate_that_is_raised_holds_from_the_next_claim_on(engine: Engine) -> None:
+    await engine.declare(rate="1 3600000 1")
+    await engine.add(*"abc")
+    assert await engine.take() == ["a"]
+    await engine.scripts.limit(engine.queue, limits={"rate": "1 1000 1"})
+    assert (await engine.claim()).alarm_ms == 1000
+    await engine.advance(1)
+    assert await engine.take() == ["b"]
+
+
 async def test_a_queue_without_limits_gets_one_live(engine: Engine, wakes: Wakes) -> None:
     await engine.add(*"abc")
     await engine.scripts.limit(engine.queue, limits={"rate": "1 1000 1"})

@@ -31,11 +31,11 @@ for i = 1, #KEYS do
       startable = false
     elseif f.index == 2 then
       local parked = redis.call("ZRANGE", P .. "kparked", 0, 0, "WITHSCORES")
-      local at = tonumber(parked[2] or math.huge)
+      local at = math.ceil(tonumber(parked[2] or math.huge))
       if at < math.huge then
         due = math.min(due or at, math.max(at, ms))
       end
-      startable = startable and (at <= ms or redis.call("EXISTS", P .. "ring") == 1)
+      startable = startable and (at <= ms or f.rules < 0 or redis.call("EXISTS", P .. "ring") == 1)
     end
   end
   local sched = tonumber(meta[4]) or 0

@@ -28,6 +28,7 @@ local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
       i = i - 1
     end
   end
+  -- A time that ends in a half says that it is tokens for which the key waits: they may come earlier, by another limit.
   local function park(e, till)
     e.parked = till
     if till then
@@ -66,6 +67,12 @@ local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
       elseif key ~= "" and g.key_active and e.runs >= g.key_active then
         park(e, "inf")
       else
+        local from = g.key_rate and e.full > 0 and bucket(g.key_rate, e.full, q.now, 0) or e.full
+        if from < e.full then
+          -- Of another rate, or of a clock that jumped back: it fills from now on.
+          e.full = from
+          plan.kbucket[#plan.kbucket + 1], plan.kbucket[#plan.kbucket + 2] = from, key
+        end
         insert(e)
       end
     end
@@ -152,7 +159,7 @@ local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
             break
           elseif wait > 0 then
             head = head + 1
-            park(e, math.ceil((q.now + wait) / 1000))
+            park(e, math.ceil((q.now + wait) / 1000) - 0.5)
           elseif verdict then
             ids[#ids + 1], taken[#taken + 1] = id, rec
             bytes = bytes + #rec
@@ -174,7 +181,7 @@ local function pick_by_key(q, g, want, max_bytes, limits, after, allow)
               if e.key ~= "" and g.key_active and e.runs >= g.key_active then
                 park(e, "inf")
               elseif again > 0 then
-                park(e, math.ceil((q.now + again) / 1000))
+                park(e, math.ceil((q.now + again) / 1000) - 0.5)
               else
                 insert(e)
               end

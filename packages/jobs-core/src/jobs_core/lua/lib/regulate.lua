@@ -26,6 +26,11 @@ local function regulate(q)
   if f.limited > 0 then
     g.room = 0
   end
+  if g.rate then
+    -- A bucket that is further from full than an empty one (of another rate, or of a clock that jumped back) fills from now on.
+    local from = bucket(g.rate, f.tokens, q.now, 0)
+    f.tokens = math.min(f.tokens, from)
+  end
   local paused = {}
   function g.allow(rec, name)
     if g.pauses > 0 then

@@ -1,5 +1,5 @@
---- Lets keys back into the ring whose time has come (at most 128), and looks, where limits or pauses changed, through those
--- parked without one, 128 a call. Returns whether there are more to look through.
+--- Lets keys back into the ring whose time has come (at most 128), and looks, where limits or pauses changed, through the others,
+-- 128 a call: those parked without a time, or for want of tokens. Returns whether there are more to look through.
 -- INCLUDE: rejoin lasts
 local function review(q, g)
   local f, P = q.flow, q.P
@@ -8,7 +8,10 @@ local function review(q, g)
     return false
   end
   local from = tonumber(redis.call("HGET", P .. "meta", "reviewed") or 0)
-  local keys, free = redis.call("ZRANGEBYSCORE", P .. "kparked", "inf", "inf", "LIMIT", from, 128), {}
+  local found, keys, free = redis.call("ZRANGE", P .. "kparked", from, from + 127, "WITHSCORES"), {}, {}
+  for i = 1, #found, 2 do
+    keys[#keys + 1] = found[i]
+  end
   if keys[1] then
     local runs, names = redis.call("HMGET", P .. "kactive", unpack(keys)), {}
     for i = 1, #keys do
@@ -17,7 +20,9 @@ local function review(q, g)
     end
     local held = redis.call("HMGET", P .. "cfg", unpack(names))
     for i = 1, #keys do
-      if not lasts(q, held[i]) and tonumber(runs[i] or 0) < (g.key_active or math.huge) then
+      local till = found[2 * i]
+      local slot = till == "inf" and not lasts(q, held[i]) and tonumber(runs[i] or 0) < (g.key_active or math.huge)
+      if slot or till ~= "inf" and tonumber(till) % 1 > 0 then
         free[#free + 1] = keys[i]
       end
     end
