@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tests.support.model_flows import Batch, Followers, Waits
+from tests.support.model_limits import Limits, Turns
+
 DAY_MS = 86_400_000
 OFFSETS_MS = {1: DAY_MS, 2: 1_800_000, 3: 0, 4: -600_000, 5: -7_200_000}
 MAX_STALLED = 3
@@ -46,6 +49,7 @@ class Job:
     lasts_ms: int = 0
     expires_ms: int = 0
     asked: Asked | None = None
+    waits: Waits | None = None
     attempts: int = 3
     backoff_ms: int = 0
     keep_done: int = 0
@@ -87,23 +91,7 @@ class Letter:
 
     job: Job
     failed_ms: int
-
-
-@dataclass
-class Bucket:
-    """A rate limit: so many at once, and one more every so many us."""
-
-    burst: int
-    each_us: float
-    full_us: float = 0
-
-    def take(self, now_us: int) -> bool:
-        """Take a token if there is one."""
-        after = min(max(self.full_us, now_us), now_us + self.burst * self.each_us) + self.each_us
-        if after - self.burst * self.each_us - now_us > 0.5:
-            return False
-        self.full_us = after
-        return True
+    followers: list[str | Batch]
 
 
 @dataclass
@@ -112,10 +100,10 @@ class Model:
 
     us: int
     letters_kept: bool = True
-    max_active: int = 10**9
-    key_active: int = 10**9
     keyed: bool = False
-    bucket: Bucket | None = None
+    limits: Limits = field(default_factory=Limits)
+    turns: Turns = field(default_factory=Turns)
+    followers: Followers = field(default_factory=Followers)
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])
     told: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     tombs: dict[str, int] = field(default_factory=dict[str, int])
@@ -163,8 +151,54 @@ class Model:
             self.tombs[job.id] = 2**62
             self.told.pop(job.id, None)
         self.jobs[job.id] = job
+        if job.waits is not None:
+            self._wait_for(job, job.waits)
         self._place(job)
         return outcome, survivor
+
+    def _wait_for(self, job: Job, waits: Waits) -> None:
+        """Let a new job hear of the ends of others, and of those that have ended at once."""
+        job.state = "blocked"
+        for each in waits.left:
+            state = self.where(each)
+            if state in {*LIVE, "active", "failed"}:
+                self.followers.add(each, job.id)
+            if state == "removed":
+                state = self.told[each][0]
+            if state in ENDED:
+                self.followers.ends.append((each, state, [job.id]))
+
+    def fill(self, batch: Batch, jobs: list[Job]) -> None:
+        """Add jobs to a batch, which hears of their ends."""
+        for job in jobs:
+            batch.total += 1
+            self.enqueue(job, 0)
+            self.followers.add(job.id, batch)
+
+    def deliver(self) -> None:
+        """Tell of ends, and of those that follow from these."""
+        while self.followers.ends:
+            job_id, end, who = self.followers.ends.pop(0)
+            for each in who:
+                if isinstance(each, Batch):
+                    each.hear(job_id, end)
+                else:
+                    self._resolve(each, job_id, end)
+
+    def _resolve(self, waiter: str, job_id: str, end: str) -> None:
+        job = self.jobs.get(waiter)
+        policy = job.waits.left.get(job_id) if job is not None and job.waits is not None else None
+        if job is None or job.waits is None or policy is None:
+            return
+        job.waits.left[job_id] = None
+        if job.state != "blocked":
+            return
+        if end != "completed" and policy == "fail_parent":
+            self._finish([job], "failed", keep=-1, letter=False)
+        elif (end != "completed" and policy == "continue") or not any(job.waits.left.values()):
+            job.again_ms = max(self.ms, job.due_ms)
+            job.state = "delayed" if job.due_ms > self.ms else "waiting"
+            job.wakes_ms, job.ready_us = job.due_ms, job.again_ms * 1000
 
     def _dispute(self, job: Job, asked: Asked) -> tuple[str, str]:  # noqa: PLR0911 - as many as there are answers
         holder, there = self._holder(asked.key)
@@ -278,12 +312,13 @@ class Model:
             elif not (ran and job.asked.mode == "t" and holder.due_ms > self.ms):
                 del self.unique[job.asked.key]
 
-    def _finish(self, jobs: list[Job], state: str, *, keep: int, ttl: int = 0) -> None:
+    def _finish(self, jobs: list[Job], state: str, *, keep: int, ttl: int = 0, letter: bool = True) -> None:
         self._let_go(jobs, ran=state in {"completed", "failed"})
         for job in jobs:
             job.state, job.finished_ms, job.owner, job.stopping = state, self.ms, "", False
-            if state == "failed" and self.letters_kept:
-                self.letters[job.id, self.ms] = Letter(job, self.ms)
+            self.followers.tell(job.id, state)
+            if state == "failed" and self.letters_kept and letter:
+                self.letters[job.id, self.ms] = Letter(job, self.ms, [*self.followers.of.get(job.id, [])])
             if keep == 0:
                 self._forget(job)
                 if ttl:
@@ -295,6 +330,7 @@ class Model:
 
     def _forget(self, job: Job) -> None:
         del self.jobs[job.id]
+        self.followers.of.pop(job.id, None)
         if job.own:
             self.tombs[job.id] = self.ms + DAY_MS
 
@@ -317,30 +353,72 @@ class Model:
 
     # A worker.
 
+    def line(self, key: str) -> list[Job]:
+        """List the jobs of a key that wait, in their order: of strict keys that in which they came, or were due."""
+        waiting = [job for job in self.of("waiting") if job.key == key]
+        if self.limits.fifo:
+            waiting.sort(key=lambda job: (job.due_ms * 1000 if job.due_ms else job.stamp_us, job.id))
+        return waiting
+
+    def holds(self, key: str) -> str:
+        """Say what holds back the jobs of a key: the first of its gates that is shut, or nothing."""
+        if not key:
+            return ""
+        if self.paused(f"key:{key}"):
+            return "pause"
+        if sum(each.key == key for each in self.of("active")) >= self.limits.most("key_concurrency"):
+            return "concurrency"
+        if self.keys_held.get(key, 0) > self.ms:
+            return "handler"
+        return "" if self.limits.has_token("key_rate", key, self.us) else "rate"
+
+    def may_turn(self) -> list[str]:
+        """List the keys that could have their turn."""
+        return [key for key in sorted({job.key for job in self.of("waiting")}) if not self.holds(key)]
+
+    def shut(self) -> bool:
+        """Tell whether the whole queue is held back: paused, or by a handler."""
+        return self.paused("") or self.paused("job:send") or self.held_until_ms > self.ms
+
     def may_start(self, job: Job) -> bool:
         """Tell whether a job of a queue with keys may start now."""
-        running = self.of("active")
-        held = bool(job.key) and (
-            sum(each.key == job.key for each in running) >= self.key_active
-            or self.paused(f"key:{job.key}")
-            or self.keys_held.get(job.key, 0) > self.ms
-        )
-        gates = self.paused("") or self.paused("job:send") or self.held_until_ms > self.ms
-        return not gates and not held and len(running) < self.max_active
+        running = len(self.of("active"))
+        gates = self.shut() or running >= self.limits.most("max_active") or self.holds(job.key)
+        return not gates and self.limits.has_token("rate_limit", "", self.us)
 
     def startable(self, want: int) -> list[Job]:
         """Return what a claim of a queue without keys has to take, in order; tokens are taken."""
         self.sweep()
         self.promote_due()
-        if self.paused("") or self.paused("job:send") or self.held_until_ms > self.ms:
+        self.limits.look("rate_limit", "", self.us)
+        if self.shut():
             return []
-        want = min(want, self.max_active - len(self.of("active")))
+        room = self.limits.most("max_active") - len(self.of("active"))
         taken: list[Job] = []
         for job in self.of("waiting"):
-            if len(taken) >= want or (self.bucket is not None and not self.bucket.take(self.us)):
+            if len(taken) >= min(want, room) or not self.limits.has_token("rate_limit", "", self.us):
                 break
+            self.limits.take("rate_limit", "", self.us)
             taken.append(job)
         return taken
+
+    def look(self, want: int) -> None:
+        """Look for what may start of a queue with keys: that is when their buckets are looked at."""
+        self.sweep()
+        self.promote_due()
+        self.limits.look("rate_limit", "", self.us)
+        room = self.limits.most("max_active") - len(self.of("active"))
+        if min(want, room) > 0 and not self.paused("") and self.held_until_ms <= self.ms:
+            for key in {job.key for job in self.of("waiting")} - {""}:
+                if self.holds(key) in {"", "rate"}:
+                    self.limits.look("key_rate", key, self.us)
+
+    def take(self, job: Job) -> None:
+        """Let the first job of a key have the turn of its key; tokens are taken."""
+        self.turns.take(job.key, self.may_turn())
+        self.limits.take("rate_limit", "", self.us)
+        if job.key:
+            self.limits.take("key_rate", job.key, self.us)
 
     def start(self, job: Job, owner: str, fence: int) -> None:
         """Take note of a job that was claimed."""
@@ -390,6 +468,9 @@ class Model:
             self.keys_held[job.key] = max(self.keys_held.get(job.key, 0), self.ms + delay_ms)
         elif outcome == "limit queue":
             self.held_until_ms = max(self.held_until_ms, self.ms + delay_ms)
+        if waits and self.limits.fifo and job.key:
+            self.keys_held[job.key] = max(self.keys_held.get(job.key, 0), job.again_ms)
+            waits = False
         job.state = "delayed" if waits else "waiting"
         job.wakes_ms = job.again_ms if waits else job.wakes_ms
         if not waits:
@@ -487,10 +568,15 @@ class Model:
             if job is not None and job.state != "active":
                 live += [job] * (job.state in LIVE)
                 gone.append(job)
+        self._leave(live, gone)
+        return answers
+
+    def _leave(self, live: list[Job], gone: list[Job]) -> None:
         self._let_go(live, ran=False)
+        for job in live:
+            self.followers.tell(job.id, "removed")
         for job in gone:
             self._forget(job)
-        return answers
 
     def retry(self, job_id: str) -> bool:
         """Put a failed job back with fresh budgets; its dead letter goes."""
@@ -520,6 +606,8 @@ class Model:
         self.stamp = max(self.stamp + 1, self.us)
         job.stamp_us, job.due_ms, job.lasts_ms = self.stamp, 0, 0
         self.jobs[job.id] = job
+        job.waits = None
+        self.followers.of[job.id] = letter.followers
         self.told.pop(job.id, None)
         if job.own:
             self.tombs[job.id] = 2**62
@@ -536,9 +624,7 @@ class Model:
     def drain(self) -> int:
         """Remove all that waits."""
         gone = self.of("waiting")
-        self._let_go(gone, ran=False)
-        for job in gone:
-            self._forget(job)
+        self._leave(gone, gone)
         return len(gone)
 
     def trim(self) -> None:
