@@ -102,7 +102,11 @@ class Theatre:
         listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = DashboardSettings(
-            redis_url=server.url, token=ADMIN, operator_token=OPERATOR, viewer_token=VIEWER
+            redis_url=server.url,
+            token=ADMIN,
+            operator_token=OPERATOR,
+            viewer_token=VIEWER,
+            trace_url="https://traces.example/trace/{trace_id}",
         )
         declared = Catalog([(queue, "stage") for queue in QUEUES])
         with patch.object(dashboard, "load_features", return_value=declared):

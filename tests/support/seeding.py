@@ -45,13 +45,20 @@ class Seeder:
         """Return a seeder of another queue."""
         return Seeder(self.scripts, queue)
 
-    async def add(self, *ids: str, name: str = "send", data: JsonValue = MAIL, **options: object) -> None:
+    async def add(
+        self,
+        *ids: str,
+        name: str = "send",
+        data: JsonValue = MAIL,
+        trace: dict[str, str] | None = None,
+        **options: object,
+    ) -> None:
         """Enqueue jobs."""
         job: JobType[JsonValue, JsonValue] = Queue(self.queue).dynamic_job(name)
         chosen: JobOptions = {**options}  # pyright: ignore[reportAssignmentType] - tests name options freely
         resolved = resolve(job, chosen)
         envelope = encode_envelope(
-            Envelope(resolved.policy, job.encode(data), resolved.metadata, resolved.tags)
+            Envelope(resolved.policy, job.encode(data), resolved.metadata, resolved.tags, trace)
         )
         unique = resolved.rule.value(name, data).decode() if resolved.rule is not None else ""
         drafts = [

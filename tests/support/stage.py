@@ -10,11 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
+from tests.support.seeding import Seeder
 
 from jobs_admin import Admin
 from jobs_core import Fixed, Queue
 from jobs_core.connection import Client, parse_address
 from jobs_core.registry import WorkerEntry, announce_worker
+from jobs_core.scripts import Scripts
 from jobs_producer import Producer, Workflow
 from jobs_worker import Fail, JobContext, Worker, processor
 
@@ -51,6 +53,7 @@ SEND = NEWSLETTER.job("send", Order, str)
 UNSERVED = Queue("unserved")
 LONELY = UNSERVED.job("lonely", Order, str)
 QUEUES = (ORDERS, EXPORTS, NEWSLETTER, UNSERVED)
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _log = logging.getLogger("shop.orders")
 
 
@@ -136,17 +139,24 @@ class Stage:
             slots=20,
             running=3,
             processes=2,
+            memory_bytes=400 * 2**20,
+            cpu=1.25,
+            lag_ms=812.5,
             started_ms=now - 3_600_000,
             seen_ms=now,
         )
         client = Client(parse_address(self.url))
         await client.connect(timeout=5)
         await announce_worker(client, self.prefix, entry)
+        seeder = Seeder(Scripts(client, self.prefix), "newsletter")
+        traceparent = f"00-{TRACE}-00f067aa0ba902b7-01"
+        await seeder.add("traced", name="send", trace={"traceparent": traceparent}, delay=3600)
         await client.close()
 
-    async def begin_flow(self) -> str:
+    async def begin_flow(self, flow_id: str) -> str:
         """Start a workflow whose first step is due in an hour; return its id."""
-        workflow = Workflow("nightly-export")
+        workflow = Workflow("nightly-export", id=flow_id)
         first = workflow.add("first", CHARGE, Order(customer="ada"), delay=3600)
-        workflow.add("second", CHARGE, Order(customer="bob"), after=[first])
+        parts = [workflow.add(f"part {i}", BUILD, Order(customer="bob"), after=[first]) for i in range(8)]
+        workflow.add("last", CHARGE, Order(customer="cleo"), after=parts)
         return (await workflow.start(self.producer)).id

@@ -1,6 +1,6 @@
 """A dashboard on an empty server, asked over ASGI as from any address."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from tests.support.dashboards import embedded
 from tests.support.seeding import Seeder
+from tests.support.visits import Visits, opened_visits
 
 from jobs_admin import Admin
 from jobs_core.connection import Client, parse_address
@@ -62,3 +63,9 @@ async def ada(admin: Admin, redis_url: str, prefix: str) -> AsyncIterator[httpx2
     """Return a client of a dashboard that is a part of another application, which knows her as an admin."""
     async with embedded(admin, redis_url, prefix) as (_, client):
         yield client
+
+
+@pytest.fixture(scope="session")
+def visits() -> Iterator[Visits]:
+    """Return a browser before a stage, for all tests that look at pages."""
+    yield from opened_visits()

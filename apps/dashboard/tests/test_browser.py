@@ -1,280 +1,28 @@
-"""The pages in a real browser: every screen, every action, by mouse and keyboard, with hostile text wherever text is free."""
+"""Every change in a real browser: by whom it is made on the pages, and what became of it on the server."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.browser import ADMIN, OPERATOR, VIEWER, Theatre, opened_browser
-from tests.support.stage import CHARGE, Order
+from tests.support.shop import shop
+from tests.support.stage import CHARGE, TRACE, Order
+from tests.support.visits import HOSTILE, VISITING, Visits, button, confirmed, followed, settled, until
+from tests.support.waiting import wait_until
+from tests.support.workers import WorkerProcess, write_package
 
 from jobs_core.errors import JobNotFound
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
-
-WEB = Path(__file__).parents[1] / "web"
-BUILT = Path(__file__).parents[1] / "src/jobs_dashboard/web/index.html"
-AXE = WEB / "node_modules/axe-core/axe.min.js"
-# Each would set window.pwned if any part of it were read as markup, script or address.
-HOSTILE = (
-    "<img src=x onerror=pwned=1><script>pwned=1</script>\"'><svg/onload=pwned=1>"
-    "</title></style></textarea><iframe srcdoc='<script>parent.pwned=1</script>'>"
-    "javascript:pwned=1//{{constructor.constructor('pwned=1')()}}${pwned=1}"
-)
-SCREENS = {
-    "/": "Home",
-    "/queues": "Queues",
-    "/queues/orders": "orders",
-    "/queues/newsletter": "newsletter",
-    "/jobs": "Jobs",
-    "/jobs?queue=orders&q=state%3Afailed": "Jobs",
-    "/queues/orders/jobs/declined": "declined",
-    "/queues/exports/jobs/building": "building",
-    "/queues/orders/jobs/later-0": "later-0",
-    "/schedules": "Schedules",
-    "/schedules/orders/nightly": "nightly",
-    "/workers": "Workers",
-    "/dead-letters": "Dead letters",
-    "/flows": "Flows",
-    "/bulk": "Bulk actions",
-    "/alerts": "Alerts",
-    "/audit": "Audit",
-    "/nowhere": "No such page",
-}
-DELAYED = "document.querySelectorAll('.figure')[2].innerText === String(arg)"
-pytestmark = [
-    pytest.mark.skipif(not BUILT.is_file(), reason="the pages are not built: make setup says why"),
-    pytest.mark.slow,
-    pytest.mark.timeout(240),
-]
+pytestmark = VISITING
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def theatre(browser: Browser) -> Iterator[Theatre]:
-    with Theatre(HOSTILE) as theatre:
-        yield theatre
-
-
-@contextmanager
-def looking(
-    browser: Browser,
-    theatre: Theatre,
-    token: str = ADMIN,
-    *,
-    width: int = 1280,
-    height: int = 800,
-    dark: bool = False,
-    expected: str = "",
-) -> Generator[Page]:
-    """Open a page, signed in; whatever it complains of fails the test, but for what is `expected` (a pattern)."""
-    context = browser.new_context(
-        base_url=theatre.address,
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if dark else "light",
-        reduced_motion="reduce",
-        permissions=["clipboard-read", "clipboard-write"],
-    )
-    context.set_default_timeout(10_000)
-    if token:
-        answer = context.request.post(
-            "/api/session", data={"token": token, "name": "ada"}, headers={"Origin": theatre.address}
-        )
-        assert answer.ok
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda line: wrong.append(line.text) if line.type in {"error", "warning"} else None)
-    page.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
-    page.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith(theatre.address) else wrong.append(f"request {request.url}")
-        ),
-    )
-    yield page
-    assert page.evaluate("window.pwned") is None
-    context.close()
-    assert [line for line in wrong if not (expected and re.search(expected, line))] == []
-
-
-def button(page: Page | Locator, name: str) -> Locator:
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def settled(page: Page, path: str, title: str) -> None:
-    """Go to a page, without loading anew where one is open already, and wait until all of it is there."""
-    if page.locator(".shell").count():
-        page.evaluate(
-            "(to) => { history.pushState(null, '', to); dispatchEvent(new PopStateEvent('popstate')); }", path
-        )
-    else:
-        page.goto(path)
-    page.locator("h1", has_text=title).first.wait_for(state="attached")
-    until(page, "!/Loading…|Looking…/.test(document.querySelector('main').innerText)")
-
-
-def until(page: Page, condition: str, arg: object = None) -> None:
-    """Wait until something holds; the browser's own way to wait would need a page that may evaluate text."""
-    for _ in range(500):
-        if page.evaluate(f"(arg) => {condition}", arg):
-            return
-        page.wait_for_timeout(20)
-    pytest.fail(f"it did not come to hold: {condition}")
-
-
-def confirmed(page: Page, verb: str, told: str, reason: str = "") -> None:
-    """Carry out what the open dialog asks."""
-    dialog = page.get_by_role("dialog")
-    if reason:
-        dialog.get_by_label("Reason, for the audit").fill(reason)
-    button(dialog, verb).click()
-    page.locator(".toast", has_text=told).wait_for()
-
-
-def followed(page: Page, verb: str, reason: str = "") -> None:
-    """Carry out a change of many jobs, and wait for its end."""
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_text("will be changed").wait_for()
-    dialog.get_by_label("Reason, for the audit").fill(reason)
-    button(dialog, verb).click()
-    dialog.get_by_text("completed:").wait_for()
-    button(dialog, "Close").click()
-    dialog.wait_for(state="detached")
-
-
-def check_screens(
-    browser: Browser, theatre: Theatre, paths: Iterable[str], *, width: int, dark: bool
-) -> None:
-    with looking(browser, theatre, width=width, dark=dark, expected="404") as page:
-        for path in paths:
-            title = SCREENS[path]
-            settled(page, path, title)
-            if path == "/":
-                page.locator(".u-over").wait_for()
-            until(page, "document.title.includes(arg)", title.split(" ", maxsplit=1)[0])
-            overflow = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            assert overflow <= 0, f"{path} is {overflow} px too wide"
-            assert violations(page) == [], path
-
-
-def test_every_screen_is_whole_and_accessible(browser: Browser, theatre: Theatre) -> None:
-    check_screens(browser, theatre, SCREENS, width=1280, dark=False)
-
-
-def test_screens_fit_a_phone_in_the_dark(browser: Browser, theatre: Theatre) -> None:
-    some = ("/", "/queues", "/queues/newsletter", "/jobs", "/queues/orders/jobs/declined")
-    check_screens(browser, theatre, some, width=320, dark=True)
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [320, 600, 860, 1024, 1920])
-def test_every_screen_is_whole_at_every_width(
-    browser: Browser, theatre: Theatre, width: int, *, dark: bool
-) -> None:
-    check_screens(browser, theatre, SCREENS, width=width, dark=dark)
-
-
-@pytest.mark.chaos
-def test_the_first_paint_comes_at_once(browser: Browser, theatre: Theatre) -> None:
-    """Within 300 ms; where the machine is busy with other things, soon after a page that is nothing but a table."""
-    with looking(browser, theatre) as page:
-
-        def paint(path: str) -> float:
-            page.goto("about:blank")
-            page.goto(path)
-            until(page, "performance.getEntriesByName('first-contentful-paint').length")
-            return page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-
-        paint("/")
-        plain = min(paint("/plain") for _ in range(5))
-        whole = min(paint("/") for _ in range(5))
-        assert whole < max(300, 3 * plain), (whole, plain)
-
-
-def violations(page: Page) -> list[str]:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: make setup says why")
-    found = page.evaluate(
-        f"""async () => {{
-            if (!window.axe) {{ {AXE.read_text()} }}
-            const found = await axe.run(document, {{ resultTypes: ["violations"] }});
-            return found.violations.map((each) => `${{each.id}}: ${{each.nodes[0].html.slice(0, 200)}}`);
-        }}"""
-    )
-    return [*found]
-
-
-def test_home_answers_its_questions_without_scrolling(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
-        settled(page, "/", "Home")
-        page.locator(".u-over").wait_for()
-        assert page.evaluate("document.documentElement.scrollHeight") <= 800
-        assert "unserved: no worker serves it, 1 job waits" in page.locator(".verdict").inner_text()
-        failing = page.locator(".panel", has_text="Failing in the last hour")
-        assert "CardDeclined in support/stage.py" in failing.inner_text()
-        failing.get_by_role("link", name="CardDeclined").click()
-        page.locator("h1", has_text="declined").wait_for()
-
-
-def test_text_is_shown_as_it_is(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
-        settled(page, "/queues/orders/jobs/declined", "declined")
-        assert HOSTILE in page.locator("main").inner_text()
-        assert page.locator("main img, main script, main iframe").count() == 0
-        page.get_by_text("Stack of attempt 1").click()
-        assert "Traceback" in page.get_by_label("Stack of attempt 1").inner_text()
-
-
-def test_who_is_unknown_signs_in(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre, "", expected="401") as page:
-        page.goto("/queues/orders")
-        page.get_by_label("Token").fill("wrong")
-        button(page, "Sign in").click()
-        assert "no token of this dashboard" in page.get_by_role("alert").inner_text()
-        page.get_by_label("Token").fill(OPERATOR)
-        page.get_by_label("Your name").fill("grace")
-        page.get_by_label("Token").press("Enter")
-        page.locator("h1", has_text="orders").wait_for()
-        assert "grace (operator token)" in page.locator(".side").inner_text()
-        assert button(page, "Obliterate").count() == 0
-        button(page, "Sign out").click()
-        page.get_by_label("Token").wait_for()
-
-
-def test_an_address_with_a_token_signs_in(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre, "") as page:
-        page.goto(f"/queues#token={ADMIN}")
-        page.locator("h1", has_text="Queues").wait_for()
-        assert page.url == f"{theatre.address}/queues"
-        assert "admin token" in page.locator(".side").inner_text()
-
-
-def test_who_only_looks_is_shown_no_changes(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre, VIEWER) as page:
-        settled(page, "/queues/orders", "orders")
-        changes = re.compile("Pause|Drain|Clean|Retry|Replay|Cancel|Remove|Change|Run now|Quiet|Stop|Enqueue")
-        assert page.locator("main button", has_text=changes).count() == 0
-        for path in ("/queues/orders/jobs/declined", "/schedules", "/dead-letters", "/jobs?queue=orders"):
-            settled(page, path, SCREENS.get(path, ""))
-            assert page.locator("main button", has_text=changes).count() == 0, path
-
-
-def test_a_queue_is_paused_limited_and_emptied(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
+def test_a_queue_is_paused_limited_and_emptied(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
         settled(page, "/queues/newsletter", "newsletter")
         assert HOSTILE in page.locator(".verdict").inner_text()
         button(page, "Resume").click()
@@ -305,28 +53,32 @@ def test_a_queue_is_paused_limited_and_emptied(browser: Browser, theatre: Theatr
         assert [verb in changes for verb in ("drain", "limit", "pause", "resume")] == [True] * 4
 
 
-def test_what_ended_is_cleaned_and_a_queue_obliterated(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
+def test_what_ended_is_cleaned_and_a_queue_obliterated(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
         settled(page, "/queues/orders", "orders")
         button(page, "Clean").click()
         page.get_by_label("Ended at least so many hours ago").fill("0")
         followed(page, "Remove them")
         assert theatre.run(theatre.admin.stats("orders")).retained_completed == 0
-        settled(page, "/queues/unserved", "unserved")
+        theatre.run(theatre.stage.producer.queue("doomed").enqueue("stay", {"of": "no use"}))
+        settled(page, "/queues/doomed", "doomed")
         button(page, "Obliterate").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_text("will be changed").wait_for()
         assert button(dialog, "Obliterate").is_disabled()
-        dialog.get_by_label("Type unserved").fill("unserved")
+        dialog.get_by_label("Type doomed").fill("doomed")
         followed(page, "Obliterate")
         page.locator(".tile", has_text="Waiting").get_by_text("0", exact=True).wait_for()
 
 
-def test_a_job_is_changed(browser: Browser, theatre: Theatre) -> None:
+def test_a_job_is_changed(visits: Visits) -> None:
+    theatre = visits.theatre
+
     def state(queue: str, job: str) -> str:
         return theatre.run(theatre.admin.job(queue, job)).state.value
 
-    with looking(browser, theatre, expected="404") as page:
+    with visits.admin(expected="404") as page:
         settled(page, "/queues/orders/jobs/later-0", "later-0")
         button(page, "Priority…").click()
         page.get_by_role("dialog").locator("select").select_option("low")
@@ -349,8 +101,9 @@ def test_a_job_is_changed(browser: Browser, theatre: Theatre) -> None:
         page.locator(".node.here", has_text="cancelled").wait_for()
 
 
-def test_a_job_is_replayed_with_another_payload(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
+def test_a_job_is_replayed_with_another_payload(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
         settled(page, "/queues/orders/jobs/bad-1", "bad-1")
         button(page, "Replay…").click()
         dialog = page.get_by_role("dialog")
@@ -369,13 +122,53 @@ def test_a_job_is_replayed_with_another_payload(browser: Browser, theatre: Theat
         button(dialog, "Enqueue").click()
         page.wait_for_url(re.compile(r"/queues/orders/jobs/(?!bad-1)"))
         page.get_by_label("Payload").get_by_text('"grace"').wait_for()
+        page.locator(".node.here", has_text="completed").wait_for()
         button(page, "Copy as CLI").click()
-        command = page.evaluate("navigator.clipboard.readText()")
-        assert command.startswith("jobsctl ")
+        command = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+        button(page, "Copy as test").click()
+        button(page, "Copied").first.wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+    assert command[:4] == ["jobsctl", "enqueue", "orders", "charge"]
+    payload = {"customer": "grace", "amount": 20, "express": True, "note": HOSTILE}
+    assert json.loads(command[4]) == payload
+    (given,) = [
+        node for node in ast.walk(ast.parse(copied)) if isinstance(node, ast.Assign) and node.col_offset == 0
+    ]
+    assert ast.unparse(given).startswith("PAYLOAD = json.loads(")
+    assert isinstance(given.value, ast.Call)
+    assert json.loads(ast.literal_eval(given.value.args[0])) == payload
+    assert "async def test_charge() -> None:" in copied
 
 
-def test_jobs_are_found_chosen_and_changed_by_a_search(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre, expected="422") as page:
+def test_a_job_tells_what_happens_to_it_without_being_asked(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        with page.expect_response(lambda response: "job=live&stats=false" in response.url):
+            settled(page, "/queues/orders/jobs/live", "live")
+            page.get_by_role("alert").wait_for()
+        # Nothing is there yet, and nothing asks again soon: it comes by an event.
+        theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="live"), job_id="live", delay=600))
+        page.locator(".node.here", has_text="delayed").wait_for()
+        assert theatre.run(theatre.admin.promote("orders", "live"))
+        page.locator(".node.here", has_text="completed").wait_for()
+        lit = page.locator(".node.lit").all_text_contents()
+        assert [each for each in lit if each != "delayed"] == ["added", "waiting", "active", "completed"]
+        page.get_by_role("log").get_by_text("the bank of live is slow").wait_for()
+        assert sum(url.endswith("/jobs/live") for url in asked) < 12
+
+
+def test_a_job_links_to_its_trace(visits: Visits) -> None:
+    with visits.admin() as page:
+        settled(page, "/queues/newsletter/jobs/traced", "traced")
+        link = page.get_by_role("link", name=TRACE)
+        assert link.get_attribute("href") == f"https://traces.example/trace/{TRACE}"
+        assert link.get_attribute("rel") == "noreferrer"
+
+
+def test_jobs_are_found_chosen_and_changed_by_a_search(visits: Visits) -> None:
+    with visits.admin(expected="422") as page:
         settled(page, "/jobs", "Jobs")
         box = page.get_by_role("combobox", name="Which jobs")
         page.keyboard.press("/")
@@ -412,14 +205,17 @@ def test_jobs_are_found_chosen_and_changed_by_a_search(browser: Browser, theatre
         assert "stat%3Afailed" in page.url
 
 
-def test_schedules_are_paused_triggered_backfilled_and_removed(browser: Browser, theatre: Theatre) -> None:
+def test_schedules_are_paused_triggered_backfilled_and_removed(visits: Visits) -> None:
+    theatre = visits.theatre
     schedules = theatre.admin.schedules
-    with looking(browser, theatre) as page:
+    with visits.admin() as page:
         settled(page, "/schedules", "Schedules")
-        assert "at 02:30 every day, Europe/Paris" in page.locator("main").inner_text()
+        assert "At 02:30 every day, Europe/Paris" in page.locator("main").inner_text()
         page.get_by_role("link", name="nightly").click()
         page.locator("h1", has_text="nightly").wait_for()
         assert page.locator("ol.list > li").count() == 5
+        # In the reader's zone, which is Tokyo's.
+        assert re.search(r"(09|10):30:00 GMT\+9", page.locator("ol.list > li").first.inner_text())
         button(page, "Pause").click()
         page.locator(".toast", has_text="nightly is paused").wait_for()
         assert theatre.run(schedules.get("orders", "nightly")).state == "paused"
@@ -429,14 +225,21 @@ def test_schedules_are_paused_triggered_backfilled_and_removed(browser: Browser,
         page.locator(".toast", has_text="Its job was enqueued").wait_for()
         button(page, "Backfill…").click()
         confirmed(page, "Backfill", "1 job was enqueued", "the night was lost")
+        wait_until(lambda: theatre.run(theatre.admin.history("orders", schedule="nightly")).rows)
+        settled(page, "/schedules", "Schedules")
+        settled(page, "/schedules/orders/nightly", "nightly")
+        sent = page.locator(".panel", has_text="What it sent")
+        sent.get_by_role("link", name="nightly:").wait_for()
+        assert "completed" in sent.inner_text()
         button(page, "Remove…").click()
         confirmed(page, "Remove it", "nightly is removed")
         page.wait_for_url("**/schedules")
         assert [each.id for each in theatre.run(schedules.list("orders")).schedules] == []
 
 
-def test_an_alert_gets_another_threshold(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
+def test_an_alert_gets_another_threshold(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
         settled(page, "/alerts", "Alerts")
         row = page.get_by_role("row", name="waiting").filter(has_text="exports")
         button(row, "Change").click()
@@ -447,32 +250,92 @@ def test_an_alert_gets_another_threshold(browser: Browser, theatre: Theatre) -> 
         assert alert.threshold == 7
 
 
-def test_a_flow_is_looked_at_and_cancelled(browser: Browser, theatre: Theatre) -> None:
-    flow = theatre.run(theatre.stage.begin_flow())
-    with looking(browser, theatre) as page:
+def test_a_flow_is_looked_at_as_a_graph_and_cancelled(visits: Visits) -> None:
+    theatre = visits.theatre
+    flow = theatre.run(theatre.stage.begin_flow("to-be-cancelled"))
+    with visits.admin() as page:
         settled(page, "/flows", "Flows")
-        page.get_by_role("link", name="nightly-export").click()
+        page.locator(f"a[href='/flows/{flow}']").click()
         page.locator("h1", has_text="nightly-export").wait_for()
+        # Eight parts that are alike stand as one, between the first and the last.
+        spots = page.locator(".graph .spot")
+        page.get_by_role("button", name="8 \N{MULTIPLICATION SIGN} build 8 blocked").wait_for()
+        assert spots.all_inner_texts() == [
+            "first\ndelayed",
+            "8 \N{MULTIPLICATION SIGN} build\n8 blocked",
+            "last\nblocked",
+        ]
+        assert page.locator(".graph path").count() == 2
+        page.get_by_role("button", name="8 \N{MULTIPLICATION SIGN} build").click()
+        page.get_by_role("link", name="part 7").wait_for()
+        assert (spots.count(), page.locator(".graph path").count()) == (10, 16)
+        button(page, "Gather those that are alike").click()
+        button(page, "List").click()
+        assert page.url.endswith("?view=list")
         assert "first" in page.locator("tbody tr").nth(1).inner_text()
+        button(page, "failed").click()
+        page.get_by_text("No job is in this state").wait_for()
+        # A job shows the graph around itself.
+        settled(page, f"/queues/orders/jobs/{flow}.9", f"{flow}.9")
+        assert page.locator(".spot.here").inner_text() == "last\nblocked"
+        page.get_by_role("link", name="nightly-export, 10 jobs").click()
         button(page, "Cancel").click()
         confirmed(page, "Cancel the flow", "It is cancelled", "not today")
         page.locator(".head .badge", has_text="cancelled").wait_for()
     assert theatre.run(theatre.admin.flow(flow)).state == "cancelled"
 
 
-def test_a_silent_worker_is_told(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre, expected="504") as page:
+def test_a_worker_is_looked_at_quieted_resumed_and_stopped(visits: Visits, tmp_path: Path) -> None:
+    theatre = visits.theatre
+    write_package(tmp_path, "shop", shop(parcels="concurrency=2"))
+    given = {"WORKER_HTTP_PORT": "0", "WORKER_QUEUES": "parcels"}
+    with (
+        WorkerProcess(
+            url=theatre.stage.url, prefix=theatre.stage.prefix, path=tmp_path, package="shop", **given
+        ) as worker,
+        visits.admin() as page,
+    ):
         settled(page, "/workers", "Workers")
-        page.get_by_role("link", name="web-1").click()
-        page.locator("h1", has_text="web-1").wait_for()
-        assert HOSTILE in page.locator("main").inner_text()
-        for verb in ("Quiet", "Concurrency…", "Stacks", "Stop…"):
-            assert button(page, verb).is_visible()
+        silent = page.get_by_role("row", name="web-1")
+        assert [text in silent.inner_text() for text in ("400 MiB", "813 ms", "0.1.0")] == [True] * 3
+        worker.ready()
+        row = page.get_by_role("row").filter(has_text="parcels")
+        row.get_by_text("0 of 2").wait_for(timeout=20_000)
+        row.get_by_role("link").click()
+        tiles = page.locator(".tiles")
+        assert re.search(r"Memory\s+\d+ MiB\s+\d\.\d\d cores", tiles.inner_text())
+        assert re.search(r"Lag\s+[\d.]+ (ms|µs|s)", tiles.inner_text())
+        button(page, "Quiet").click()
+        page.locator(".head .badge", has_text="quiet").wait_for()
+        button(page, "Resume").click()
+        page.locator(".head .badge", has_text="running").wait_for()
+        button(page, "Concurrency…").click()
+        page.get_by_label("Jobs at once in each of its processes").fill("7")
+        confirmed(page, "Set", "parcels: 7 at once", "a sale")
+        tiles.get_by_text("of 7 slots").wait_for()
+        button(page, "Stacks").click()
+        dialog = page.get_by_role("dialog")
+        button(dialog, "Look").click()
+        dialog.get_by_text("jobs_worker/child.py").wait_for()
+        button(dialog, "Close").click()
+        button(page, "Stop…").click()
+        confirmed(page, "Stop it", "It finishes what runs, and ends", "it is old")
+        assert worker.wait() == 0
+        page.get_by_text("Nothing was heard of this worker").wait_for()
+        settled(page, "/audit", "Audit")
+        told = page.locator("main table").inner_text()
+        assert [f"worker {verb}" in told for verb in ("quiet", "resume", "concurrency", "stop")] == [True] * 4
 
 
-def test_dead_letters_are_replayed_by_group(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
+def test_dead_letters_are_replayed_by_group(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
         settled(page, "/dead-letters", "Dead letters")
+        page.get_by_role("img", name="1 failure in 24 hours").wait_for()
+        # One that takes long is cancelled on the way.
+        button(page, "Replay all…").click()
+        page.get_by_label("At most so many a second").fill("1")
+        followed(page, "Replay", "too early", end="cancelled:")
         page.get_by_role("button", name="CardDeclined").click()
         page.wait_for_url("**group=CardDeclined*")
         letter = page.locator(".letters details", has_text="CardDeclined")
@@ -484,81 +347,3 @@ def test_dead_letters_are_replayed_by_group(browser: Browser, theatre: Theatre) 
         followed(page, "Replay", "the bank is back")
         done = [each.verb for each in theatre.run(theatre.admin.audit(limit=20)).changes]
         assert "replay" in done
-
-
-def test_what_happens_is_shown_as_it_happens(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
-        settled(page, "/queues/orders", "orders")
-        page.locator(".live", has_text="Live").wait_for()
-        tile = page.locator(".tile", has_text="Delayed").locator(".figure")
-        before = int(tile.inner_text())
-        theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
-        until(page, DELAYED, before + 1)
-        page.keyboard.press("f")
-        page.get_by_text("Frozen at").wait_for()
-        theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
-        slider = page.get_by_label("Minute", exact=True)
-        slider.press("ArrowLeft")
-        assert "in this minute" in page.locator(".tiles").inner_text()
-        assert int(tile.inner_text()) == before + 1
-        page.keyboard.press("Escape")
-        button(page, "Go on").click()
-        until(page, DELAYED, before + 2)
-
-
-def test_all_is_reached_by_keyboard(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
-        settled(page, "/", "Home")
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.innerText") == "Skip to content"
-        page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "main"
-        page.keyboard.press("g")
-        page.keyboard.press("q")
-        page.locator("h1", has_text="Queues").wait_for()
-        until(page, "document.activeElement.tagName === 'H1'")
-        page.keyboard.press("/")
-        assert page.evaluate("document.activeElement.type") == "search"
-        page.keyboard.type("news")
-        page.keyboard.press("Tab")
-        help_button = page.get_by_role("button", name="Shortcuts")
-        help_button.focus()
-        page.keyboard.press("?")
-        dialog = page.get_by_role("dialog", name="Shortcuts")
-        dialog.wait_for()
-        for _ in range(12):
-            page.keyboard.press("Tab")
-            assert page.evaluate(
-                "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
-            )
-        page.keyboard.press("Escape")
-        dialog.wait_for(state="detached")
-        assert page.evaluate("document.activeElement.ariaLabel") == "Shortcuts"
-        page.keyboard.press("t")
-        assert page.evaluate("document.documentElement.dataset.theme") == "light"
-
-
-def test_a_failed_request_says_so_and_is_tried_again(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre, expected="ERR_FAILED|Failed to load") as page:
-        page.route("**/api/schedules*", lambda route: route.abort())
-        page.goto("/schedules")
-        trouble = page.get_by_role("alert")
-        assert "does not answer" in trouble.inner_text()
-        page.unroute("**/api/schedules*")
-        button(trouble, "Try again").click()
-        page.get_by_role("link", name="often").wait_for()
-        assert trouble.count() == 0
-
-
-@pytest.mark.chaos
-def test_nothing_moves_while_a_page_is_loaded(browser: Browser, theatre: Theatre) -> None:
-    with looking(browser, theatre) as page:
-        page.add_init_script(
-            """window.moved = 0;
-            new PerformanceObserver((list) => { for (const each of list.getEntries()) window.moved += each.value; })
-                .observe({ type: "layout-shift", buffered: true });"""
-        )
-        for path in ("/", "/queues", "/jobs?queue=orders"):
-            page.goto("about:blank")
-            settled(page, path, SCREENS.get(path, "Jobs"))
-            assert page.evaluate("window.moved") < 0.1, path

@@ -84,6 +84,9 @@ async def test_a_flow_is_found_by_its_id_and_by_those_of_its_jobs(admin: Admin, 
         assert await admin.flow(page.jobs[3].id) == record
         assert (await admin.flow_jobs(flow.id, limit=3)).next == 3
         assert [job.label for job in (await admin.flow_jobs(flow.id, start=3)).jobs] == ["d"]
+        for at, labels in enumerate((["a", "b"], ["a", "b"], ["b", "c"], ["c", "d"])):
+            beside = await admin.flow_jobs(page.jobs[at].id, limit=2, beside=True)
+            assert (beside.flow, [job.label for job in beside.jobs]) == (record, labels)
         assert [job.label for job in (await admin.flow_jobs(flow.id, state="delayed")).jobs] == ["a"]
         with pytest.raises(FlowNotFound, match="No queue keeps a flow 'nobody'"):
             await admin.flow("nobody")
@@ -130,6 +133,8 @@ async def test_flows_of_all_queues_are_listed_the_newest_first(admin: Admin, run
         assert [each.state for each in (await admin.flows(state="cancelled")).flows] == ["cancelled"]
         failed = (await admin.flow_jobs(broken.id, state="failed")).jobs
         assert "bad fails" in (failed[0].error or "")
+        # Also of a job that has ended, and has no edges any more.
+        assert (await admin.flow(failed[0].id)).id == broken.id
         for wrong in ("what", "live:x:near:1", "live:" + "9" * 400 + ":near:1", "live:1:near"):
             with pytest.raises(OptionError, match="none of ours"):
                 await admin.flows(cursor=wrong)

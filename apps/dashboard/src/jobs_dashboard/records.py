@@ -224,6 +224,7 @@ class FlowJobsQuery(FlowQuery, frozen=True, kw_only=True):
 
     state: Annotated[str, Meta(max_length=20)] | None = None
     start: Annotated[int, Meta(ge=0, le=2**53, description="From this number on.")] = 0
+    beside: Annotated[bool, Meta(description="Those before and behind the job that the id names.")] = False
     limit: Limit = 100
 
 

@@ -64,9 +64,9 @@ class Flows:
         return found if isinstance(found, FlowRecord) else _summary(found, await self._told(found))[0]
 
     async def jobs(
-        self, flow_id: str, queue: str | None, *, state: str | None, start: int, limit: int
+        self, flow_id: str, queue: str | None, *, state: str | None, start: int, limit: int, beside: bool
     ) -> FlowJobsPage:
-        """Return jobs of a flow from a number on."""
+        """Return jobs of a flow from a number on, or those beside the one that the id names."""
         if not 1 <= limit <= MAX_PAGE:
             raise OptionError("limit", limit, f"it must be 1 to {MAX_PAGE}")
         if start < 0:
@@ -74,8 +74,10 @@ class Flows:
         states = {*_COUNTED, *(each.value for each in State), "pending"}
         if state is not None and state not in states:
             raise OptionError("state", state, f"it must be one of {', '.join(sorted(states))}")
-        found = await self._find(flow_id, queue)
+        found, number = await self._find_in(flow_id, queue)
         if isinstance(found, FlowRecord):
+            if beside:
+                start = max(0, min(number - limit // 2, found.total - limit))
             return await self._of_flow(found, state, start, limit)
         record, jobs = _summary(found, await self._told(found))
         wanted = [job for job in jobs if job.number >= start and state in {None, job.state}]
@@ -152,6 +154,10 @@ class Flows:
         )
 
     async def _find(self, flow_id: str, queue: str | None) -> FlowRecord | Around:
+        return (await self._find_in(flow_id, queue))[0]
+
+    async def _find_in(self, flow_id: str, queue: str | None) -> tuple[FlowRecord | Around, int]:
+        """Return a flow, and the number in it of the job that the id may name."""
         names = await self._directory.chosen(queue)
         check_job_id(flow_id)
         scripts = self._calls.scripts
@@ -168,20 +174,40 @@ class Flows:
         ]
         if own:
             _only([each.queue for each in own], flow_id)
-            return own[0]
+            return own[0], 0
         looked = await self._calls.read_all([scripts.lookup(name, ids=[flow_id]) for name in names])
         places = [name for name, (each,) in zip(names, looked, strict=True) if each.state]
         if not places:
             raise FlowNotFound(queue or "", flow_id)
         _only(places, flow_id)
-        return await self._around(Place(places[0], flow_id))
+        place = Place(places[0], flow_id)
+        return await self._member(place) or (await self._around(place), 0)
 
-    async def _around(self, place: Place) -> FlowRecord | Around:
+    async def _member(self, place: Place) -> tuple[FlowRecord, int] | None:
+        """Return the flow of its own that a job is a part of, and as which of its jobs."""
         edge = await self._neighbours.flow_of(place)
         if edge is not None:
             told = await self._calls.read(self._calls.scripts.flow_show(edge.queue, flow_id=edge.flow))
             if told.kind == "b":
-                return flow_record(edge.queue, edge.flow, told)
+                return flow_record(edge.queue, edge.flow, told), edge.ordinal
+        # What ended has no edges any more, but most ids follow from the flow's.
+        flow_id, _, number = place.id.rpartition(".")
+        if not flow_id or not number.isdecimal():
+            return None
+        names = await self._names(None)
+        shown = await self._calls.read_all(
+            [self._calls.scripts.flow_show(name, flow_id=flow_id) for name in names]
+        )
+        for name, each in zip(names, shown, strict=True):
+            if each.kind != "b" or int(number) >= each.total:
+                continue
+            call = self._book.jobs(name, flow_id, start=int(number), limit=1, deadline=self._deadline())
+            jobs, _ = await self._calls.read(call)
+            if [(job.queue, job.id) for job in jobs] == [place]:
+                return flow_record(name, flow_id, each), int(number)
+        return None
+
+    async def _around(self, place: Place) -> Around:
         (located,) = await self._calls.read(self._calls.scripts.lookup(place.queue, ids=[place.id]))
         record = await self._calls.read(build_record(self._calls.scripts, *place, located))
         if record is None:

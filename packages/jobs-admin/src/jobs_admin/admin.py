@@ -547,13 +547,16 @@ class Admin:
         state: str | None = None,
         start: int = 0,
         limit: int = 100,
+        beside: bool = False,
     ) -> FlowJobsPage:
         """Return a flow and its jobs from number `start` on, in order: what each waits for, and where it is. `limit` is at most 500.
+
+        With `beside`, `flow_id` names a job, and it is in the middle of them whatever `start` is.
 
         `state` is that of jobs, or how they ended: `skipped` and `missing` too; one looks at 10,000 jobs. Of jobs around one that
         is no flow of its own these are at most 200. Errors as `flow`.
         """
-        return await self._flows.jobs(flow_id, queue, state=state, start=start, limit=limit)
+        return await self._flows.jobs(flow_id, queue, state=state, start=start, limit=limit, beside=beside)
 
     async def flows(
         self,

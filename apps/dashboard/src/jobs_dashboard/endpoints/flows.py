@@ -24,7 +24,12 @@ async def get_flow(call: Call, flow_id: FlowId, query: FlowQuery) -> FlowRecord:
 async def list_flow_jobs(call: Call, flow_id: FlowId, query: FlowJobsQuery) -> FlowJobsPage:
     """Tell the jobs of a flow in order, what each waits for, and where it is."""
     return await call.admin.flow_jobs(
-        flow_id, queue=query.queue, state=query.state, start=query.start, limit=query.limit
+        flow_id,
+        queue=query.queue,
+        state=query.state,
+        start=query.start,
+        limit=query.limit,
+        beside=query.beside,
     )
 
 

@@ -36,6 +36,12 @@ export function duration(ms: number | null | undefined): string {
   return rest ? `${head} ${rest} ${next[1]}` : head;
 }
 
+/** 12.3 MiB. */
+export function bytes(value: number): string {
+  const mebi = value / 2 ** 20;
+  return !value ? "–" : mebi < 1024 ? `${(mebi < 10 ? one : whole).format(mebi)} MiB` : `${one.format(mebi / 1024)} GiB`;
+}
+
 export const ms = (time: string): number => Date.parse(time);
 
 /** The clock today, with the day before it on another one. */

@@ -10,6 +10,8 @@ export interface Resource<T> {
   error: Failure | undefined;
   loading: boolean;
   again: () => void;
+  /** Fetch it again without a word: what is there stays until it has come. */
+  refresh: () => void;
 }
 
 /** Fetch a path (null: nothing yet), and again each `every` ms while the page is seen and not frozen. */
@@ -54,6 +56,7 @@ export function useResource<T>(path: string | null, query?: Query, every = 0): R
     data: current ? state.data : undefined,
     error: current ? state.error : undefined,
     loading: !current || state.loading,
+    refresh: () => setTurn((n) => n + 1),
     again: () => {
       setState((before) => ({ key, loading: true, ...(before.data === undefined ? {} : { data: before.data }) }));
       setTurn((n) => n + 1);

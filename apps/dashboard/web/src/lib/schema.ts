@@ -18,6 +18,7 @@ export interface ServerRecord {
   server: string;
   version: string;
   dashboard_version: string;
+  trace_url: string | null;
 }
 
 export interface PauseRecord {
@@ -72,6 +73,9 @@ export interface WorkerRecord {
   slots: number;
   running: number;
   processes: number;
+  memory_bytes: number;
+  cpu: number;
+  lag_ms: number;
   state: string;
   silent: boolean;
   http: string;
@@ -190,6 +194,7 @@ export interface JobRecord {
   tags: string[];
   schedule: string | null;
   scheduled_for: Time | null;
+  trace_id: string | null;
   flow: { chain: string | null; position: number | null; length: number | null } | null;
 }
 
@@ -301,6 +306,7 @@ export interface ScheduleRecord {
   every_ms: number | null;
   at: Time[];
   after_completion_ms: number | null;
+  explained: string;
   next_at: Time | null;
   next_run_at: Time | null;
   last_at: Time | null;

@@ -5,6 +5,9 @@ export const STATES = [
 ] as const;
 export const PRIORITIES = ["critical", "high", "normal", "low", "background"] as const;
 
+/** Where a job goes on from no more. */
+export const FINAL: ReadonlySet<string> = new Set(["completed", "failed", "cancelled", "expired"]);
+
 export interface Suggestion {
   text: string;
   what: string;

@@ -1,13 +1,12 @@
 // What fires, and from where on it would.
 
-import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, put } from "../lib/api";
 import { count, duration, percent } from "../lib/format";
 import { useResource } from "../lib/resource";
 import type { AlertRecord } from "../lib/schema";
 import { isAdmin } from "../lib/session";
-import { Form, Reason, open } from "../ui/dialog";
+import { ask } from "../ui/ask";
 import { Badge, Empty, Head, Link, Loaded, Panel, When } from "../ui/parts";
 import { Table } from "../ui/table";
 
@@ -93,11 +92,7 @@ const Listed = (props: { alerts: AlertRecord[]; again: () => void }): JSX.Elemen
         name: "Actions",
         as: ".",
         cell: (each) => (
-          <button
-            type="button"
-            class="button small"
-            onClick={() => open(`${each.alert} of ${each.queue}`, (close) => <Threshold alert={each} close={close} again={props.again} />)}
-          >
+          <button type="button" class="button small" onClick={() => change(each, props.again)}>
             Change
           </button>
         ),
@@ -106,37 +101,26 @@ const Listed = (props: { alerts: AlertRecord[]; again: () => void }): JSX.Elemen
   />
 );
 
-function Threshold(props: { alert: AlertRecord; close: () => void; again: () => void }): JSX.Element {
-  const { alert } = props;
-  const [how, setHow] = useState("value");
-  const [value, setValue] = useState(String(alert.threshold ?? alert.default));
-  const [reason, setReason] = useState("");
-  return (
-    <Form
-      verb="Set"
-      close={props.close}
-      submit={async () => {
-        const threshold = how === "value" ? Number(value) : how === "off" ? null : "declared";
-        await put(at`/queues/${alert.queue}/alerts`, { alert: alert.alert, threshold, reason });
-        props.again();
-        return "It is judged by it from the next minute on";
-      }}
-    >
-      <label class="field">
-        <span>It fires</span>
-        <select value={how} onChange={(event) => setHow(event.currentTarget.value)}>
-          <option value="value">above a threshold</option>
-          <option value="off">never</option>
-          <option value="declared">as code says</option>
-        </select>
-      </label>
-      {how === "value" ? (
-        <label class="field">
-          <span>Threshold{alert.alert === "oldest" ? ", seconds" : ""}</span>
-          <input type="number" min={0} step="any" required value={value} onInput={(event) => setValue(event.currentTarget.value)} />
-        </label>
-      ) : null}
-      <Reason value={reason} onInput={setReason} />
-    </Form>
-  );
+function change(alert: AlertRecord, again: () => void): void {
+  ask(`${alert.alert} of ${alert.queue}`, {
+    verb: "Set",
+    fields: [
+      { name: "how", label: "It fires", as: "choice", value: "value", choices: [["value", "above a threshold"], ["off", "never"], ["declared", "as code says"]] },
+      {
+        name: "value",
+        label: `Threshold${alert.alert === "oldest" ? ", seconds" : ""}`,
+        as: "number",
+        min: 0,
+        required: true,
+        value: String(alert.threshold ?? alert.default),
+        when: (given) => given.how === "value",
+      },
+    ],
+    run: async ({ how, value, reason }) => {
+      const threshold = how === "value" ? Number(value) : how === "off" ? null : "declared";
+      await put(at`/queues/${alert.queue}/alerts`, { alert: alert.alert, threshold, reason });
+      again();
+      return "It is judged by it from the next minute on";
+    },
+  });
 }

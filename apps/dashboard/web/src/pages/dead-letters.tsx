@@ -6,18 +6,22 @@ import { Failure, at, get, remove } from "../lib/api";
 import { count, plural } from "../lib/format";
 import { useResource } from "../lib/resource";
 import { query, set } from "../lib/router";
-import type { Letter, LetterCount, LetterPage } from "../lib/schema";
+import type { ErrorGroups, Letter, LetterCount, LetterPage } from "../lib/schema";
 import { canOperate } from "../lib/session";
 import { openBulk } from "../ui/bulk";
+import { Trend } from "../ui/chart";
 import { act } from "../ui/dialog";
 import { Badge, Code, Empty, Head, Link, Loaded, Panel, StateBadge, Trouble, When } from "../ui/parts";
+import { openPayload } from "../ui/replay";
 import { Table } from "../ui/table";
-import { openPayload } from "./job";
+
+const DAY = 1440;
 
 export function DeadLetters(): JSX.Element {
   const given = query.value;
   const chosen = { queue: given.get("queue") ?? "", name: given.get("name") ?? "", group: given.get("group") ?? "" };
   const groups = useResource<LetterCount[]>("/dead-letters/groups", undefined, 10_000);
+  const errors = useResource<ErrorGroups>("/errors", { minutes: DAY }, 60_000);
   const some = Boolean(chosen.queue || chosen.name || chosen.group);
   const [turn, setTurn] = useState(0);
   return (
@@ -36,7 +40,7 @@ export function DeadLetters(): JSX.Element {
         ) : null}
       </Head>
       <Panel title="By error" actions={<span class="hint">Counts of all there ever were</span>} flush>
-        <Loaded of={groups}>{(data) => <Groups groups={data} chosen={chosen} />}</Loaded>
+        <Loaded of={groups}>{(data) => <Groups groups={data} chosen={chosen} errors={errors.data} />}</Loaded>
       </Panel>
       <Letters chosen={chosen} some={some} turn={turn} />
     </>
@@ -74,7 +78,7 @@ const openReplayAll = (chosen: Chosen, done: () => void): void =>
     ),
   });
 
-function Groups(props: { groups: LetterCount[]; chosen: Chosen }): JSX.Element {
+function Groups(props: { groups: LetterCount[]; chosen: Chosen; errors: ErrorGroups | undefined }): JSX.Element {
   const { groups, chosen } = props;
   if (!groups.length) {
     return (
@@ -87,6 +91,7 @@ function Groups(props: { groups: LetterCount[]; chosen: Chosen }): JSX.Element {
   const name = (each: LetterCount): string => known(each.name).split("@")[0] ?? "";
   const here = (each: LetterCount): boolean =>
     chosen.queue === each.queue && chosen.name === name(each) && chosen.group === known(each.group);
+  const lately = new Map(props.errors?.groups.map((each) => [each.error, each]));
   return (
     <Table
       rows={groups.slice(0, 100)}
@@ -111,6 +116,13 @@ function Groups(props: { groups: LetterCount[]; chosen: Chosen }): JSX.Element {
         },
         { name: "Queue", cell: (each) => each.queue },
         { name: "Job", cell: (each) => (each.name === "*" ? "other jobs" : each.name) },
+        {
+          name: "Last 24 h",
+          cell: (each) => {
+            const found = lately.get(each.group);
+            return found ? <Trend counts={found.trend} label={`${plural(found.count, "failure")} in 24 hours, in all queues`} /> : "–";
+          },
+        },
         { name: "Count", as: "#", cell: (each) => <Badge tone="bad">{count(each.count)}</Badge> },
       ]}
     />

@@ -10,9 +10,10 @@ import { go, query, set } from "../lib/router";
 import type { JobRecord } from "../lib/schema";
 import { canOperate } from "../lib/session";
 import { stored } from "../lib/stored";
-import { STATES, splitQueue, term, withTerm } from "../lib/terms";
+import { PRIORITIES, STATES, splitQueue, term, withTerm } from "../lib/terms";
 import { openBulk } from "../ui/bulk";
-import { Form, notify, open } from "../ui/dialog";
+import { ask } from "../ui/ask";
+import { notify } from "../ui/dialog";
 import { SearchBox } from "../ui/search";
 import { Badge, Empty, Head, Link, Panel, StateBadge, Trouble, When } from "../ui/parts";
 import { QueueChoice, Table } from "../ui/table";
@@ -238,7 +239,7 @@ function OnAll(props: { queue: string; q: string; done: () => void }): JSX.Eleme
               <label class="field">
                 <span>Priority</span>
                 <select value={String(body.to)} onChange={(event) => change({ to: event.currentTarget.value })}>
-                  {["critical", "high", "normal", "low", "background"].map((name) => (
+                  {PRIORITIES.map((name) => (
                     <option key={name} value={name}>
                       {name}
                     </option>
@@ -282,7 +283,7 @@ function Views(): JSX.Element {
           Forget this view
         </button>
       ) : now ? (
-        <button type="button" class="button small quiet" onClick={() => open("Save this view", (close) => <Save search={now} close={close} />)}>
+        <button type="button" class="button small quiet" onClick={() => save(now)}>
           Save this view
         </button>
       ) : null}
@@ -290,22 +291,13 @@ function Views(): JSX.Element {
   );
 }
 
-function Save(props: { search: string; close: () => void }): JSX.Element {
-  const [name, setName] = useState("");
-  return (
-    <Form
-      verb="Save"
-      close={props.close}
-      blocked={!name.trim()}
-      submit={() => {
-        views.value = [...views.value.filter((each) => each.name !== name.trim()), { name: name.trim(), search: props.search }];
-        return Promise.resolve("Saved in this browser");
-      }}
-    >
-      <label class="field">
-        <span>Name</span>
-        <input type="text" maxLength={60} value={name} onInput={(event) => setName(event.currentTarget.value)} autofocus />
-      </label>
-    </Form>
-  );
-}
+const save = (search: string): void =>
+  ask("Save this view", {
+    verb: "Save",
+    audited: false,
+    fields: [{ name: "name", label: "Name", required: true }],
+    run: async ({ name }) => {
+      views.value = [...views.value.filter((each) => each.name !== name.trim()), { name: name.trim(), search }];
+      return Promise.resolve("Saved in this browser");
+    },
+  });

@@ -1,15 +1,15 @@
 // Recurring jobs: when they fire next, what became of their fires, and what can be done.
 
-import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, post, remove } from "../lib/api";
-import { explain } from "../lib/explain";
 import { count, duration, exact, plural, zone } from "../lib/format";
 import { go, query } from "../lib/router";
 import { useResource } from "../lib/resource";
-import type { NextTimes, SchedulePage, ScheduleRecord } from "../lib/schema";
+import type { HistoryPage, NextTimes, SchedulePage, ScheduleRecord } from "../lib/schema";
 import { canOperate } from "../lib/session";
-import { Form, Reason, act, open } from "../ui/dialog";
+import { ask } from "../ui/ask";
+import { act } from "../ui/dialog";
+import { History } from "../ui/history";
 import { Badge, Code, Empty, Head, Link, Loaded, Panel, Tile, When } from "../ui/parts";
 import { Facts, QueueChoice, Table } from "../ui/table";
 
@@ -62,7 +62,7 @@ function Listed(props: { page: SchedulePage; again: () => void }): JSX.Element {
             name: "When",
             cell: (each) => (
               <>
-                {explain(each)}
+                {each.explained}
                 {each.cron ? <code class="mend">{each.cron}</code> : null}
               </>
             ),
@@ -121,6 +121,7 @@ export function Schedule(props: { queue: string; id: string }): JSX.Element {
   const path = at`/schedules/${props.queue}/${props.id}`;
   const found = useResource<ScheduleRecord>(path, undefined, 5000);
   const next = useResource<NextTimes>(`${path}/next`, { n: 5 }, 30_000);
+  const history = useResource<HistoryPage>(at`/queues/${props.queue}/history`, { schedule: props.id, limit: 20 }, 10_000);
   const schedule = found.data;
   return (
     <>
@@ -129,10 +130,10 @@ export function Schedule(props: { queue: string; id: string }): JSX.Element {
         {schedule && canOperate.value ? (
           <div class="actions">
             <Actions schedule={schedule} again={found.again} />
-            <button type="button" class="button" onClick={() => open(`Backfill ${schedule.id}`, (close) => <BackfillForm schedule={schedule} close={close} />)}>
+            <button type="button" class="button" onClick={() => backfill(schedule, found.again)}>
               Backfill…
             </button>
-            <button type="button" class="button danger" onClick={() => open(`Remove ${schedule.id}`, (close) => <Removal schedule={schedule} close={close} />)}>
+            <button type="button" class="button danger" onClick={() => takeAway(schedule)}>
               Remove…
             </button>
           </div>
@@ -178,7 +179,7 @@ export function Schedule(props: { queue: string; id: string }): JSX.Element {
               <Panel title="What it does">
                 <Facts
                   of={[
-                    ["When", explain(data)],
+                    ["When", data.explained],
                     data.cron !== null && ["Expression", <code>{data.cron}</code>],
                     [
                       "Job",
@@ -205,6 +206,9 @@ export function Schedule(props: { queue: string; id: string }): JSX.Element {
                 />
               </Panel>
             </div>
+            <Panel title="What it sent" actions={<span class="hint">Of the last 10,000 that ended in {data.queue}</span>} flush>
+              <Loaded of={history}>{(page) => <History page={page} />}</Loaded>
+            </Panel>
             <Panel title="Payload" flush>
               <Code label="Payload">{JSON.stringify(data.payload, null, 2)}</Code>
             </Panel>
@@ -215,60 +219,36 @@ export function Schedule(props: { queue: string; id: string }): JSX.Element {
   );
 }
 
-function BackfillForm(props: { schedule: ScheduleRecord; close: () => void }): JSX.Element {
-  const { schedule } = props;
-  const local = (date: Date): string => new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  const [start, setStart] = useState(local(new Date(Date.now() - 86_400_000)));
-  const [end, setEnd] = useState(local(new Date(Date.now() - 60_000)));
-  const [reason, setReason] = useState("");
-  return (
-    <Form
-      verb="Backfill"
-      close={props.close}
-      submit={async () => {
-        const body = { start: new Date(start).toISOString(), end: new Date(end).toISOString(), reason };
-        const done = await post<{ count: number }>(at`/schedules/${schedule.queue}/${schedule.id}/backfill`, body);
-        return `${plural(done.count, "job was", "jobs were")} enqueued`;
-      }}
-    >
-      <p>A job is enqueued for every time that it has in a range of the past. A time whose job is there is passed over.</p>
-      <div class="halves">
-        <label class="field">
-          <span>From</span>
-          <input type="datetime-local" required value={start} onInput={(event) => setStart(event.currentTarget.value)} />
-        </label>
-        <label class="field">
-          <span>To</span>
-          <input type="datetime-local" required value={end} onInput={(event) => setEnd(event.currentTarget.value)} />
-        </label>
-      </div>
-      <p class="hint">Times of {zone}.</p>
-      <Reason value={reason} onInput={setReason} />
-    </Form>
-  );
-}
+const local = (ms: number): string => {
+  const date = new Date(ms);
+  return new Date(ms - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+};
 
-function Removal(props: { schedule: ScheduleRecord; close: () => void }): JSX.Element {
-  const { schedule } = props;
-  const [keep, setKeep] = useState(false);
-  const [reason, setReason] = useState("");
-  return (
-    <Form
-      verb="Remove it"
-      danger
-      close={props.close}
-      submit={async () => {
-        await remove(at`/schedules/${schedule.queue}/${schedule.id}`, { keep_job: keep, reason });
-        go("/schedules");
-        return `${schedule.id} is removed`;
-      }}
-    >
-      <p>{schedule.from_code ? "Code writes it: it comes back when a worker starts." : "It fires no more."}</p>
-      <label class="check">
-        <input type="checkbox" checked={keep} onChange={(event) => setKeep(event.currentTarget.checked)} />
-        Leave the job that it sent last, where that has not started
-      </label>
-      <Reason value={reason} onInput={setReason} />
-    </Form>
-  );
-}
+const backfill = (schedule: ScheduleRecord, again: () => void): void =>
+  ask(`Backfill ${schedule.id}`, {
+    verb: "Backfill",
+    text: `A job is enqueued for every time that it has in a range of the past. A time whose job is there is passed over. Times are of ${zone}.`,
+    fields: [
+      { name: "start", label: "From", as: "datetime-local", required: true, value: local(Date.now() - 86_400_000) },
+      { name: "end", label: "To", as: "datetime-local", required: true, value: local(Date.now() - 60_000) },
+    ],
+    run: async ({ start, end, reason }) => {
+      const body = { start: new Date(start).toISOString(), end: new Date(end).toISOString(), reason };
+      const done = await post<{ count: number }>(at`/schedules/${schedule.queue}/${schedule.id}/backfill`, body);
+      again();
+      return `${plural(done.count, "job was", "jobs were")} enqueued`;
+    },
+  });
+
+const takeAway = (schedule: ScheduleRecord): void =>
+  ask(`Remove ${schedule.id}`, {
+    verb: "Remove it",
+    danger: true,
+    text: schedule.from_code ? "Code writes it: it comes back when a worker starts." : "It fires no more.",
+    fields: [{ name: "keep", label: "Leave the job that it sent last, where that has not started", as: "switch" }],
+    run: async ({ keep, reason }) => {
+      await remove(at`/schedules/${schedule.queue}/${schedule.id}`, { keep_job: keep !== "", reason });
+      go("/schedules");
+      return `${schedule.id} is removed`;
+    },
+  });

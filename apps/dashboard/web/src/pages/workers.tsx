@@ -3,15 +3,19 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, post } from "../lib/api";
-import { ago, count, duration, ms, plural } from "../lib/format";
+import { ago, bytes, count, duration, ms, plural } from "../lib/format";
 import { now, overview } from "../lib/live";
 import { useResource } from "../lib/resource";
 import type { ScaleRecord, WorkerRecord, WorkerStack } from "../lib/schema";
 import { canOperate } from "../lib/session";
-import { Because, Form, Reason, act, open } from "../ui/dialog";
+import { ask } from "../ui/ask";
+import { act, open } from "../ui/dialog";
 import { Code, Copy, Empty, Head, Link, Panel, Tile, Trouble, When } from "../ui/parts";
 import { Facts, Table } from "../ui/table";
 import { Slots, WorkerState } from "../ui/worker";
+
+/** A loop that comes so late is held up by something. */
+const SLOW_MS = 500;
 
 export function Workers(): JSX.Element {
   const told = overview.value;
@@ -19,14 +23,14 @@ export function Workers(): JSX.Element {
   const versions = new Set(workers.filter((each) => !each.silent).map((each) => each.version));
   const scales = useResource<ScaleRecord[]>("/scales", undefined, 15_000);
   const silent = workers.filter((each) => each.silent).length;
-  const sum = (of: "slots" | "running" | "processes"): number => workers.filter((each) => !each.silent).reduce((total, each) => total + each[of], 0);
+  const sum = (of: "slots" | "running" | "processes" | "memory_bytes"): number => workers.filter((each) => !each.silent).reduce((total, each) => total + each[of], 0);
   return (
     <>
       <Head title="Workers" />
       <div class="tiles">
         <Tile name="Workers" figure={count(workers.length - silent)} note={silent ? `and ${count(silent)} silent` : "all heard of"} tone={silent ? "warn" : ""} />
         <Tile name="Running" figure={count(sum("running"))} note={`of ${plural(sum("slots"), "slot")}`} />
-        <Tile name="Processes" figure={count(sum("processes"))} note="that run handlers" />
+        <Tile name="Memory" figure={bytes(sum("memory_bytes"))} note={`of ${plural(sum("processes"), "process", "processes")}`} />
         <Tile name="Versions" figure={count(versions.size)} note={[...versions].slice(0, 3).join(", ")} tone={versions.size > 1 ? "warn" : ""} />
       </div>
       {scales.data?.length ? (
@@ -68,6 +72,8 @@ export function Workers(): JSX.Element {
               },
               { name: "State", cell: (each) => <WorkerState worker={each} /> },
               { name: "Slots", cell: (each) => <Slots of={each} /> },
+              { name: "Memory", as: "#", cell: (each) => bytes(each.memory_bytes) },
+              { name: "Lag", as: "#", cell: (each) => <span class={each.lag_ms >= SLOW_MS ? "bad" : ""}>{duration(each.lag_ms)}</span> },
               { name: "Type", cell: (each) => each.worker_type },
               { name: "Version", cell: (each) => each.version },
               { name: "Up", cell: (each) => duration(Math.max(0, now.value - ms(each.started_at))) },
@@ -120,23 +126,13 @@ export function Worker(props: { id: string }): JSX.Element {
                 Resume
               </button>
             )}
-            <button type="button" class="button" onClick={() => open(`Concurrency of ${worker.id}`, (close) => <Concurrency worker={worker} close={close} />)}>
+            <button type="button" class="button" onClick={() => concurrency(worker)}>
               Concurrency…
             </button>
             <button type="button" class="button" onClick={() => open(`Stacks of ${worker.id}`, (close) => <Stacks path={path} close={close} />, true)}>
               Stacks
             </button>
-            <button type="button" class="button danger" onClick={() => open(`Stop ${worker.id}`, (close) => (
-                <Because
-                  verb="Stop it"
-                  text="It takes no more jobs, finishes those that run within its grace, and ends. Whether it is started again is up to what started it."
-                  close={close}
-                  run={async (reason) => {
-                    await post(`${path}/stop`, { reason });
-                    return "It finishes what runs, and ends";
-                  }}
-                />
-              ))}>
+            <button type="button" class="button danger" onClick={() => stop(worker)}>
               Stop…
             </button>
           </div>
@@ -145,6 +141,8 @@ export function Worker(props: { id: string }): JSX.Element {
       <div class="tiles">
         <Tile name="Running" figure={count(worker.running)} note={`of ${plural(worker.slots, "slot")}`} />
         <Tile name="Processes" figure={count(worker.processes)} note="that run handlers" />
+        <Tile name="Memory" figure={bytes(worker.memory_bytes)} note={`${worker.cpu.toFixed(2)} cores`} />
+        <Tile name="Lag" figure={duration(worker.lag_ms)} note="of its slowest loop" tone={worker.lag_ms >= SLOW_MS ? "warn" : ""} />
         <Tile name="Up" figure={duration(Math.max(0, now.value - ms(worker.started_at)))} note={<When at={worker.started_at} />} />
         <Tile name="Heard of" figure={ago(worker.seen_at, now.value)} note="each tells every few seconds" tone={worker.silent ? "bad" : ""} />
       </div>
@@ -178,38 +176,29 @@ export function Worker(props: { id: string }): JSX.Element {
 }
 
 
-function Concurrency(props: { worker: WorkerRecord; close: () => void }): JSX.Element {
-  const [queue, setQueue] = useState(props.worker.queues[0] ?? "");
-  const [number, setNumber] = useState("5");
-  const [reason, setReason] = useState("");
-  return (
-    <Form
-      verb="Set"
-      close={props.close}
-      submit={async () => {
-        await post(at`/workers/${props.worker.id}/concurrency`, { queue, number: Number(number), reason });
-        return `${queue}: ${number} at once`;
-      }}
-    >
-      <label class="field">
-        <span>Queue</span>
-        <select value={queue} onChange={(event) => setQueue(event.currentTarget.value)}>
-          {props.worker.queues.map((each) => (
-            <option key={each} value={each}>
-              {each}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label class="field">
-        <span>Jobs at once in each of its processes</span>
-        <input type="number" min={1} max={10_000} required value={number} onInput={(event) => setNumber(event.currentTarget.value)} />
-        <span class="hint">Until the worker ends.</span>
-      </label>
-      <Reason value={reason} onInput={setReason} />
-    </Form>
-  );
-}
+const concurrency = (worker: WorkerRecord): void =>
+  ask(`Concurrency of ${worker.id}`, {
+    verb: "Set",
+    fields: [
+      { name: "queue", label: "Queue", as: "choice", value: worker.queues[0] ?? "", choices: worker.queues },
+      { name: "number", label: "Jobs at once in each of its processes", as: "number", min: 1, max: 10_000, required: true, value: "5", hint: "Until the worker ends." },
+    ],
+    run: async ({ queue, number, reason }) => {
+      await post(at`/workers/${worker.id}/concurrency`, { queue, number: Number(number), reason });
+      return `${queue}: ${number} at once`;
+    },
+  });
+
+const stop = (worker: WorkerRecord): void =>
+  ask(`Stop ${worker.id}`, {
+    verb: "Stop it",
+    danger: true,
+    text: "It takes no more jobs, finishes those that run within its grace, and ends. Whether it is started again is up to what started it.",
+    run: async ({ reason }) => {
+      await post(at`/workers/${worker.id}/stop`, { reason });
+      return "It finishes what runs, and ends";
+    },
+  });
 
 function Stacks(props: { path: string; close: () => void }): JSX.Element {
   const [found, setFound] = useState<WorkerStack[] | null>(null);

@@ -100,17 +100,6 @@ export const Reason = (props: { value: string; onInput: (text: string) => void }
   </label>
 );
 
-/** Asks for a reason before something that cannot be taken back. */
-export function Because(props: { verb: string; text: string; close: () => void; run: (reason: string) => Promise<string> }): JSX.Element {
-  const [reason, setReason] = useState("");
-  return (
-    <Form verb={props.verb} danger close={props.close} submit={() => props.run(reason)}>
-      <p>{props.text}</p>
-      <Reason value={reason} onInput={setReason} />
-    </Form>
-  );
-}
-
 interface Notice {
   id: number;
   text: string;

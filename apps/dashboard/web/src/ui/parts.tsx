@@ -71,7 +71,7 @@ export function Tile(props: {
 }
 
 export type Tone = "" | "good" | "warn" | "bad" | "accent" | "calm";
-const STATES: Record<State, Tone> = {
+export const TONES: Record<State, Tone> = {
   waiting: "accent", active: "calm", completed: "good", failed: "bad", delayed: "", blocked: "",
   cancelled: "", expired: "warn", unroutable: "warn",
 };
@@ -81,7 +81,7 @@ export const Badge = (props: { tone?: Tone; children: ComponentChildren; title?:
   </span>
 );
 export const StateBadge = (props: { state: State }): JSX.Element => (
-  <Badge tone={STATES[props.state] ?? ""}>{props.state}</Badge>
+  <Badge tone={TONES[props.state] ?? ""}>{props.state}</Badge>
 );
 
 /** A time as the clock says it, and in full where one points at it. */

@@ -1,0 +1,249 @@
+"""Every screen in a real browser: whole, accessible, quick, live, by keyboard, with hostile text wherever text is free."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.browser import ADMIN, OPERATOR, VIEWER
+from tests.support.stage import CHARGE, Order
+from tests.support.visits import HOSTILE, VISITING, Visits, button, settled, until, violations
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SCREENS = {
+    "/": "Home",
+    "/queues": "Queues",
+    "/queues/orders": "orders",
+    "/queues/newsletter": "newsletter",
+    "/jobs": "Jobs",
+    "/jobs?queue=orders&q=state%3Afailed": "Jobs",
+    "/queues/orders/jobs/declined": "declined",
+    "/queues/exports/jobs/building": "building",
+    "/queues/orders/jobs/later-0": "later-0",
+    "/queues/orders/jobs/shown.0": "shown.0",
+    "/schedules": "Schedules",
+    "/schedules/orders/nightly": "nightly",
+    "/workers": "Workers",
+    "/dead-letters": "Dead letters",
+    "/flows": "Flows",
+    "/flows/shown": "nightly-export",
+    "/flows/shown?view=list": "nightly-export",
+    "/bulk": "Bulk actions",
+    "/alerts": "Alerts",
+    "/audit": "Audit",
+    "/nowhere": "No such page",
+}
+DELAYED = "document.querySelectorAll('.figure')[2].innerText === String(arg)"
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+pytestmark = VISITING
+
+
+def show_flow(visits: Visits) -> None:
+    """Let there be a flow, once."""
+    theatre = visits.theatre
+    if all(each.id != "shown" for each in theatre.run(theatre.admin.flows()).flows):
+        theatre.run(theatre.stage.begin_flow("shown"))
+
+
+def look_at(page: Page, path: str, width: int, *, dark: bool) -> None:
+    """Show a screen, and expect it to fit."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if dark else "light")
+    settled(page, path, SCREENS[path])
+    assert page.evaluate(TOO_WIDE) <= 0, f"{path} is too wide for {width} px"
+
+
+def test_every_screen_is_whole_and_accessible(visits: Visits) -> None:
+    """By all rules in light at a desk, and once more in the dark on a phone for what depends on either."""
+    show_flow(visits)
+    with visits.admin(expected="404") as page:
+        try:
+            for path, title in SCREENS.items():
+                look_at(page, path, 1280, dark=False)
+                if path == "/":
+                    page.locator(".u-over").wait_for()
+                named = "shown" if path.startswith("/flows/") else title.split(" ", maxsplit=1)[0]
+                until(page, "document.title.includes(arg)", named)
+                assert violations(page) == [], path
+                look_at(page, path, 320, dark=True)
+                assert violations(page, "color-contrast", "target-size") == [], f"{path} in the dark"
+        finally:
+            page.set_viewport_size({"width": 1280, "height": 800})
+            page.emulate_media(color_scheme="light")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [320, 600, 860, 1024, 1920])
+def test_every_screen_is_whole_at_every_width(visits: Visits, width: int, *, dark: bool) -> None:
+    show_flow(visits)
+    with visits.admin(expected="404") as page:
+        try:
+            for path in SCREENS:
+                look_at(page, path, width, dark=dark)
+                assert violations(page) == [], path
+        finally:
+            page.set_viewport_size({"width": 1280, "height": 800})
+            page.emulate_media(color_scheme="light")
+
+
+@pytest.mark.chaos
+def test_the_first_paint_comes_at_once(visits: Visits) -> None:
+    """Within 300 ms; where the machine is busy with other things, soon after a page that is nothing but a table."""
+    with visits.stranger(ADMIN) as page:
+
+        def paint(path: str) -> float:
+            page.goto("about:blank")
+            page.goto(path)
+            until(page, "performance.getEntriesByName('first-contentful-paint').length")
+            return page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+
+        paint("/")
+        plain = min(paint("/plain") for _ in range(5))
+        whole = min(paint("/") for _ in range(5))
+        sys.stdout.write(f"first paint: {whole:.0f} ms, of a plain table {plain:.0f} ms\n")
+        assert whole < max(300, 3 * plain), (whole, plain)
+
+
+@pytest.mark.chaos
+def test_nothing_moves_while_a_page_is_loaded(visits: Visits) -> None:
+    with visits.stranger(ADMIN) as page:
+        page.add_init_script(
+            """window.moved = 0;
+            new PerformanceObserver((list) => { for (const each of list.getEntries()) window.moved += each.value; })
+                .observe({ type: "layout-shift", buffered: true });"""
+        )
+        for path in ("/", "/queues", "/jobs?queue=orders"):
+            page.goto("about:blank")
+            settled(page, path, SCREENS.get(path, "Jobs"))
+            assert page.evaluate("window.moved") < 0.1, path
+
+
+def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
+    with visits.admin() as page:
+        settled(page, "/", "Home")
+        page.locator(".u-over").wait_for()
+        assert page.evaluate("document.documentElement.scrollHeight") <= 800
+        page.locator(".verdict").get_by_text("unserved: no worker serves it, 1 job waits").wait_for()
+        failing = page.locator(".panel", has_text="Failing in the last hour")
+        assert "CardDeclined in support/stage.py" in failing.inner_text()
+        failing.get_by_role("link", name="CardDeclined").click()
+        page.locator("h1", has_text="declined").wait_for()
+
+
+def test_text_is_shown_as_it_is(visits: Visits) -> None:
+    with visits.admin() as page:
+        settled(page, "/queues/orders/jobs/declined", "declined")
+        assert HOSTILE in page.locator("main").inner_text()
+        assert page.locator("main img, main script, main iframe").count() == 0
+        assert page.get_by_role("img", name="State failed; it went").count() == 1
+        assert page.locator(".attempts > li").count() >= 3
+        page.get_by_text("Stack of attempt 1").click()
+        assert "Traceback" in page.get_by_label("Stack of attempt 1").inner_text()
+
+
+def test_who_is_unknown_signs_in(visits: Visits) -> None:
+    with visits.stranger(expected="401") as page:
+        page.goto("/queues/orders")
+        page.get_by_label("Token").fill("wrong")
+        button(page, "Sign in").click()
+        assert "no token of this dashboard" in page.get_by_role("alert").inner_text()
+        page.get_by_label("Token").fill(OPERATOR)
+        page.get_by_label("Your name").fill("grace")
+        page.get_by_label("Token").press("Enter")
+        page.locator("h1", has_text="orders").wait_for()
+        assert "grace (operator token)" in page.locator(".side").inner_text()
+        assert button(page, "Obliterate").count() == 0
+        button(page, "Sign out").click()
+        # Who only looks is shown no changes.
+        page.get_by_label("Token").fill(VIEWER)
+        page.get_by_label("Token").press("Enter")
+        changes = re.compile("Pause|Drain|Clean|Retry|Replay|Cancel|Remove|Change|Run now|Quiet|Stop|Enqueue")
+        for path in (
+            "/queues/orders",
+            "/queues/orders/jobs/declined",
+            "/schedules",
+            "/dead-letters",
+            "/jobs",
+        ):
+            settled(page, path, SCREENS[path])
+            assert page.locator("main button", has_text=changes).count() == 0, path
+        button(page, "Sign out").click()
+        # An address with a token signs in.
+        page.get_by_label("Token").wait_for()
+        page.goto("about:blank")
+        page.goto(f"/queues#token={ADMIN}")
+        page.locator("h1", has_text="Queues").wait_for()
+        assert page.url == f"{visits.theatre.address}/queues"
+        assert "admin token" in page.locator(".side").inner_text()
+
+
+def test_what_happens_is_shown_as_it_happens(visits: Visits) -> None:
+    theatre = visits.theatre
+    with visits.admin() as page:
+        settled(page, "/queues/orders", "orders")
+        page.locator(".live", has_text="Live").wait_for()
+        tile = page.locator(".tile", has_text="Delayed").locator(".figure")
+        before = int(tile.inner_text())
+        theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
+        until(page, DELAYED, before + 1)
+        page.keyboard.press("f")
+        page.get_by_text("Frozen at").wait_for()
+        theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
+        slider = page.get_by_label("Minute", exact=True)
+        slider.press("ArrowLeft")
+        assert "in this minute" in page.locator(".tiles").inner_text()
+        assert int(tile.inner_text()) == before + 1
+        page.keyboard.press("Escape")
+        button(page, "Go on").click()
+        until(page, DELAYED, before + 2)
+
+
+def test_all_is_reached_by_keyboard(visits: Visits) -> None:
+    with visits.admin(fresh=True) as page:
+        settled(page, "/", "Home")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.innerText") == "Skip to content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.keyboard.press("g")
+        page.keyboard.press("q")
+        page.locator("h1", has_text="Queues").wait_for()
+        until(page, "document.activeElement.tagName === 'H1'")
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.type") == "search"
+        page.keyboard.type("news")
+        page.keyboard.press("Tab")
+        help_button = page.get_by_role("button", name="Shortcuts")
+        help_button.focus()
+        page.keyboard.press("?")
+        dialog = page.get_by_role("dialog", name="Shortcuts")
+        dialog.wait_for()
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            assert page.evaluate(
+                "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+            )
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+        assert page.evaluate("document.activeElement.ariaLabel") == "Shortcuts"
+        for theme in ("light", "dark", None):
+            page.keyboard.press("t")
+            assert page.evaluate("document.documentElement.dataset.theme ?? null") == theme
+
+
+def test_a_failed_request_says_so_and_is_tried_again(visits: Visits) -> None:
+    with visits.admin(expected="ERR_FAILED|Failed to load") as page:
+        settled(page, "/queues", "Queues")
+        page.route("**/api/schedules*", lambda route: route.abort())
+        settled(page, "/schedules", "Schedules")
+        trouble = page.get_by_role("alert")
+        assert "does not answer" in trouble.inner_text()
+        page.unroute("**/api/schedules*")
+        button(trouble, "Try again").click()
+        page.get_by_role("link", name="often").wait_for()
+        assert trouble.count() == 0
