@@ -167,18 +167,18 @@ def followed(page: Page, verb: str, reason: str = "", end: str = "completed:") -
     dialog.wait_for(state="detached")
 
 
-def violations(page: Page, *rules: str) -> list[str]:
-    """Return what axe finds wrong with a page, by all its rules or some."""
+def violations(page: Page, *rules: str, within: str = "") -> list[str]:
+    """Return what axe finds wrong with a page or what is `within` an element of it, by all its rules or some."""
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: make setup says why")
     if not page.evaluate("!!window.axe"):
         page.evaluate(f"() => {{ {AXE.read_text()} }}")
     found = page.evaluate(
-        """async (rules) => {
+        """async ([within, rules]) => {
             const options = { resultTypes: ["violations"], preload: false, ...(rules.length ? { runOnly: rules } : {}) };
-            const found = await axe.run(document, options);
+            const found = await axe.run(within || document, options);
             return found.violations.map((each) => `${each.id}: ${each.nodes[0].html.slice(0, 200)}`);
         }""",
-        [*rules],
+        [within, [*rules]],
     )
     return [*found]

@@ -65,7 +65,7 @@ async def ada(admin: Admin, redis_url: str, prefix: str) -> AsyncIterator[httpx2
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visits() -> Iterator[Visits]:
-    """Return a browser before a stage, for all tests that look at pages."""
+    """Return a browser before a stage. Not for longer than a module: no other event loop can run beside the browser's."""
     yield from opened_visits()

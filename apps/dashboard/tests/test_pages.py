@@ -1,4 +1,4 @@
-"""The pages as they are built and served; what a browser makes of them is in test_browser.py."""
+"""The pages as they are built and served; what a browser makes of them is in test_screens.py and test_browser.py."""
 
 from __future__ import annotations
 

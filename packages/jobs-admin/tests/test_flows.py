@@ -133,8 +133,14 @@ async def test_flows_of_all_queues_are_listed_the_newest_first(admin: Admin, run
         assert [each.state for each in (await admin.flows(state="cancelled")).flows] == ["cancelled"]
         failed = (await admin.flow_jobs(broken.id, state="failed")).jobs
         assert "bad fails" in (failed[0].error or "")
-        # Also of a job that has ended, and has no edges any more.
         assert (await admin.flow(failed[0].id)).id == broken.id
+        # Also of a job that completed, and has no edges any more.
+        completed = (await admin.flow_jobs(ended.id, state="completed")).jobs
+        for job in completed:
+            page = await admin.flow_jobs(job.id, queue=job.queue, beside=True, limit=1)
+            assert (page.flow.id, [each.id for each in page.jobs]) == (ended.id, [job.id])
+        with pytest.raises(FlowNotFound):
+            await admin.flow(f"{ended.id}.7")
         for wrong in ("what", "live:x:near:1", "live:" + "9" * 400 + ":near:1", "live:1:near"):
             with pytest.raises(OptionError, match="none of ours"):
                 await admin.flows(cursor=wrong)

@@ -194,7 +194,7 @@ class Flows:
         flow_id, _, number = place.id.rpartition(".")
         if not flow_id or not number.isdecimal():
             return None
-        names = await self._names(None)
+        names = await self._directory.names()
         shown = await self._calls.read_all(
             [self._calls.scripts.flow_show(name, flow_id=flow_id) for name in names]
         )
