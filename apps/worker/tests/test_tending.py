@@ -27,6 +27,7 @@ async def test_who_waits_hears_of_an_end_that_nobody_carried_on(flowing: Flowing
     await flowing.parent("p", 1)
     await flowing.child("k", "p", mode=Mode.IGNORE)
     tender = Tender(flowing.home.scripts, flowing.relay)
+    assert tender.pause == 1
     scripts = flowing.kids.scripts
     if verb in {"cancel", "remove"}:
         await getattr(scripts, verb)("kids", ids=["k"])
@@ -36,6 +37,7 @@ async def test_who_waits_hears_of_an_end_that_nobody_carried_on(flowing: Flowing
         await scripts.obliterate("kids", force=True)
     for _ in range(3):
         await tender.run_once()
+    assert tender.pause == pytest.approx(10 / 3), "an idle worker looks at each queue once in ten seconds"
     assert await flowing.home.state("p") == "blocked"
     await flowing.home.advance(2.1)
     for _ in range(3):

@@ -46,15 +46,24 @@ class Tender:
     async def run(self) -> None:
         """Go on for ever."""
         while True:
-            await asyncio.sleep(TEND_EVERY * random.uniform(0.8, 1.2))
+            await asyncio.sleep(self.pause * random.uniform(0.8, 1.2))
             await self.run_once()
+
+    @property
+    def pause(self) -> float:
+        """How long it rests between two looks, in seconds: few queues are looked at no more often than many."""
+        return max(TEND_EVERY, _ROUND * self._at_once / (len(self._queues) or _ROUND))
+
+    @property
+    def _at_once(self) -> int:
+        return min(-(-len(self._queues) // _ROUND), _MOST)
 
     async def run_once(self) -> None:
         """Look after the next queues."""
         try:
             if time.monotonic() - self._listed >= _LIST_EVERY:
                 await self._list()
-            for _ in range(min(-(-len(self._queues) // _ROUND), _MOST)):
+            for _ in range(self._at_once):
                 self._at = (self._at + 1) % len(self._queues)
                 await self._tend(self._queues[self._at])
         except (JobsError, OutcomeLost) as error:
