@@ -12,8 +12,10 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
 from tests.support.promtool import promtool
 from tests.support.seeding import Seeder
+from tests.support.waiting import until
 
 from jobs_admin import Admin
+from jobs_admin import alerting as judging
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.measures import measure_items
 from jobs_core.outbox import Relay
@@ -169,6 +171,26 @@ async def test_dead_letters_count_where_they_come_from_as_long_as_they_are_there
     assert await relayed() == 2
     await admin.drain(DEAD_LETTER_QUEUE)
     assert await relayed() == 0
+
+
+async def test_a_dashboard_judges_where_no_worker_does(
+    dashboard: Open,
+    mail: Seeder,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(judging, "_SPREAD_S", 0.0)
+    await mail.add("1", "2")
+    await admin.set_alert("mail", "waiting", 1)
+    async with dashboard() as client:
+
+        async def fires() -> bool:
+            return value(await scrape(client), "queue_alert_active", queue="mail") == 1
+
+        await until(fires)
+        (line,) = [each.message for each in caplog.records if each.message.startswith("alert_fired")]
+        assert line == "alert_fired waiting: queue mail: 2 jobs wait (alert above 1)"
 
 
 async def test_versions_of_a_job_are_one_and_names_are_capped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,7 @@ from jobs_core.discovery import Catalog, load_features
 from jobs_core.errors import JobsError
 from jobs_core.payloads import JsonValue
 from jobs_core.settings import DashboardSettings, check_trace_url
-from jobs_dashboard import downloads, metrics, page
+from jobs_dashboard import alerting, downloads, metrics, page
 from jobs_dashboard.access import Access, Authenticate, Gate, check_exposure
 from jobs_dashboard.headers import SecurityHeaders
 from jobs_dashboard.openapi import document
@@ -61,12 +62,19 @@ def create_app(settings: DashboardSettings | None = None) -> Starlette:
                 _log.warning("%s", warning)
             await stack.enter_async_context(producer)
             stack.push_async_callback(services.close)
+            judging = asyncio.create_task(alerting.watch(admin), name="jobs-alerts")
+            stack.push_async_callback(_end, judging)
             yield
 
     access = Access(settings, is_ended=admin.is_session_ended)
     services = Services(admin, producer, catalog, access, settings.trace_url)
     open_ = (*_OPEN, "/metrics") if settings.metrics_public else _OPEN
     return _application(services, open_, lifespan)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def dashboard_app(

@@ -9,6 +9,7 @@ from jobs_admin._query import Query, parse_query
 from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin._totals import JobTotals, QueueTotals
 from jobs_admin.admin import Admin, BulkVerb
+from jobs_admin.alerting import Crossing
 from jobs_admin.errors import BulkNotFound, QueueBusy, Unanswered
 from jobs_admin.records import (
     AlertRecord,
@@ -64,6 +65,7 @@ __all__ = [
     "BulkVerb",
     "Cancellation",
     "CheckReport",
+    "Crossing",
     "ErrorGroup",
     "ErrorGroups",
     "Event",

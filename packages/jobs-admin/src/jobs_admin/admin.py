@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, Unpack, cast
@@ -32,6 +32,7 @@ from jobs_admin._schedules import ScheduleAdmin
 from jobs_admin._statistics import Statistics
 from jobs_admin._totals import QueueTotals, read_totals
 from jobs_admin._workers import Workers
+from jobs_admin.alerting import Crossing, judge_each_minute
 from jobs_admin.records import (
     AlertRecord,
     AuditPage,
@@ -216,7 +217,6 @@ class Admin:
     async def queue_health(
         self,
         queue: str,
-        *,
         max_waiting: int | None = 1000,
         max_failed: int | None = 100,
         max_age: Duration | None = None,
@@ -245,6 +245,15 @@ class Admin:
         None is no alert, `declared` takes back what was set. Returns whether anything changed. Raises UnknownQueue or OptionError.
         """
         return await self._controls.set_alert(queue, alert, threshold)
+
+    async def watch_alerts(
+        self, on_crossing: Callable[[Crossing], None], on_failure: Callable[[Exception], None]
+    ) -> None:
+        """Offer to judge the alerts of all queues each minute, as every worker and dashboard does, until it is cancelled.
+
+        `on_crossing` hears what fired or recovered in the minutes judged here, `on_failure` why one could not be judged.
+        """
+        await judge_each_minute(self._context.scripts, on_crossing, on_failure)
 
     async def series(self, queue: str | None = None, minutes: int = 60) -> tuple[MinuteRecord, ...]:
         """Return what a queue, or all together, did in each of the last minutes, the one that runs included, oldest first.

@@ -7,7 +7,10 @@ told, and the judge of a later minute enqueues the same job: the queue takes it 
 
 from __future__ import annotations
 
+import asyncio
+import random
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,20 +18,22 @@ import msgspec
 from jobs_admin._alerts import Firing, Seen, decode_firing, decode_seen, encode_firing, encode_seen, in_force
 from jobs_admin._numbers import sum_totals
 from jobs_core.alerts import ALERTS
+from jobs_core.connection.client import OutcomeLost
 from jobs_core.drafts import make_draft
+from jobs_core.errors import JobsError
 from jobs_core.options import resolve
 from jobs_core.queues.notifications import ALERT_ADMIN, AlertAdmin
 from jobs_core.registry import list_queues, list_workers
 from jobs_core.wire import pack_drafts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jobs_core.alerts import AlertName
     from jobs_core.registry import QueueEntry
     from jobs_core.scripts import AlertRound, Scripts, Tally
 
-__all__ = ["Crossing", "judge_minute"]
+__all__ = ["Crossing", "judge_each_minute", "judge_minute"]
 
 # A threshold that was crossed is crossed back below so large a part of it, and growth is over after so many minutes without.
 _BACK = 0.8
@@ -39,6 +44,8 @@ _WINDOW = 10
 _FEWEST_ENDED = 20
 _STEP = 32
 _MINUTES = frozenset({"growing", "no_workers"})
+_MINUTE_S = 60.0
+_SPREAD_S = 2.0
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -51,6 +58,21 @@ class Crossing(msgspec.Struct, frozen=True):
     threshold: float
     message: str
     sent: bool
+
+
+async def judge_each_minute(
+    scripts: Scripts, on_crossing: Callable[[Crossing], None], on_failure: Callable[[Exception], None]
+) -> None:
+    """Judge soon after the start and soon after each minute begins, unless somebody else was first; never returns."""
+    # A worker that is the first of all lists the queue of notifications meanwhile: else only the log would tell.
+    await asyncio.sleep(random.uniform(_SPREAD_S, 2 * _SPREAD_S))
+    while True:
+        try:
+            for each in await judge_minute(scripts) or ():
+                on_crossing(each)
+        except (JobsError, OutcomeLost) as error:
+            on_failure(error)
+        await asyncio.sleep(_MINUTE_S - time.time() % _MINUTE_S + random.uniform(0, _SPREAD_S))
 
 
 async def judge_minute(scripts: Scripts) -> list[Crossing] | None:
