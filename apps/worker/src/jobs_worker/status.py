@@ -1,0 +1,110 @@
+"""What a worker answers over HTTP: is it alive, is it ready, what does it do, how much does it use."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from jobs_core.errors import ConfigurationError
+from jobs_worker import health, logs, own_metrics
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from jobs_core.connection import Client
+    from jobs_core.settings import WorkerSettings
+    from jobs_worker.crew import Crew
+    from jobs_worker.presence import Presence
+    from jobs_worker.shutdown import Shutdown
+
+_log = logs.get("jobs.worker")
+
+
+class StatusPages:
+    """The pages of one worker."""
+
+    def __init__(
+        self, settings: WorkerSettings, client: Client, crew: Crew, presence: Presence, shutdown: Shutdown
+    ) -> None:
+        """Tell of these."""
+        self._settings = settings
+        self._client = client
+        self._crew = crew
+        self._presence = presence
+        self._shutdown = shutdown
+
+    async def serve(self) -> tuple[asyncio.Server, int]:
+        """Serve them. Returns the server and its port. Raises ConfigurationError where the port cannot be used."""
+        settings = self._settings
+        routes = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/status": self._status,
+            "/metrics": self._metrics,
+        }
+        try:
+            server, port = await health.serve(
+                settings.http_host, settings.http_port, routes, may_move=not settings.http_port_given
+            )
+        except OSError as error:
+            reason = error.strerror or error
+            message = f"WORKER_HTTP_PORT={settings.http_port} on {settings.http_host} cannot be used: {reason}; set another"
+            raise ConfigurationError(message) from None
+        if port != settings.http_port:
+            _log.info("http_port_moved", wanted=settings.http_port, port=port)
+        return server, port
+
+    def _healthz(self) -> health.Answer:
+        return health.Answer(200, {"status": "ok"})
+
+    def _readyz(self) -> health.Answer:
+        ready = (
+            not self._shutdown.begun
+            and self._client.is_connected
+            and any(child.ready for child in self._crew.children.values())
+        )
+        return health.Answer(200 if ready else 503, {"status": "ready" if ready else "not ready"})
+
+    def _status(self) -> health.Answer:
+        ranks = {child.pid: rank for rank, child in enumerate(self._crew.ranked())}
+        children = [
+            {
+                "pid": child.pid,
+                "ready": child.ready,
+                "quiet": self._crew.staffing.quiet(ranks[child.pid])
+                if child.pid in ranks
+                else sorted(child.queues),
+                "silent_s": round(child.page.silence(), 2),
+                "queues": sorted(child.queues),
+                "stats": child.stats,
+            }
+            for child in self._crew.children.values()
+        ]
+        return health.Answer(
+            200,
+            {
+                "id": self._presence.id,
+                "worker_type": list(self._settings.weights),
+                "stopping": self._shutdown.begun,
+                "state": self._crew.state,
+                "connected": self._client.is_connected,
+                "server": self._client.address.display,
+                "last_beat_s": round(time.monotonic() - self._crew.beaten, 1) if self._crew.beaten else None,
+                "children": children,
+            },
+        )
+
+    def _metrics(self) -> health.Answer:
+        facts = own_metrics.Facts(
+            version=version("jobs-worker"),
+            worker_type=",".join(self._settings.weights),
+            slots=self._crew.open_slots(),
+            connected=self._client.is_connected,
+            started_ms=self._presence.started_ms,
+            renewed_s=time.monotonic() - self._crew.beaten if self._crew.beaten else None,
+        )
+        text = own_metrics.describe(
+            facts, self._crew.children.values(), self._crew.ended, self._presence.usage.look()
+        )
+        return health.Answer(200, text, own_metrics.MEDIA)
