@@ -15,7 +15,7 @@ from jobs_core.wire import EFFECTS, OWN_ID
 
 if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.flow_scripts import Added, FlowTold
+    from jobs_core.scripts.flows import Added, FlowTold
 
 
 class Flowing:

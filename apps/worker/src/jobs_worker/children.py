@@ -10,11 +10,11 @@ import msgspec
 
 from jobs_core.codecs import Codecs, Place
 from jobs_core.errors import JobsError, OptionError, ResultNotKept
-from jobs_core.flow_scripts import FlowJobs
 from jobs_core.flows.ends import read_ended
 from jobs_core.flows.modes import STATES, Sign
 from jobs_core.payloads import JsonValue, decode_any
 from jobs_core.records import job_name
+from jobs_core.scripts.flows import FlowJobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,8 +17,8 @@ from jobs_worker.delivery import Delivery
 from jobs_worker.settlement import Settlement, cancelled, overdue, unopened, unreadable, unroutable
 
 if TYPE_CHECKING:
-    from jobs_core.flow_scripts import FlowJobs
     from jobs_core.scripts import Claimed, Scripts
+    from jobs_core.scripts.flows import FlowJobs
     from jobs_worker.routes import QueueRoutes
 
 _ERROR_PAUSE = 1.0

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from jobs_admin._context import Context
     from jobs_admin._neighbours import Around
-    from jobs_core.flow_scripts import FlowTold
     from jobs_core.flows.records import FlowJobRecord
+    from jobs_core.scripts.flows import FlowTold
 
 __all__ = ["Flows"]
 

@@ -4,7 +4,7 @@ import pytest
 from tests.support.flowing import Flowing
 
 from jobs_core.errors import ServerError
-from jobs_core.flow_scripts import Added
+from jobs_core.scripts.flows import Added
 
 
 async def test_a_chunk_is_added_once(flowing: Flowing) -> None:

@@ -42,12 +42,12 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from jobs_core.flow_scripts import FlowJob
     from jobs_core.flows.calls import Call
     from jobs_core.flows.graph import Graph
     from jobs_core.flows.records import FlowJobRecord, FlowRecord
     from jobs_core.options import DefaultJobOptions, MetaValue, StepOptions
     from jobs_core.queue import JobType, Queue
+    from jobs_core.scripts.flows import FlowJob
     from jobs_producer._handle import Link
     from jobs_producer.workflows import Flow, Step, Workflow
 

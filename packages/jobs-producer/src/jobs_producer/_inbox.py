@@ -14,8 +14,8 @@ from jobs_core.states import State
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from jobs_core.flow_scripts import FlowTold
     from jobs_core.scripts import Located, Scripts
+    from jobs_core.scripts.flows import FlowTold
 
 T = TypeVar("T")
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.flow_scripts import Added, FlowJob
     from jobs_core.flows.graph import NodeInfo
     from jobs_core.flows.records import FlowInfo
     from jobs_core.queue import Queue
     from jobs_core.scripts import Scripts
+    from jobs_core.scripts.flows import Added, FlowJob
     from jobs_core.wire import Draft
 
 T = TypeVar("T")

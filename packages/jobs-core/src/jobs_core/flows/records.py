@@ -15,7 +15,7 @@ from jobs_core.options import MetaValue
 from jobs_core.records import job_name
 
 if TYPE_CHECKING:
-    from jobs_core.flow_scripts import FlowJob, FlowTold
+    from jobs_core.scripts.flows import FlowJob, FlowTold
 
 __all__ = [
     "MODES",

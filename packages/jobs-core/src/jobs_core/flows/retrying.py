@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobs_core.connection.protocol import Encodable
-    from jobs_core.flow_scripts import FlowJob
     from jobs_core.flows.graph import NodeInfo
+    from jobs_core.scripts.flows import FlowJob
 
 __all__ = ["retry_arguments"]
 

@@ -1,11 +1,12 @@
-"""The scripts of flows, as methods: the part of `Scripts` that knows of jobs which wait for others."""
+"""The scripts of flows: jobs which wait for others."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+
+from jobs_core.scripts.caller import ScriptCaller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,13 +63,8 @@ class FlowJobs(msgspec.Struct, frozen=True):
     jobs: list[FlowJob]
 
 
-class FlowScripts(ABC):
-    """Methods for the scripts of flows; `Scripts` brings what runs them."""
-
-    @abstractmethod
-    async def _run(
-        self, name: str, queue: str, args: Sequence[Encodable], deadline: float | None = None
-    ) -> Reply: ...
+class FlowScripts(ScriptCaller):
+    """A method for each script of flows."""
 
     async def flow_open(
         self,
