@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support.invariants import broken_queues
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer, find_server_binary
 
@@ -77,7 +77,7 @@ def invariants(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 async def _judge(url: str, prefix: str) -> list[str]:
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=10)
     try:
         return await broken_queues(Scripts(client, prefix))

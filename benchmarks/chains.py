@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import uvloop
 
 from jobs_core import Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
@@ -85,7 +85,7 @@ def no_lease(*_: object) -> None:
 async def cells(url: str, queues: int, chains: int) -> dict[str, tuple[float, float, float]]:
     """Measure each load once: CPU us, commands and wall us, all per job."""
     bench = Bench(queues)
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=5)
     await client.call("FLUSHALL")
     scripts = Scripts(client, "bench")

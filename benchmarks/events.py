@@ -12,7 +12,7 @@ import secrets
 import statistics
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.measures import measure_items
 from jobs_core.scripts import Group, Scripts
 from jobs_core.server import EmbeddedServer
@@ -65,7 +65,7 @@ async def main() -> None:
     """Measure and print a table."""
     cells: dict[tuple[int, str], list[tuple[float, float]]] = {}
     with EmbeddedServer() as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
         for _ in range(REPEATS):
             for batch in (1, 50):

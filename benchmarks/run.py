@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import uvloop
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
 
@@ -147,7 +147,7 @@ async def pick_up(url: str, jobs: int, folder: Path) -> list[float]:
 
 async def repetition(url: str, jobs: int, folder: Path) -> AsyncIterator[tuple[str, Cell]]:
     """Measure every cell once."""
-    client = Client(parse_address(url), name="bench")
+    client = client_for(parse_address(url), name="bench")
     await client.connect(timeout=5)
     meter = Meter(client)
     body = msgspec.json.encode(payload(1))

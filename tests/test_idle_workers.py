@@ -10,7 +10,7 @@ import pytest
 from tests.support.waiting import until
 
 from jobs_core import Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.keys import wake_channel
 from jobs_core.queue import JobType
 from jobs_core.scripts import Claim, Glance, Scripts
@@ -97,7 +97,7 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(url: str, prefix: str, concurrency: int) -> AsyncGenerator[Fleet]:
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=5)
     job = Queue("crowd", concurrency=concurrency).job("note", payload=float)
     async with Producer(url, prefix=prefix) as producer:

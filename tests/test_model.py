@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from tests.support.engine import Engine
 from tests.support.invariants import broken
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.connection.protocol import Encodable
 from jobs_core.errors import OwnerGone, ServerError
 from jobs_core.scripts import Claimed, Group
@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.client = Client(parse_address(self.url))
+        self.client = client_for(parse_address(self.url))
         self.model = Model()
         self.generation: dict[str, int] = dict.fromkeys(OWNERS, 0)
         self.old: list[Claimed] = []

@@ -15,7 +15,7 @@ from tests.support.engine import Engine
 from tests.support.invariants import broken
 from tests.support.transitions import JOB, OPERATIONS, SHOWN, STATES
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.server import EmbeddedServer
 
 GONE = ("gone", "new", "finished")
@@ -44,7 +44,7 @@ def kind_of_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 async def other_client(kind_of_server: EmbeddedServer) -> AsyncIterator[Client]:
-    client = Client(parse_address(kind_of_server.url))
+    client = client_for(parse_address(kind_of_server.url))
     await client.connect(timeout=10)
     yield client
     await client.close()

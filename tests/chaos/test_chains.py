@@ -13,7 +13,7 @@ from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, kill_group, write_package
 
 from jobs_core import Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
@@ -61,7 +61,7 @@ async def chains(path: Path, prefix: str, *, count: int, kills: int) -> str:
     )
     chain = odd.then(even).then(odd).then(even).then(odd)
     with EmbeddedServer() as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
         scripts = Scripts(client, prefix)
         worker = WorkerProcess(

@@ -12,7 +12,7 @@ import pytest
 from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, kill_group, write_package
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
@@ -67,7 +67,7 @@ async def chain(path: Path, prefix: str, *, jobs: int, kills: int) -> str:
     modules |= {"second/queue.py": NEXT_QUEUE, "second/processor.py": NEXT_PROCESSOR}
     write_package(path, "shop", modules)
     with EmbeddedServer() as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
         scripts = Scripts(client, prefix)
         worker = WorkerProcess(

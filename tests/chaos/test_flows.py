@@ -17,7 +17,7 @@ from tests.support.invariants import broken_queues
 from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, kill_group, write_package
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 
@@ -167,7 +167,7 @@ async def flows(path: Path, prefix: str, *, count: int, kills: int) -> str:
     chance = random.Random(seed)
     place = Place(path, prefix)
     began = time.monotonic()
-    client = Client(parse_address(place.url))
+    client = client_for(parse_address(place.url))
     await client.connect(timeout=5)
     scripts = Scripts(client, prefix)
 

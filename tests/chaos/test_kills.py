@@ -15,7 +15,7 @@ import pytest
 from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, kill_group, write_package
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts, Tally
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Producer
@@ -125,7 +125,7 @@ async def grind(path: Path, prefix: str, *, jobs: int, kills: int, lose_leases: 
     print(f"seed {seed}")  # noqa: T201 - shown where it fails
     with EmbeddedServer() as server:
         chaos = Chaos(server.url, prefix, path, seed)
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
         scripts = Scripts(client, prefix)
         began = time.monotonic()

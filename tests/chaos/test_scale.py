@@ -22,7 +22,7 @@ from tests.support.stalls import Seen, Stalls, undisturbed
 
 from jobs_admin import _bulk
 from jobs_admin._calls import Calls
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.dead_letters import replay_arguments
 from jobs_core.scripts import Claimed
 from jobs_core.server import EmbeddedServer
@@ -422,7 +422,7 @@ async def test_cleaning_does_not_slow_the_pick_up(
             await engine.settle(group("complete", *jobs, info=b"", keep_count=-1))
         done += count
     slowest(engine)
-    other = Client(parse_address(server.url))
+    other = client_for(parse_address(server.url))
     await other.connect(timeout=10)
     live = Engine(other, engine.scripts.prefix)
     await engine.advance(3600)

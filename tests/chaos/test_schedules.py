@@ -30,7 +30,7 @@ from tests.support.waiting import until
 
 from jobs_core import Queue
 from jobs_core.codecs import Codecs
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
 from jobs_core.schedules.definition import ScheduleDefinition
@@ -86,7 +86,7 @@ class Tickers:
         """Tick on, each time with another connection after a death."""
         while not self._stop:
             async with Proxy(self._url) as proxy:
-                client = Client(parse_address(proxy.url))
+                client = client_for(parse_address(proxy.url))
                 await client.connect(timeout=10)
                 ticker = Ticker(Scripts(client, self._engine.scripts.prefix, clock=CLOCK), "mail", Codecs())
                 life = asyncio.create_task(self._live(ticker))
@@ -114,7 +114,7 @@ async def storm(url: str, prefix: str, *, steps: int, tickers: int) -> str:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown where it fails
     chance = random.Random(seed)
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=10)
     engine = await Engine(client, prefix).start()
     began = engine.ms
@@ -159,7 +159,7 @@ async def test_processes_that_are_killed_send_each_time_once(
     """Twenty tickers as processes of their own, by the real clock, one of them killed every fifth of a second."""
     kills, seconds = 0, 60.0
     with EmbeddedServer() as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=10)
         schedules = Schedules(Scripts(client, prefix))
         began = int(time.time() * 1000)
@@ -216,7 +216,7 @@ async def test_a_hundred_thousand_schedules(prefix: str, capsys: pytest.CaptureF
         late.append(time.time() * 1000 - ctx.scheduled_ms)
 
     with EmbeddedServer() as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=10)
         scripts = Scripts(client, prefix)
         schedules = Schedules(scripts)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import SingleClient, parse_address
 
 if TYPE_CHECKING:
     from tests.support.stalls import Stalls
@@ -55,7 +55,7 @@ class Slowest(NamedTuple):
         return f"{self.ms:.1f} ms ({self.script}) of {self.calls} calls{late if self.late else ''}"
 
 
-class Metered(Client):
+class Metered(SingleClient):
     """A client that sends one script at a time, and knows how long the server worked on each."""
 
     def __init__(self, server: EmbeddedServer, stalls: Stalls) -> None:

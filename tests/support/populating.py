@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 from jobs_admin import Admin
 from jobs_core import Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.registry import WorkerEntry, announce_worker
 from jobs_core.scripts import Scripts
@@ -189,7 +189,7 @@ async def _planned(producer: Producer, queues: dict[str, Queue], crowd: Crowd) -
 
 async def _run_some(url: str, prefix: str, names: Sequence[str]) -> None:
     """Let ten jobs of some queues be running, each queue's in a child of a worker."""
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=10)
     scripts = Scripts(client, prefix)
     for number, queue in enumerate(names):
@@ -201,7 +201,7 @@ async def _run_some(url: str, prefix: str, names: Sequence[str]) -> None:
 @asynccontextmanager
 async def registered(url: str, prefix: str, crowd: Crowd) -> AsyncGenerator[None]:
     """Let the workers of a crowd tell of themselves until the end of the block, as workers do."""
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=10)
     jobs = tuple(f"{name}@1" for name in NAMES)
 

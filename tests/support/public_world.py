@@ -29,7 +29,7 @@ from jobs_core import (
     Throttle,
     Unique,
 )
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.connection.protocol import Reply
 from jobs_core.dead_letters import letter_id
 from jobs_core.errors import DependencyUnknown, JobNotFound, WrongState
@@ -247,7 +247,7 @@ class World:
 
     def begin(self) -> None:
         async def connect() -> None:
-            self.client = Client(parse_address(self.url))
+            self.client = client_for(parse_address(self.url))
             await self.client.connect(timeout=5)
             await self.client.call("FLUSHALL")
             await self.client.call("SET", "test-clock", self.model.us)

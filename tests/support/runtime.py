@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer
 from jobs_worker import logs
@@ -67,7 +67,7 @@ async def running(
     served = {spec.queue.name: spec.queue for spec in specs} | {queue.name: queue for queue in queues}
     backoffs = [each for each in map(backoff_of, handlers) if each is not None]
     routes = build_routes(specs, served.values(), backoffs)
-    client = Client(parse_address(url), name="test")
+    client = client_for(parse_address(url), name="test")
     await client.connect(timeout=5)
     scripts = Scripts(client, prefix)
     await declare(scripts, routes, off)

@@ -14,7 +14,7 @@ from tests.support.seeding import Seeder
 
 from jobs_admin import Admin
 from jobs_core import Fixed, Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.registry import WorkerEntry, announce_worker
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer, Workflow
@@ -145,7 +145,7 @@ class Stage:
             started_ms=now - 3_600_000,
             seen_ms=now,
         )
-        client = Client(parse_address(self.url))
+        client = client_for(parse_address(self.url))
         await client.connect(timeout=5)
         await announce_worker(client, self.prefix, entry)
         seeder = Seeder(Scripts(client, self.prefix), "newsletter")

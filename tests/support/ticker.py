@@ -4,14 +4,14 @@ import asyncio
 import sys
 
 from jobs_core.codecs import Codecs
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.schedules.ticks import Ticker
 from jobs_core.scripts import Scripts
 
 
 async def main(url: str, prefix: str, queue: str) -> None:
     """Tick until killed."""
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=10)
     ticker = Ticker(Scripts(client, prefix), queue, Codecs())
     while True:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.seeding import Seeder
 
 from jobs_cli.main import run
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.payloads import JsonValue
 from jobs_core.registry import WorkerEntry, announce_worker
 from jobs_core.scripts import Scripts
@@ -83,7 +83,7 @@ class Jobs:
 
     def _with_scripts(self, work: Callable[[Scripts], Awaitable[object]]) -> None:
         async def connected() -> None:
-            client = Client(parse_address(self.url))
+            client = client_for(parse_address(self.url))
             await client.connect(timeout=5)
             await work(Scripts(client, self.prefix))
             await client.close()

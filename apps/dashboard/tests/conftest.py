@@ -11,7 +11,7 @@ from tests.support.seeding import Seeder
 from tests.support.visits import Visits, opened_visits
 
 from jobs_admin import Admin
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.settings import DashboardSettings
 from jobs_dashboard.app import create_app
@@ -46,7 +46,7 @@ async def client(dashboard: Open) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 async def mail(redis_url: str, prefix: str) -> AsyncIterator[Seeder]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield Seeder(Scripts(client, prefix), "mail")
     await client.close()

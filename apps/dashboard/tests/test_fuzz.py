@@ -23,7 +23,7 @@ from tests.support.dashboards import CATALOG
 from tests.support.seeding import Seeder
 from tests.support.waiting import wait_until
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.discovery import Catalog
 from jobs_core.scripts import Scripts
 from jobs_core.settings import DashboardSettings
@@ -74,7 +74,7 @@ def declared(_: object) -> Catalog:
 
 
 async def _seed(url: str) -> None:
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=5)
     mail = Seeder(Scripts(client, "fuzz"), "mail")
     await mail.finish("fail", "1")

@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import ConfigurationError, ConnectionFailed, ServerRefused
 from jobs_core.settings import DashboardSettings
 from jobs_dashboard import main
@@ -101,7 +101,7 @@ def test_a_server_that_evicts_is_refused(redis_url: str) -> None:
 
 
 async def command(redis_url: str, *arguments: str) -> None:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     await client.call(*arguments)
     await client.close()

@@ -10,14 +10,14 @@ from tests.support.runtime import running
 from tests.support.waiting import until
 
 from jobs_core import KeyLimits, Queue, RateLimit
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_worker import JobContext, RateLimited, processor
 
 
 @pytest.fixture
 async def scripts(redis_url: str, prefix: str) -> AsyncIterator[Scripts]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield Scripts(client, prefix)
     await client.close()

@@ -7,7 +7,7 @@ from tests.support.runtime import Lines, Run, captured_lines
 from tests.support.waiting import until
 
 from jobs_core import Fixed, Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import OptionError
 from jobs_core.wire import Others, Progress
 from jobs_worker import HOOKS, Discard, Fail, HookEvent, Hooks, JobContext, processor
@@ -143,7 +143,7 @@ async def test_an_error_of_the_worker_is_told(run: Run, redis_url: str, prefix: 
     @processor(job)
     async def do(payload: int, ctx: JobContext) -> None: ...
 
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     waiting = f"{prefix}:{{breaks}}:waiting"
     async with run(do, hooks=heard.hooks) as worker:

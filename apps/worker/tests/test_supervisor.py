@@ -13,7 +13,7 @@ from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, alive, kill_group, write_package
 
 from jobs_core import State
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.payloads import JsonValue
 from jobs_core.scripts import Located, Scripts
 from jobs_core.server import EmbeddedServer
@@ -80,7 +80,7 @@ class Sender:
 
 @pytest.fixture
 async def sender(redis_url: str, prefix: str, ledger: Ledger) -> AsyncIterator[Sender]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     async with Producer(redis_url, prefix=prefix) as producer:
         yield Sender(producer, Scripts(client, prefix), ledger)
@@ -322,7 +322,7 @@ async def test_jobs_of_a_worker_that_is_gone_start_at_another(
 
 
 async def end_lease(url: str, prefix: str, job: JobHandle[JsonValue]) -> None:
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=5)
     scripts = Scripts(client, prefix)
     for owner in await scripts.owners(job.queue):

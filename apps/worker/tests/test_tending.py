@@ -6,7 +6,7 @@ import pytest
 from tests.support.engine import Engine
 from tests.support.flowing import Flowing
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.flows.edges import Mode
 from jobs_core.registry import QueueEntry, announce_queue
 from jobs_worker.tending import Tender
@@ -14,7 +14,7 @@ from jobs_worker.tending import Tender
 
 @pytest.fixture
 async def flowing(redis_url: str, prefix: str) -> AsyncIterator[Flowing]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield Flowing(await Engine(client, prefix).start())
     await client.close()

@@ -6,7 +6,7 @@ import pytest
 from tests.support.seeding import Seeder
 
 from jobs_admin import Admin
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 
 
@@ -18,7 +18,7 @@ async def admin(redis_url: str, prefix: str) -> AsyncIterator[Admin]:
 
 @pytest.fixture
 async def mail(redis_url: str, prefix: str) -> AsyncIterator[Seeder]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield Seeder(Scripts(client, prefix), "mail")
     await client.close()

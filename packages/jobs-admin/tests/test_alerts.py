@@ -15,7 +15,7 @@ from jobs_admin import Admin, AlertRecord
 from jobs_admin.alerting import Crossing, fires_now, judge_minute, remember
 from jobs_core import Queue
 from jobs_core.alerts import ALERTS, DEFAULTS
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import ConnectionFailed, OptionError, UnknownQueue
 from jobs_core.registry import QueueEntry, WorkerEntry, announce_queue, announce_worker, queue_entry
 from jobs_core.scripts import HOMES, Scripts, Tally
@@ -63,7 +63,7 @@ class System:
 
 @pytest.fixture
 async def system(redis_url: str, prefix: str) -> AsyncIterator[System]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     scripts = Scripts(client, prefix, clock=CLOCK)
     async with Admin(redis_url, prefix=prefix) as admin:

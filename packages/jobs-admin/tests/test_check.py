@@ -11,7 +11,7 @@ from tests.support.seeding import Seeder
 
 from jobs_admin import Admin
 from jobs_admin._check.rules import TEXTS
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import UnknownQueue
 from jobs_core.wire import OWN_ID
 
@@ -19,7 +19,7 @@ from jobs_core.wire import OWN_ID
 @pytest.fixture
 async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
     """Return a queue with something in every home, and all that may be kept of jobs."""
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     engine = await Engine(client, prefix).start()
     await engine.add("done", "failed", "parked", "again", "told")

@@ -9,7 +9,7 @@ from tests.support.invariants import broken
 
 from jobs_admin._calls import Calls
 from jobs_admin._check import check
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.flows.edges import Edge, Mode
 from jobs_core.wire import EFFECTS, OWN_ID
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.damages
 
 @pytest.fixture
 async def flowing(redis_url: str, prefix: str) -> AsyncIterator[Flowing]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield Flowing(await Engine(client, prefix).start())
     await client.close()

@@ -9,7 +9,7 @@ from tests.support.waiting import until
 
 from jobs_admin import Admin
 from jobs_core import JobNotFound, OptionError, PayloadError, Priority, Queue, State, WrongState
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.outbox import Relay
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer
@@ -45,7 +45,7 @@ class Post:
 
 @pytest.fixture
 async def post(redis_url: str, prefix: str) -> AsyncIterator[Post]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     async with Producer(redis_url, prefix=prefix) as producer:
         yield Post(Scripts(client, prefix), producer)

@@ -5,7 +5,7 @@ import pytest
 from tests.support.fake_server import FakeServer
 
 from jobs_core.boot import audit_server
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.server import EmbeddedServer
 
 GOOD = {
@@ -19,7 +19,7 @@ GOOD = {
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield client
     await client.close()
@@ -29,7 +29,7 @@ async def audited(**facts: str) -> tuple[list[str], list[str]]:
     """Audit a server that says this of itself."""
     text = "# All\r\n" + "".join(f"{name}:{value}\r\n" for name, value in (GOOD | facts).items())
     async with FakeServer(f"${len(text)}\r\n{text}\r\n".encode()) as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
         audit = await audit_server(client, env={})
         await client.close()
@@ -39,8 +39,9 @@ async def audited(**facts: str) -> tuple[list[str], list[str]]:
 async def test_a_good_server_passes(client: Client) -> None:
     audit = await audit_server(client, env={})
     assert audit.refusals == []
-    assert audit.facts.server in ("redis", "valkey")
-    assert (audit.facts.eviction, audit.facts.role, audit.facts.persistence) == (
+    [facts] = audit.facts.values()
+    assert facts.server in ("redis", "valkey")
+    assert (facts.eviction, facts.role, facts.persistence) == (
         "noeviction",
         "master",
         "none",
@@ -82,8 +83,8 @@ async def test_eviction_can_be_allowed_loudly(client: Client, value: str) -> Non
 
 async def test_an_append_only_file_needs_no_warning(tmp_path: Path) -> None:
     with EmbeddedServer(data_dir=tmp_path) as server:
-        client = Client(parse_address(server.url))
+        client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
         audit = await audit_server(client, env={})
         await client.close()
-    assert (audit.facts.persistence, audit.warnings) == ("aof", [])
+    assert ([facts.persistence for facts in audit.facts.values()], audit.warnings) == (["aof"], [])

@@ -9,7 +9,7 @@ from tests.support.engine import Engine, group
 from tests.support.fake_server import HANG_UP, HELLO, FakeServer
 from tests.support.proxy import Proxy
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.connection.replies import classify, to_error
 from jobs_core.errors import (
@@ -38,7 +38,7 @@ async def connect() -> AsyncIterator[Connect]:
     clients: list[Client] = []
 
     async def connect(url: str, *, read_deadline: float = 10.0, wait: bool = True) -> Client:
-        client = Client(parse_address(url), read_deadline=read_deadline)
+        client = client_for(parse_address(url), read_deadline=read_deadline)
         clients.append(client)
         if wait:
             await client.connect(timeout=5)
@@ -104,6 +104,11 @@ def soon(seconds: float = 0.05) -> float:
         (f"redis://h?username=ada&password={SECRET}", "redis://h:6379/0", "ada", SECRET),
         ("rediss://[::1]:6380/1", "rediss://[::1]:6380/1", "", ""),
         ("unix:///run/valkey.sock", "unix:///run/valkey.sock?db=0", "", ""),
+        ("redis+sentinel://a,b:1/main", "redis+sentinel://a:26379,b:1/main/0", "", ""),
+        (f"rediss+sentinel://:{SECRET}@a/main/2", "rediss+sentinel://a:26379/main/2", "", SECRET),
+        (f"redis+sentinel://:,%40{SECRET}@a/main?db=3", "redis+sentinel://a:26379/main/3", "", f",@{SECRET}"),
+        ("redis+cluster://a,[::1]:7001,a:6379", "redis+cluster://a:6379,[::1]:7001", "", ""),
+        (f"rediss+cluster://ada:{SECRET}@a:7000/0", "rediss+cluster://a:7000", "ada", SECRET),
         (f"unix://ada:{SECRET}@/Run/v.sock?db=5", "unix:///Run/v.sock?db=5", "ada", SECRET),
     ],
 )
@@ -133,8 +138,12 @@ def test_tls_verifies_unless_told_otherwise() -> None:
         f"http://:{SECRET}@h",
         f"{SECRET}:{SECRET}@h",
         f"redis:{SECRET}@h",
-        f"redis+sentinel://:{SECRET}@h/main",
-        f"redis+cluster://:{SECRET}@h",
+        f"redis+sentinel://:{SECRET}@h",
+        f"redis+sentinel://:{SECRET}@h/main/zero",
+        f"redis+sentinel://:6379/{SECRET}@h:6379/main",
+        f"redis+cluster://:{SECRET}@h/1",
+        f"redis+cluster://:{SECRET}@h,:0",
+        f"redis+cluster://:a/{SECRET}@h",
         f"redis://:{SECRET}/x@h:6379",
         f"redis://:{SECRET}#x@h",
         f"redis://:6379/{SECRET}@h:6379/0",

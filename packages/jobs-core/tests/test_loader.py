@@ -7,7 +7,7 @@ import pytest
 from tests.support.engine import CLOCK
 
 from jobs_core import loader
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.loader import Argument, load, script_names
 from jobs_core.scripts import Scripts
 
@@ -196,7 +196,7 @@ def test_no_number_becomes_text_by_accident(source: str) -> None:
 
 
 async def test_the_server_takes_every_script(redis_url: str) -> None:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     try:
         for name in SCRIPTS:

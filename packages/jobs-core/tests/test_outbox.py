@@ -13,7 +13,7 @@ from tests.support.invariants import broken
 from tests.support.waiting import until
 
 from jobs_core.backoff import Fixed
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.dead_letters import letter_id, payload_of, remake, replay_arguments, unread
 from jobs_core.options import Policy, Retention, encode_policy
 from jobs_core.outbox import STALE_MS, Relay, arguments, encode_jobs, written
@@ -43,7 +43,7 @@ POLICY = encode_policy(Policy(3, Fixed(0), 0, Retention(0), Retention(), 0))
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield client
     await client.close()

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.registry import (
     QueueEntry,
     WorkerEntry,
@@ -18,7 +18,7 @@ from jobs_core.registry import (
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield client
     await client.close()

@@ -79,6 +79,7 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
         "unix:///run/valkey.sock?db=1",
         "redis+sentinel://a:26379,b:26379/mymaster",
         "redis+cluster://a:7000,b:7001",
+        f"rediss+cluster://:{SECRET}@a",
     ],
 )
 def test_redis_url_is_taken_as_it_is(url: str) -> None:
@@ -103,6 +104,8 @@ def test_redis_url_is_built_from_its_parts() -> None:
         "redis://x/first",
         f"redis://:a/{SECRET}@x",
         "unix://",
+        "redis+sentinel://x",
+        f"redis+cluster://:{SECRET}@x/2",
         f"redis://:{SECRET}@[x",
         f":{SECRET}@x",
     ],

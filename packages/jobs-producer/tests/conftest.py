@@ -7,7 +7,7 @@ import pytest
 from tests.support.mail import Calls, Settler
 from tests.support.proxy import Proxy
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer, SyncProducer
 
@@ -40,7 +40,7 @@ async def producer(make: MakeProducer) -> Producer:
 @pytest.fixture
 async def scripts(redis_url: str, prefix: str) -> AsyncIterator[Scripts]:
     """Return the scripts on a connection of their own."""
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield Scripts(client, prefix)
     await client.close()

@@ -21,7 +21,7 @@ from jobs_core import (
     ResultTimeout,
     Unique,
 )
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.flows.successors import MAX_LINKS
 from jobs_producer import Producer, SyncProducer
 
@@ -86,7 +86,7 @@ def test_a_subclass_fits_and_a_flag_is_no_number() -> None:
 
 async def nothing_sent(producer: Producer, redis_url: str, prefix: str) -> None:
     """Check that the queue holds no job."""
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     assert await client.call("EXISTS", f"{prefix}:{{chained}}:rec") == 0
     await client.close()

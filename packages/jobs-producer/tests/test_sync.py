@@ -16,7 +16,7 @@ from tests.support.freezing import frozen
 from tests.support.mail import NOTE, SEND, Calls, Receipt, Send, Settler
 from tests.support.waiting import wait_until
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -270,7 +270,7 @@ def run(scenario: str, url: str, prefix: str) -> tuple[int, str, list[str]]:
 
 def count(url: str, prefix: str) -> int:
     async def ask() -> int:
-        client = Client(parse_address(url))
+        client = client_for(parse_address(url))
         await client.connect(timeout=5)
         found = await client.call("ZCARD", f"{prefix}:{{mail}}:waiting")
         await client.close()

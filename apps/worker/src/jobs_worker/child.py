@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvloop
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConfigurationError, JobsError
 from jobs_core.scripts import Scripts
@@ -60,7 +60,7 @@ class Child:
         """Serve until told to stop. Returns the exit code."""
         config = self._config
         routes = load_routes(config.features, config.processors, weights=config.weights, only=config.queues)
-        client = Client(parse_address(config.redis_url), name=f"jobs:worker:{os.getpid()}")
+        client = client_for(parse_address(config.redis_url), name=f"jobs:worker:{os.getpid()}")
         listening = asyncio.create_task(self._listen(messages))
         helpers = [listening]
         try:

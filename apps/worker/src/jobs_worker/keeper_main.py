@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.wire import Others
 from jobs_worker import logs
@@ -29,7 +29,7 @@ async def _keep() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     config = msgspec.json.decode(await reader.readline(), type=KeeperConfig)
     logs.configure(config.log_level, config.log_format)
-    client = Client(parse_address(config.redis_url), name=f"jobs:keeper:{os.getpid()}")
+    client = client_for(parse_address(config.redis_url), name=f"jobs:keeper:{os.getpid()}")
     await client.connect()
     # The application finds out by its next call that an owner is gone; the keeper only stops renewing.
     leases = LeaseKeeper(Scripts(client, config.prefix), lambda _queue, _owner: None, _tell)

@@ -42,6 +42,7 @@ class LeaseKeeper:
         self._scripts = scripts
         self._on_gone = on_gone
         self._owners: dict[str, set[str]] = {}
+        self._beating: dict[str, asyncio.Task[bool]] = {}
         self._beats = 0
 
     def watch(self, queues: Iterable[str]) -> None:
@@ -63,19 +64,32 @@ class LeaseKeeper:
 
     async def run(self, on_beat: Callable[[], None] | None = None) -> None:
         """Beat every 5 s for ever; `on_beat` is called after each round that reached the server."""
-        while True:
-            started = asyncio.get_running_loop().time()
-            if await self.beat() and on_beat is not None:
-                on_beat()
-            spent = asyncio.get_running_loop().time() - started
-            await asyncio.sleep(max(BEAT_EVERY - spent, 0.5))
+        try:
+            while True:
+                started = asyncio.get_running_loop().time()
+                if await self.beat() and on_beat is not None:
+                    on_beat()
+                spent = asyncio.get_running_loop().time() - started
+                await asyncio.sleep(max(BEAT_EVERY - spent, 0.5))
+        finally:
+            late = list(self._beating.values())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def beat(self) -> bool:
         """Renew all leases, once. Returns whether the server answered for all queues."""
         deadline = asyncio.get_running_loop().time() + BEAT_EVERY - 1
-        results = await asyncio.gather(*(self._beat(queue, deadline) for queue in list(self._owners)))
+        for queue in self._owners:
+            if queue not in self._beating:
+                self._beating[queue] = asyncio.create_task(self._beat(queue, deadline))
+        if self._beating:
+            # A queue whose node of the cluster is away does not hold up the leases of others.
+            await asyncio.wait(self._beating.values(), timeout=BEAT_EVERY)
         self._beats += 1
-        return all(results)
+        done = [task for task in self._beating.values() if task.done()]
+        self._beating = {queue: task for queue, task in self._beating.items() if not task.done()}
+        return not self._beating and all(task.result() for task in done)
 
     async def _beat(self, queue: str, deadline: float) -> bool:
         owners = sorted(self._owners[queue])

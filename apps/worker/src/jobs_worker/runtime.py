@@ -21,6 +21,7 @@ from jobs_core.schedules.ticks import Ticker
 from jobs_worker import logs, loops
 from jobs_worker.chunks import Chunks
 from jobs_worker.declared import CodeSchedules
+from jobs_worker.glances import glances
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
 from jobs_worker.job_logs import install, level_of, uninstall
 from jobs_worker.lane import Lane
@@ -271,7 +272,7 @@ class Runtime:
         """Look at all queues, the less often the more owners are idle: the backstop of messages and of effects left behind."""
         while True:
             try:
-                seen = await self._scripts.glance(list(self.lanes))
+                seen = await glances(self._scripts, list(self.lanes))
             except (JobsError, OutcomeLost) as error:
                 _log.warning("glance_failed", error=str(error))
                 seen = {}

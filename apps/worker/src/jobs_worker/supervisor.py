@@ -8,11 +8,12 @@ import signal
 from typing import TYPE_CHECKING
 
 from jobs_core.boot import audit_server
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import ConnectionFailed, JobsError
 from jobs_core.scripts import Scripts
 from jobs_worker import alerting, logs, loops
 from jobs_worker.crew import Crew
+from jobs_worker.glances import glances
 from jobs_worker.orders import Orders
 from jobs_worker.presence import Presence
 from jobs_worker.scaling import MachineLoad
@@ -32,7 +33,7 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings) -> None:
         """Prepare; `run` does the rest."""
         self._settings = settings
-        self._client = Client(parse_address(settings.redis_url), name=f"jobs:supervisor:{os.getpid()}")
+        self._client = client_for(parse_address(settings.redis_url), name=f"jobs:supervisor:{os.getpid()}")
         self._scripts = Scripts(self._client, settings.prefix)
         self._shutdown = Shutdown()
         news = asyncio.Event()
@@ -118,7 +119,7 @@ class Supervisor:
             if self._shutdown.begun or not self._crew.staffing.queues:
                 continue
             try:
-                seen = await self._scripts.glance(self._crew.staffing.queues)
+                seen = await glances(self._scripts, self._crew.staffing.queues)
             except JobsError as error:
                 _log.warning("scale_failed", error=str(error))
                 continue

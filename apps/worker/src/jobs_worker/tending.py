@@ -29,6 +29,7 @@ _MOST = 16
 _LIST_EVERY = 30.0
 # So many calls in a row are made for one queue that has much to do.
 _CALLS = 20
+_PATIENCE = 10.0
 _log = logs.get("jobs.worker")
 
 
@@ -65,16 +66,20 @@ class Tender:
                 await self._list()
             for _ in range(self._at_once):
                 self._at = (self._at + 1) % len(self._queues)
-                await self._tend(self._queues[self._at])
-        except (JobsError, OutcomeLost) as error:
-            _log.warning("tend_failed", error=str(error))
+                # The next round looks after the others, also where the node of this queue is away.
+                async with asyncio.timeout(_PATIENCE):
+                    await self._tend(self._queues[self._at])
+        except (JobsError, OutcomeLost, TimeoutError) as error:
+            _log.warning("tend_failed", error=str(error) or "no answer in time")
 
     async def _list(self) -> None:
-        entries = await list_queues(self._scripts.client, self._scripts.prefix)
+        # Where the list is not to be had, the queues known so far are looked after, and the list is asked for later.
+        self._listed = time.monotonic()
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        entries = await list_queues(self._scripts.client, self._scripts.prefix, deadline=deadline)
         self._queues = [entry.queue for entry in entries]
         # Workers that began together do not go round together.
         self._at = random.randrange(len(self._queues) or 1)
-        self._listed = time.monotonic()
 
     async def _tend(self, queue: str) -> None:
         more, entries = await self._scripts.tend(queue)

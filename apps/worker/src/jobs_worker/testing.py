@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec.structs import astuple
 
 from jobs_admin import Admin
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import JobsError, OptionError
 from jobs_core.queue import Queue
@@ -180,7 +180,12 @@ class Kit:
     async def _open(self) -> None:
         enter = self._stack.enter_async_context
         url = self._url or self._stack.enter_context(EmbeddedServer()).url
-        self._client = Client(parse_address(url), name="jobs:kit")
+        address = parse_address(url)
+        if address.cluster:
+            raise OptionError(
+                "url", address.display, "the kit keeps its time on one server, not on a cluster"
+            )
+        self._client = client_for(address, name="jobs:kit")
         self._stack.push_async_callback(self._client.close)
         await self._client.connect(timeout=_CONNECT)
         await self._set(self._us)

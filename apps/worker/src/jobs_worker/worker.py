@@ -11,7 +11,7 @@ import msgspec
 
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs
-from jobs_core.connection import Client, ConnectionInfo, parse_address
+from jobs_core.connection import Client, ConnectionInfo, client_for, parse_address
 from jobs_core.errors import ConfigurationError, ConnectionFailed, DeclarationError
 from jobs_core.names import check_prefix
 from jobs_core.queue import WEIGHT_CLASSES, JobLogs, Queue
@@ -125,7 +125,7 @@ class Worker:
         if self._runtime is not None:
             self._runtime.resume()
             return
-        client = self._client = Client(self._address, name="jobs:worker:embedded")
+        client = self._client = client_for(self._address, name="jobs:worker:embedded")
         try:
             await client.connect(timeout=_CONNECT_TIMEOUT)
             audit = await audit_server(client)
@@ -199,7 +199,7 @@ class Worker:
 
     def connection_info(self) -> ConnectionInfo:
         """Describe the connection; never with the password."""
-        return (self._client or Client(self._address)).info()
+        return (self._client or client_for(self._address)).info()
 
     def _find(
         self,

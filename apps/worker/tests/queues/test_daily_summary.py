@@ -18,7 +18,7 @@ from tests.support.runtime import Run
 from tests.support.seeding import Seeder
 from tests.support.waiting import until
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.queues.email import MAIL_REPORT, SEND_EMAIL, EmailReceipt, MailReport
 from jobs_core.queues.reports import (
     DAILY_SUMMARY,
@@ -82,7 +82,7 @@ async def shop(redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> 
     """Let a queue have done something."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("JOBS_PREFIX", prefix)
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     shop = Seeder(Scripts(client, prefix), "shop")
     await shop.finish("complete", "a", "b")

@@ -20,7 +20,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.support.seeding import Seeder
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import SettingsError
 from jobs_core.payloads import JsonValue
 from jobs_core.queues.email import Attachment, DailyDigest, SendEmail
@@ -244,7 +244,7 @@ def test_every_template_is_tested() -> None:
 async def test_the_digest_tells_what_the_queues_did(
     mailbox: Mailbox, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     shop = Seeder(Scripts(client, prefix), "shop")
     await shop.finish("complete", "a", "b")

@@ -247,14 +247,15 @@ async def _running(calls: Calls, record: JobRecord) -> Finding:
 
 
 async def _clocks(calls: Calls) -> tuple[float, float]:
-    """Return the best round trip, and how far the server's clock is ahead of this machine's, both in ms."""
+    """Return the best round trip, and how far the server's clock is ahead of this machine's, both in ms; of a cluster the worst node's."""
     best, offset = float("inf"), 0.0
     for _ in range(_PINGS):
         before, started = time.time(), time.perf_counter()
-        seconds, micros = cast("list[bytes]", await calls.read(calls.client.call("TIME")))
+        replies = cast("dict[str, list[bytes]]", await calls.read(calls.client.call_each("TIME")))
         took = time.perf_counter() - started
         if took < best:
-            best, offset = took, int(seconds) + int(micros) / 1e6 - (before + took / 2)
+            offsets = [int(s) + int(us) / 1e6 - (before + took / 2) for s, us in replies.values()]
+            best, offset = took, max(offsets, key=abs)
     return best * 1000, offset * 1000
 
 
@@ -271,7 +272,7 @@ def _clock(offset_ms: float) -> Finding:
 
 
 def _audited(audit: Audit) -> Iterator[Finding]:
-    facts = audit.facts
+    facts = next(iter(audit.facts.values()))
     said: set[str] = set()
     for refusal in audit.refusals:
         said.add(code := _subject(refusal.reason))
@@ -297,14 +298,15 @@ def _subject(text: str) -> str:
 
 
 def _memory(audit: Audit) -> Iterator[Finding]:
-    facts = audit.facts
-    if facts.maxmemory and facts.used_memory > facts.maxmemory * _FULL:
-        yield Finding(
-            "memory",
-            "warning",
-            f"{facts.used_memory / facts.maxmemory:.0%} of {facts.maxmemory / 2**20:,.0f} MiB are used",
-            "Raise maxmemory, or remove what is kept: jobsctl clean. A full server takes no more jobs.",
-        )
+    for node, facts in audit.facts.items():
+        if facts.maxmemory and facts.used_memory > facts.maxmemory * _FULL:
+            of = f" by {node}" if len(audit.facts) > 1 else ""
+            yield Finding(
+                "memory",
+                "warning",
+                f"{facts.used_memory / facts.maxmemory:.0%} of {facts.maxmemory / 2**20:,.0f} MiB are used{of}",
+                "Raise maxmemory, or remove what is kept: jobsctl clean. A full server takes no more jobs.",
+            )
 
 
 def _workers(workers: Sequence[WorkerEntry]) -> Finding:

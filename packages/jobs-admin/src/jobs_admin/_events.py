@@ -7,11 +7,11 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
 import msgspec
 
-from jobs_core.connection import Client
+from jobs_core.connection import client_for
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed, JobsError, OptionError
 from jobs_core.keys import queue_prefix
@@ -49,7 +49,11 @@ _BLOCK_MS = 2000
 _ENTRIES = 100
 _ALL_ENTRIES = 1000
 _AGAIN = 0.5
+# Of several slots of a cluster: how often they are looked at, and how long one that does not answer holds up the others.
+_LOOK_AGAIN = 0.25
+_PATIENCE = 1.0
 _LOOK_EVERY = 5.0
+_Entries: TypeAlias = dict[bytes, list[tuple[bytes, Sequence[bytes]]]]
 _log = logging.getLogger("jobs.events")
 
 
@@ -99,7 +103,7 @@ class EventListener:
         `shown` makes of an event what is told of it.
         """
         self._shown = shown
-        self._client = Client(address, name="jobs:events", read_deadline=30.0)
+        self._client = client_for(address, name="jobs:events", read_deadline=30.0)
         self._prefix = prefix
         self._all = not queues
         self._looked = 0.0
@@ -234,10 +238,7 @@ class EventListener:
                 await asyncio.sleep(_AGAIN)
                 return []
             count = max(1, min(_ENTRIES, _ALL_ENTRIES // len(self._cursors)))
-            reply = await self._client.call(
-                *("XREAD", "COUNT", count, "BLOCK", _BLOCK_MS, "STREAMS"),
-                *(*self._cursors, *self._cursors.values()),
-            )
+            replies = await self._wait(count)
         except ConnectionFailed:
             raise
         except JobsError as error:
@@ -245,12 +246,44 @@ class EventListener:
             await asyncio.sleep(_AGAIN)
             return []
         events: list[Event] = []
-        for key, entries in cast("dict[bytes, list[tuple[bytes, Sequence[bytes]]]]", reply or {}).items():
+        for key, entries in replies.items():
             for entry, fields in entries:
                 events += self._entry(key, entry, fields)
             if skip and len(entries) == count and (passed := await self._pass_over(key)):
                 events.append(passed)
         return events
+
+    async def _wait(self, count: int) -> _Entries:
+        """Read what is new in all streams, so many entries of each; where there is nothing, after a while. Raises as `call`."""
+        streams = list(self._cursors.items())
+        calls = self._client.together([key for key, _ in streams])
+        if len(calls) == 1:
+            return await self._xread(count, streams, "BLOCK", _BLOCK_MS)
+        # A connection can wait in one slot of a cluster alone: there each is looked at, some times a second.
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        parts = [self._xread(count, [streams[at] for at in call], deadline=deadline) for call in calls]
+        found = await asyncio.gather(*parts, return_exceptions=True)
+        told = [part for part in found if not isinstance(part, BaseException)]
+        failed = [part for part in found if isinstance(part, BaseException)]
+        if failed and not told:
+            raise failed[0]
+        events = {key: entries for part in told for key, entries in part.items()}
+        if not events:
+            await asyncio.sleep(_LOOK_AGAIN)
+        return events
+
+    async def _xread(
+        self,
+        count: int,
+        streams: Sequence[tuple[bytes, str]],
+        *block: str | int,
+        deadline: float | None = None,
+    ) -> _Entries:
+        keys, cursors = [key for key, _ in streams], [cursor for _, cursor in streams]
+        reply = await self._client.call(
+            *("XREAD", "COUNT", count, *block, "STREAMS"), *keys, *cursors, deadline=deadline
+        )
+        return cast("_Entries", reply or {})
 
     async def _pass_over(self, key: bytes) -> Event | None:
         """Go on at the end of a stream; return what tells of it, None where nothing lay between."""

@@ -66,7 +66,7 @@ from jobs_admin.records import (
 from jobs_admin.redaction import Redaction
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs
-from jobs_core.connection import Client, ConnectionInfo, parse_address
+from jobs_core.connection import ConnectionInfo, client_for, parse_address
 from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import ConnectionFailed
@@ -119,7 +119,7 @@ class Admin:
         Raises ConfigurationError or OptionError.
         """
         seconds = to_ms(timeout, name="timeout") / 1000
-        self._client = Client(parse_address(url), name="jobs:admin")
+        self._client = client_for(parse_address(url), name="jobs:admin")
         scripts = Scripts(
             self._client,
             check_prefix(prefix),

@@ -31,9 +31,12 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a server, and what was found wrong: refusals stop a program, warnings are logged."""
+    """The facts of a server, and what was found wrong: refusals stop a program, warnings are logged.
 
-    facts: ServerFacts
+    `facts` are by the address of each server, of which only a cluster has several.
+    """
+
+    facts: dict[str, ServerFacts]
     refusals: list[ServerRefused]
     warnings: list[str]
 
@@ -41,11 +44,27 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 async def audit_server(
     client: Client, *, env: Mapping[str, str] | None = None, deadline: float | None = None
 ) -> Audit:
-    """Look at the server. Nothing is changed, and CONFIG is not needed: INFO tells all.
+    """Look at the server, of a cluster at each primary. Nothing is changed, and CONFIG is not needed: INFO tells all.
 
     Raises `SettingsError` where JOBS_ALLOW_EVICTION would matter and is no switch.
     """
-    raw = cast("bytes", await client.call("INFO", "everything", deadline=deadline))
+    replies = await client.call_each("INFO", "everything", deadline=deadline)
+    audit = Audit(facts={}, refusals=[], warnings=[])
+    for node, raw in replies.items():
+        one = _audit(cast("bytes", raw), env, node=node, cluster=client.address.cluster)
+        audit.facts.update(one.facts)
+        audit.refusals.extend(one.refusals)
+        audit.warnings.extend(one.warnings)
+    return audit
+
+
+def _audit(raw: bytes, env: Mapping[str, str] | None, *, node: str, cluster: bool) -> Audit:
+    """Judge one server; `cluster` tells whether it is to be a node of one."""
+    which, it, its = (
+        (f"the server {node}", f"the node {node}", f"of the node {node} the")
+        if cluster
+        else ("the server", "it", "its")
+    )
     info = dict(line.split(":", 1) for line in raw.decode(errors="replace").splitlines() if ":" in line)
     valkey = info.get("server_name") == "valkey" or "valkey_version" in info
     version = info.get("valkey_version") if valkey else info.get("redis_version")
@@ -65,39 +84,39 @@ async def audit_server(
     if _version(facts.version) < floor:
         refusals.append(
             ServerRefused(
-                reason=f"it is {facts.server} {facts.version}, which is too old",
+                reason=f"{it} is {facts.server} {facts.version}, which is too old",
                 remedy="Run Redis 7.0 or newer, or Valkey 7.2 or newer.",
             )
         )
     if facts.eviction != "noeviction":
         if read_flag("JOBS_ALLOW_EVICTION", env):
             warnings.append(
-                f"maxmemory-policy is {facts.eviction}: the server may DELETE JOBS when memory is full "
+                f"maxmemory-policy is {facts.eviction}: {which} may DELETE JOBS when memory is full "
                 "(JOBS_ALLOW_EVICTION=1)"
             )
         else:
             refusals.append(
                 ServerRefused(
-                    reason=f"its maxmemory-policy is {facts.eviction}, so it deletes jobs if memory is full",
+                    reason=f"{its} maxmemory-policy is {facts.eviction}, so it deletes jobs if memory is full",
                     remedy="Set maxmemory-policy noeviction, or JOBS_ALLOW_EVICTION=1 to run at that risk.",
                 )
             )
     if facts.persistence == "none":
         warnings.append(
-            "the server keeps no append-only file: jobs are lost when it stops (set appendonly yes)"
+            f"{which} keeps no append-only file: jobs are lost when it stops (set appendonly yes)"
         )
-    if info.get("cluster_enabled") == "1":
+    if info.get("cluster_enabled") == "1" and not cluster:
         refusals.append(
             ServerRefused(
-                reason="it is a node of a cluster, which this version does not support yet",
-                remedy="Point REDIS_URL at a server that runs without cluster mode.",
+                reason="it is a node of a cluster and has a part of the queues alone",
+                remedy="Set REDIS_URL to redis+cluster://HOST:PORT,HOST:PORT with some nodes of the cluster.",
             )
         )
-    if facts.role == "slave":
+    if facts.role == "slave" and not cluster:
         refusals.append(
             ServerRefused(reason="it is a read-only replica", remedy="Point REDIS_URL at the primary.")
         )
-    return Audit(facts=facts, refusals=refusals, warnings=warnings)
+    return Audit(facts={node: facts}, refusals=refusals, warnings=warnings)
 
 
 def _version(text: str) -> tuple[int, int]:

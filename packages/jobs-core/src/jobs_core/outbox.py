@@ -46,6 +46,7 @@ _ENTRY_JOBS = 128
 _ENTRY_BYTES = 524_288
 # How many jobs one call cancels: their records are read.
 _STOPPED = 32
+_PATIENCE = 10.0
 _log = logging.getLogger("jobs.outbox")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -209,6 +210,7 @@ class Relay:
                 part=part,
                 mark=page.mark,
                 effects=effects,
+                deadline=_soon(),
             )
             done = applied.done
             posted += applied.posted
@@ -222,10 +224,17 @@ class Relay:
         """Declare and list a queue that gets effects: perhaps nobody used it before."""
         known = self._declared.get(target)
         if known is not None:
-            await self._scripts.declare(target, definition=known.definition_hash, fields=known.definition())
+            await self._scripts.declare(
+                target, definition=known.definition_hash, fields=known.definition(), deadline=_soon()
+            )
         entry = queue_entry(known) if known else QueueEntry(queue=target)
-        await announce_queue(self._scripts.client, self._scripts.prefix, entry)
+        await announce_queue(self._scripts.client, self._scripts.prefix, entry, deadline=_soon())
         self._told.add(target)
+
+
+def _soon() -> float:
+    """Return until when a target is waited for: its node may be away while those of its sources go on, and what is for it stays in their outboxes."""
+    return asyncio.get_running_loop().time() + _PATIENCE
 
 
 class _Parts:

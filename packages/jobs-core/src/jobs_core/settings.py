@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from jobs_core.codecs import KeyRing
-from jobs_core.connection.address import parse_address
+from jobs_core.connection.address import CLUSTER_SCHEMES, SCHEMES, SENTINEL_SCHEMES, parse_address
 from jobs_core.durations import parse_duration
 from jobs_core.errors import ConfigurationError, OptionError, SettingsError
 from jobs_core.json_options import parse_options
@@ -35,7 +35,7 @@ __all__ = [
 LogFormat: TypeAlias = Literal["console", "json"]
 
 _MASK = "***"
-_SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+_SERVER_SCHEMES = SCHEMES + SENTINEL_SCHEMES + CLUSTER_SCHEMES
 _SERVER_FORMS = "a URL redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -426,14 +426,15 @@ def _redis_url(read: _Reader) -> str:
 
 def _check_server(variable: str, url: str, allowed: str) -> None:
     _check_url(variable, url, _SERVER_SCHEMES, allowed)
-    # The other two schemes name several hosts; whether they can be served is for the connection to say.
-    if urlsplit(url).scheme.lower() in {"redis", "rediss", "unix"}:
-        try:
-            parse_address(url)
-        except ConfigurationError:
-            # Its text is not shown: where a password is not percent-encoded, it may quote a part of it.
-            hint = "with a port from 1 to 65535, a number as database, and a percent-encoded password"
-            raise SettingsError(variable, mask_url(url), f"{allowed} {hint}") from None
+    try:
+        parse_address(url)
+    except ConfigurationError:
+        # Its text is not shown: where a password is not percent-encoded, it may quote a part of it.
+        hint = (
+            "with a port from 1 to 65535, a number as database (of a cluster 0), the name of the service behind "
+            "sentinels, and a percent-encoded password"
+        )
+        raise SettingsError(variable, mask_url(url), f"{allowed} {hint}") from None
 
 
 def _check_url(variable: str, url: str, schemes: tuple[str, ...], allowed: str) -> None:

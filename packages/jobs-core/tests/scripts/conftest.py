@@ -9,12 +9,12 @@ from tests.support.invariants import broken
 from tests.support.scheduling import Scheduling
 from tests.support.wakes import Wakes
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import Client, client_for, parse_address
 
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
-    client = Client(parse_address(redis_url))
+    client = client_for(parse_address(redis_url))
     await client.connect(timeout=5)
     yield client
     await client.close()

@@ -8,7 +8,7 @@ import pytest
 from tests.support.engine import CLOCK, Engine, draft, group
 from tests.support.invariants import broken
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.dead_letters import replay_arguments
 from jobs_core.errors import ServerError
 from jobs_core.scripts import Claimed
@@ -203,7 +203,7 @@ async def test_what_fails_says_which_key_is_not_ours(damaged: Engine) -> None:
 async def test_a_user_who_may_not_publish_loses_wake_ups_alone(damaged: Engine, redis_url: str) -> None:
     await populate(damaged)
     await damaged.client.call("ACL", "SETUSER", "mute", "on", ">pw", "~*", "+@all", "resetchannels")
-    mute = Client(parse_address(redis_url.replace("unix://", "unix://mute:pw@")))
+    mute = client_for(parse_address(redis_url.replace("unix://", "unix://mute:pw@")))
     await mute.connect(timeout=5)
     try:
         scripts = type(damaged.scripts)(mute, damaged.scripts.prefix, clock=CLOCK)

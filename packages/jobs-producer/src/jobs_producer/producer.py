@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, Unpack, cast
 
 from jobs_core.boot import audit_server
 from jobs_core.codecs import Codecs, Place
-from jobs_core.connection import Client, ConnectionInfo, parse_address
+from jobs_core.connection import ConnectionInfo, client_for, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
 from jobs_core.flows.book import follow
@@ -448,7 +448,7 @@ class Producer:
 
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""
-        self._client = Client(self._address, name="jobs:producer")
+        self._client = client_for(self._address, name="jobs:producer")
         self._scripts = Scripts(self._client, self._prefix, clock=self._clock, codecs=self._codecs)
         self._inbox = Inbox(self._scripts)
         self._buffer = Buffer()

@@ -112,15 +112,12 @@ async def check_beside(calls: Calls, found: Sequence[str], prefix: str) -> Async
 
 async def scan(calls: Calls, prefix: str) -> list[str]:
     """Name all keys under a prefix, without it, sorted."""
-    cursor = b"0"
     found: set[str] = set()
     pattern = "".join(f"\\{each}" if each in "*?[]\\{}" else each for each in prefix) + "*"
-    while True:
-        reply = await calls.read(calls.client.call("SCAN", cursor, "MATCH", pattern, "COUNT", 500))
-        cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
+    pages = calls.client.scan(pattern)
+    while (keys := await calls.read(anext(pages, None))) is not None:
         found.update(key.decode(errors="replace").removeprefix(prefix) for key in keys)
-        if cursor == b"0":
-            return sorted(found)
+    return sorted(found)
 
 
 async def _types(tour: Tour, keys: Sequence[str]) -> list[tuple[str, int]]:

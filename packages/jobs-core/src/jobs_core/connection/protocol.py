@@ -32,8 +32,8 @@ class Disconnected(Exception):
 class Protocol(asyncio.Protocol):
     """The wire protocol over one transport; a lost connection fails every reply that is still owed.
 
-    `on_push(kind, channel, body)` hears what is published, and with the kind b"refused" why a subscription
-    failed; `on_lost(protocol, reason)` is called once, when the connection has ended.
+    `on_push(kind, channel, body)` hears what is published, with the kind b"refused" why a subscription failed, and
+    with b"dropped" that the server ended one; `on_lost(protocol, reason)` is called once, when the connection has ended.
     """
 
     def __init__(
@@ -140,6 +140,9 @@ class Protocol(asyncio.Protocol):
         if kind in (b"ssubscribe", b"sunsubscribe"):
             if self._owed and self._owed[0][0] == channel:
                 self._owed.popleft()
+            elif kind == b"sunsubscribe":
+                # Nobody asked for it: the slot of the channel went to another node.
+                self._on_push(b"dropped", channel, b"")
         elif kind == b"smessage":
             self._on_push(kind, channel, message[2])
 

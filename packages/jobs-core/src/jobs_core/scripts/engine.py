@@ -137,9 +137,10 @@ class EngineScripts(ScriptCaller):
         part: int = 0,
         mark: int,
         effects: Sequence[Encodable],
+        deadline: float | None = None,
     ) -> Applied:
         """Apply an entry of the outbox of `source`, or a part (from 0) of a large one, once."""
-        reply = await self._run("apply", queue, (source, epoch, entry, part, mark, *effects))
+        reply = await self._run("apply", queue, (source, epoch, entry, part, mark, *effects), deadline)
         if isinstance(reply, list):
             return Applied(done=True, posted=[int(each) for each in cast("list[bytes]", reply[1])])
         return Applied(None if reply == -1 else reply == 1, [])

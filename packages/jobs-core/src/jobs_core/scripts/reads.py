@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 from jobs_core.scripts.caller import MAX_ITEMS, ScriptCaller
@@ -32,9 +33,16 @@ class ReadScripts(ScriptCaller):
     """A method for each script that only reads."""
 
     async def glance(self, queues: Sequence[str], *, deadline: float | None = None) -> dict[str, Glance]:
-        """Look at queues without changing anything."""
+        """Look at queues without changing anything, by one call for each slot of a cluster."""
         if not queues:
             return {}
+        calls = self.client.together([self.key(queue) for queue in queues])
+        if len(calls) == 1:
+            return await self._glance(queues, deadline)
+        found = await asyncio.gather(*(self._glance([queues[at] for at in call], deadline) for call in calls))
+        return {queue: glance for part in found for queue, glance in part.items()}
+
+    async def _glance(self, queues: Sequence[str], deadline: float | None) -> dict[str, Glance]:
         keys = [self.key(queue) for queue in queues]
         reply = cast("list[list[int]]", await self._call("glance", keys, (), deadline=deadline))
         return {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import SettingsError
 from jobs_core.settings import FeatureSettings
 
@@ -55,7 +55,7 @@ class PageCache:
 
     def __init__(self, url: str, *, prefix: str = _PREFIX) -> None:
         """Prepare a cache on a server. Raises ConfigurationError."""
-        self._client = Client(parse_address(url), name="jobs:page-cache")
+        self._client = client_for(parse_address(url), name="jobs:page-cache")
         self._prefix = prefix
 
     @classmethod

@@ -1,0 +1,87 @@
+"""Which server is the primary of a service: asked of the sentinels before every connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from jobs_core.connection.protocol import Disconnected
+from jobs_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from jobs_core.connection.address import Address
+
+# One that does not answer is passed over; all of them fit into the time that a connection may take.
+_PATIENCE = 0.5
+
+
+class PrimaryFinder:
+    """Asks the sentinels of an address for the primary of its service."""
+
+    def __init__(self, address: Address) -> None:
+        """Prepare to ask."""
+        self._address = address
+        self._found = False
+
+    async def find(self) -> Address:
+        """Return the address of the primary.
+
+        Raises Disconnected where none is known now, and until one was found for the first time ConfigurationError where the
+        sentinels know no such service or refuse who asks.
+        """
+        address = self._address
+        options: dict[str, object] = {
+            "socket_timeout": _PATIENCE,
+            "socket_connect_timeout": _PATIENCE,
+            "retry": Retry(NoBackoff(), 0),
+            "decode_responses": True,
+        }
+        if address.sentinel_password:
+            options |= {"username": address.sentinel_username or None, "password": address.sentinel_password}
+        if address.tls:
+            options |= {
+                "ssl": True,
+                "ssl_cert_reqs": "required" if address.verify else "none",
+                "ssl_check_hostname": address.verify,
+                "ssl_ca_certs": address.ca_file or None,
+                "ssl_certfile": address.cert_file or None,
+                "ssl_keyfile": address.key_file or None,
+            }
+        async with Sentinel(address.hosts, sentinel_kwargs=options) as sentinel:
+            try:
+                found = cast("tuple[str, int]", await sentinel.discover_master(address.service))
+            except (AuthenticationError, NoPermissionError):
+                raise self._refusal(
+                    "the sentinels refuse whoever asks: give sentinel_username and sentinel_password in the URL"
+                ) from None
+            except MasterNotFoundError:
+                raise await self._why_not(sentinel) from None
+            except RedisError as error:
+                raise Disconnected(f"a sentinel answered: {error}", sent=False) from None
+        self._found = True
+        return address.at(*found)
+
+    async def _why_not(self, sentinel: Sentinel) -> Exception:
+        answered, known = 0, False
+        for each in sentinel.sentinels:
+            try:
+                services = await each.sentinel_masters()
+            except (RedisError, OSError):
+                continue
+            answered += 1
+            known = known or self._address.service in services
+        if not answered:
+            return Disconnected(f"no sentinel answers ({self._address.display})", sent=False)
+        if known:
+            return Disconnected(
+                f"the sentinels hold the primary of {self._address.service} for down", sent=False
+            )
+        return self._refusal(f"the sentinels know no service {self._address.service!r}")
+
+    def _refusal(self, reason: str) -> Exception:
+        # Who had a primary before waits for the next one: sentinels that start anew learn of it yet.
+        return Disconnected(reason, sent=False) if self._found else ConfigurationError(reason)

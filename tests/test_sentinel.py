@@ -1,0 +1,79 @@
+"""Queues on a server that Sentinel watches: whoever works goes on at the primary that it names."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.cluster import free_port
+from tests.support.sentinels import Watched
+from tests.support.waiting import until
+
+from jobs_admin import Admin
+from jobs_core import ConfigurationError, ConnectionFailed, Queue
+from jobs_producer import Producer
+from jobs_worker import JobContext, Worker, processor
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    with Watched(tmp_path) as watched:
+        yield watched
+
+
+@pytest.mark.parametrize(
+    "dies", [pytest.param(True, id="dies"), pytest.param(False, id="steps-back", marks=pytest.mark.chaos)]
+)
+async def test_work_goes_on_at_the_primary_that_the_sentinels_name(
+    watched: Watched, prefix: str, *, dies: bool
+) -> None:
+    job = Queue("sums").job("add", payload=int, result=int)
+
+    @processor(job)
+    async def add(payload: int, _: JobContext) -> int:
+        return payload + 1
+
+    producer = Producer(watched.url, prefix=prefix, enqueue_timeout=30)
+    admin = Admin(watched.url, prefix=prefix)
+    async with producer, admin, Worker(processors=[add], url=watched.url, prefix=prefix):
+        first, second = watched.servers
+        assert await (await producer.enqueue(job, 1)).result(20) == 2
+        assert producer.connection_info().nodes == (f"redis://127.0.0.1:{first.port}/0",)
+        late = await producer.enqueue(job, 2, delay=3600, job_id="late")
+        assert first.ask("WAIT", 1, 5000) == 1
+        if dies:
+            first.server.kill()
+        else:
+            # It stays, and refuses what is written.
+            watched.fail_over()
+            await until(lambda: second.role == "master" and first.role == "slave", within=30)
+        assert await (await producer.enqueue(job, 3)).result(30) == 4
+        await admin.promote("sums", "late")
+        assert await late.result(30) == 3
+        assert producer.connection_info().nodes == (f"redis://127.0.0.1:{second.port}/0",)
+        assert (await admin.check()).breaches == ()
+
+
+async def test_what_sentinels_do_not_know_is_said(watched: Watched, prefix: str) -> None:
+    unknown = watched.url.replace("/main", "/other")
+    with pytest.raises(ConfigurationError, match="know no service 'other'"):
+        await Producer(unknown, prefix=prefix).connect()
+    away = f"redis+sentinel://127.0.0.1:{free_port()}/main"
+    with pytest.raises(ConnectionFailed, match="no sentinel answers"):
+        await Producer(away, prefix=prefix, enqueue_timeout=0.5).connect()
+    # One that does not answer is passed over.
+    both = watched.url.replace("//", f"//127.0.0.1:{free_port()},")
+    async with Producer(both, prefix=prefix) as producer:
+        assert producer.connection_info().role == "master"
+    watched.servers[0].server.kill()
+    await until(lambda: watched.servers[1].role == "master", within=30)
+    await asyncio.to_thread(watched.servers[1].server.kill)
+
+    async def refused() -> bool:
+        try:
+            await Producer(watched.url, prefix=prefix, enqueue_timeout=0.3).connect()
+        except ConnectionFailed as error:
+            return "for down" in error.reason
+        return False
+
+    await until(refused, within=30)
