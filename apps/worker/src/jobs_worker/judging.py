@@ -10,7 +10,7 @@ import msgspec
 from jobs_core.backoff import Custom
 from jobs_core.durations import to_ms
 from jobs_core.errors import JobsError
-from jobs_core.options import error_names
+from jobs_core.policies import error_names
 from jobs_worker import logs
 from jobs_worker.outcomes import Fail, Retry
 

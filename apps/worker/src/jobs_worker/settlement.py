@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from jobs_core.backoff import Fixed
-from jobs_core.options import QUEUES, Policy, Retention, decode_policy, encode_policy
+from jobs_core.policies import QUEUES, Policy, Retention, decode_policy, encode_policy
 from jobs_core.records import failure_text
 from jobs_core.wire import (
     BIG,

@@ -6,26 +6,37 @@ type share one policy, so the lower three levels are merged and encoded once per
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Literal, Protocol, TypeAlias, TypedDict, TypeGuard, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypedDict, cast
 
 import msgspec
 from msgspec.structs import replace
 
-from jobs_core.backoff import Backoff, Exponential, as_backoff
+from jobs_core.backoff import Backoff, Exponential
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
 from jobs_core.flow import check_cost, check_key
 from jobs_core.flows.calls import Call, as_calls
 from jobs_core.flows.dependencies import Awaited, Dependency, as_awaited
-from jobs_core.names import check_job_id, check_tag, nearest
+from jobs_core.names import check_job_id, nearest
+from jobs_core.option_values import MetaValue, as_metadata, as_priority, as_tags, instant_ms
+from jobs_core.policies import (
+    Keep,
+    Policy,
+    Retention,
+    as_retention,
+    decode_policy,
+    encode_policy,
+    left_to_queue,
+    make_policy,
+    within_deadline,
+)
 from jobs_core.states import Priority
 from jobs_core.uniqueness import CHOICES, Debounce, Rule, Throttle, Unique, as_rule, lay_over
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "Declared",
@@ -47,26 +58,6 @@ __all__ = [
     "resolve",
     "within_deadline",
 ]
-
-MetaValue: TypeAlias = str | int | float | bool | None
-
-MAX_ATTEMPTS = 1000
-MAX_METADATA_BYTES = 8 * 1024
-MAX_METADATA_KEY = 64
-MAX_TAGS = 16
-MAX_ERRORS = 32
-_ERROR_NAME = re.compile(r"[A-Za-z_][\w.<>]{0,199}")
-UNLIMITED = -1
-QUEUES = -2
-_LARGEST = 2**53
-
-
-class Keep(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of what has ended is kept: so many jobs, so long (seconds or timedelta), so many bytes."""
-
-    count: int | None = None
-    age: Duration | None = None
-    bytes: int | None = None
 
 
 class DefaultJobOptions(TypedDict, total=False):
@@ -109,34 +100,6 @@ class JobOptions(StepOptions, total=False):
     chain_to: Sequence[Call]
     on_success: Sequence[Call]
     on_failure: Sequence[Call]
-
-
-class Retention(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept of finished jobs: -1 is no limit, a count of 0 removes them at once, -2 leaves it to the queue."""
-
-    count: int = UNLIMITED
-    age_ms: int = UNLIMITED
-    bytes: int = UNLIMITED
-
-
-class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """What is decided when a job is enqueued and frozen on it. 0 ms means no timeout, no kept result, no budget of time, no deadline.
-
-    `deadline_ms` is an instant (Unix ms) after which no attempt starts or goes on.
-
-    A new field is added at the end, with a default: jobs that were enqueued before it are decoded too.
-    """
-
-    attempts: int
-    backoff: Backoff
-    timeout_ms: int
-    keep_completed: Retention
-    keep_failed: Retention
-    result_ttl_ms: int
-    retry_on: tuple[str, ...] = ()
-    no_retry_on: tuple[str, ...] = ()
-    retry_for_ms: int = 0
-    deadline_ms: int = 0
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -207,25 +170,6 @@ class Declared(Protocol):
         ...
 
 
-def encode_policy(policy: Policy) -> bytes:
-    """Return the policy as msgpack."""
-    return _encoder.encode(policy)
-
-
-@lru_cache(maxsize=1024)
-def decode_policy(data: bytes) -> Policy:
-    """Return the policy that `encode_policy` wrote. Raises `ValueError` for anything else."""
-    return _policy_decoder.decode(data)
-
-
-@lru_cache(maxsize=1024)
-def within_deadline(policy: bytes, deadline_ms: int) -> bytes:
-    """Return the encoded policy of a job that follows one which has a deadline: the earlier one holds."""
-    own = decode_policy(policy)
-    earlier = min(own.deadline_ms or deadline_ms, deadline_ms)
-    return encode_policy(replace(own, deadline_ms=earlier))
-
-
 def resolve(
     job_type: Declared,
     call: JobOptions | None = None,
@@ -249,32 +193,17 @@ def check_options(options: Mapping[str, object]) -> dict[str, object]:
     for option in options.keys() - _DEFAULTS.keys():
         raise _unknown(option, options[option])
     checked = dict(options)
-    _policy({**_DEFAULTS, **checked})
+    make_policy({**_DEFAULTS, **checked})
     _fate({**_DEFAULTS, **checked})
     as_priority(checked.get("priority", Priority.NORMAL))
     check_cost(checked.get("cost", 1))
     if "metadata" in checked:
-        checked["metadata"] = _metadata(checked["metadata"])
+        checked["metadata"] = as_metadata(checked["metadata"])
     if "tags" in checked:
-        checked["tags"] = _tags(checked["tags"])
+        checked["tags"] = as_tags(checked["tags"])
     return checked
 
 
-def as_priority(value: object) -> int:
-    """Return the number of a priority given as such, as its number, or as its name in any case."""
-    if isinstance(value, str):
-        number = _PRIORITIES.get(value.lower())
-        if number is not None:
-            return number
-    elif isinstance(value, int) and value is not True and 1 <= value <= 5:
-        return int(value)
-    raise OptionError("priority", value, f"it must be {', '.join(_PRIORITIES)}, or 1 to 5")
-
-
-_encoder = msgspec.msgpack.Encoder()
-_json_encoder = msgspec.json.Encoder()
-_policy_decoder = msgspec.msgpack.Decoder(Policy)
-_PRIORITIES = {priority.name.lower(): priority.value for priority in Priority}
 _ONLY_AT_CALL = frozenset(
     {"delay", "run_at", "job_id", "deadline", "key", "after", "chain_to", "on_success", "on_failure"}
 )
@@ -314,7 +243,7 @@ def _merge(job_type: Declared, service: DefaultJobOptions | None) -> Merged:
     for nearer in job_type.levels:
         lay_over(options, nearer)
     resolved = Resolved(
-        policy=_encoder.encode(_policy(options)),
+        policy=encode_policy(make_policy(options)),
         priority=as_priority(options["priority"]),
         cost=check_cost(options["cost"]),
         metadata=cast("dict[str, MetaValue] | None", options["metadata"]),
@@ -343,7 +272,7 @@ def _apply(merged: Merged, call: JobOptions) -> Resolved:
         else:
             raise _unknown(option, value)
     if other_policy:
-        changes["policy"] = _encoder.encode(_policy({**merged.options, **call}))
+        changes["policy"] = encode_policy(make_policy({**merged.options, **call}))
     if other_fate:
         options = dict(merged.options)
         lay_over(options, cast("Mapping[str, object]", call))
@@ -354,24 +283,6 @@ def _apply(merged: Merged, call: JobOptions) -> Resolved:
     if resolved.rule is not None and resolved.rule.delay_ms and ("run_at" in call or "delay" in call):
         raise OptionError("delay", call.get("delay", call.get("run_at")), "debounce has a delay of its own")
     return resolved
-
-
-def _policy(options: Mapping[str, object]) -> Policy:
-    attempts = options["attempts"]
-    if not _is_int(attempts) or not 1 <= attempts <= MAX_ATTEMPTS:
-        raise OptionError("attempts", attempts, f"it must be 1 to {MAX_ATTEMPTS}; the first run counts")
-    return Policy(
-        attempts=attempts,
-        backoff=as_backoff(cast("Backoff", options["backoff"])),
-        timeout_ms=to_ms(cast("Duration", options["timeout"]), name="timeout"),
-        keep_completed=as_retention("remove_on_complete", options["remove_on_complete"]),
-        keep_failed=as_retention("remove_on_fail", options["remove_on_fail"]),
-        result_ttl_ms=to_ms(cast("Duration", options["result_ttl"]), name="result_ttl"),
-        retry_on=error_names("retry_on", options["retry_on"]),
-        no_retry_on=error_names("no_retry_on", options["no_retry_on"]),
-        retry_for_ms=to_ms(cast("Duration", options["retry_for"]), name="retry_for"),
-        deadline_ms=instant_ms("deadline", options["deadline"]) if "deadline" in options else 0,
-    )
 
 
 class _Fate(TypedDict):
@@ -404,123 +315,12 @@ def _fate(options: Mapping[str, object]) -> _Fate:
     }
 
 
-def error_names(option: str, value: object) -> tuple[str, ...]:
-    """Return exception classes as `module.Class`, and names as they are given. Raises `OptionError`."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise OptionError(option, value, "it must be a list of exception classes or their names")
-    given = cast("Sequence[object]", value)
-    if len(given) > MAX_ERRORS:
-        raise OptionError(option, given, f"there may be at most {MAX_ERRORS}")
-    return tuple(dict.fromkeys(_error_name(option, each) for each in given))
-
-
-def _error_name(option: str, value: object) -> str:
-    if isinstance(value, type) and issubclass(value, BaseException):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, str) and _ERROR_NAME.fullmatch(value):
-        return value
-    raise OptionError(
-        option,
-        repr(cast("object", value)),
-        "it must list exception classes, or names such as ValueError or shop.errors.Declined",
-    )
-
-
-_REMOVED = Retention(count=0)
-_KEPT = Retention()
-_AS_QUEUE = Retention(count=QUEUES)
-
-
-def left_to_queue(kept: Retention) -> Retention:
-    """Return what a job says that leaves it to its queue, which keeps so much."""
-    return kept if kept == _REMOVED else _AS_QUEUE
-
-
-def as_retention(option: str, value: object) -> Retention:
-    """Return what is kept: true (nothing), false (all), how many, or `Keep`. Raises `OptionError`."""
-    if value is True:
-        return _REMOVED
-    if value is False:
-        return _KEPT
-    if isinstance(value, Retention):
-        return value
-    if isinstance(value, Keep):
-        kept = Retention(
-            count=UNLIMITED if value.count is None else _amount(f"{option}.count", value.count),
-            age_ms=UNLIMITED if value.age is None else to_ms(value.age, name=f"{option}.age"),
-            bytes=UNLIMITED if value.bytes is None else _amount(f"{option}.bytes", value.bytes),
-        )
-        return _REMOVED if 0 in (kept.count, kept.age_ms, kept.bytes) else kept
-    if isinstance(value, int):
-        return Retention(count=_amount(option, value))
-    raise OptionError(
-        option, value, "it must be true, false, how many to keep, or Keep(count=, age=, bytes=)"
-    )
-
-
-def _amount(option: str, value: object) -> int:
-    if not _is_int(value) or not 0 <= value <= _LARGEST:
-        raise OptionError(option, value, "it must be a whole number, 0 or more")
-    return value
-
-
 def _delay_ms(value: object) -> int:
     return to_ms(cast("Duration", value), name="delay")
 
 
 def _run_at_ms(value: object) -> int:
     return instant_ms("run_at", value)
-
-
-def instant_ms(option: str, value: object) -> int:
-    """Return an instant as Unix ms. Raises `OptionError` for what is none, also a naive date-time."""
-    if not isinstance(value, datetime):
-        raise OptionError(option, value, "it must be a datetime with a time zone")
-    if value.utcoffset() is None:
-        raise OptionError(option, value, "it has no time zone, so it means another instant on each machine")
-    # 0 says "not given"; what lies in the past runs at once anyway.
-    return max(1, (value - _EPOCH) // _MILLISECOND)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-
-
-def _metadata(value: object) -> dict[str, MetaValue]:
-    if not isinstance(value, (dict, Mapping)):
-        raise OptionError("metadata", value, "it must be a mapping")
-    metadata = {**cast("Mapping[str, MetaValue]", value)}
-    for key, entry in metadata.items():
-        _check_entry(key, entry)
-    try:
-        size = len(_json_encoder.encode(metadata))
-    except UnicodeEncodeError as error:
-        raise OptionError("metadata", metadata, "it holds characters that UTF-8 cannot carry") from error
-    if size > MAX_METADATA_BYTES:
-        reason = f"it has {size:,} bytes, at most {MAX_METADATA_BYTES:,} are allowed"
-        raise OptionError("metadata", metadata, reason)
-    return metadata
-
-
-def _check_entry(key: object, entry: object) -> None:
-    if not isinstance(key, str) or not 0 < len(key) <= MAX_METADATA_KEY:
-        raise OptionError("metadata", key, f"a key must be 1 to {MAX_METADATA_KEY} characters")
-    if entry is None or isinstance(entry, str):
-        return
-    if not isinstance(entry, (int, float)):
-        raise OptionError(f"metadata[{key!r}]", entry, "a value must be a string, number, bool or None")
-    if not (math.isfinite(entry) if isinstance(entry, float) else -(2**63) <= entry < 2**63):
-        raise OptionError(f"metadata[{key!r}]", entry, "it must be finite, and fit into 64 bits if whole")
-
-
-def _tags(value: object) -> tuple[str, ...]:
-    # The plain types first: asking the abstract ones costs a third of a microsecond.
-    if not isinstance(value, (list, tuple)) and (isinstance(value, str) or not isinstance(value, Sequence)):
-        raise OptionError("tags", value, "it must be a list of strings")
-    tags = tuple(cast("Sequence[str]", value))
-    if len(tags) > MAX_TAGS:
-        raise OptionError("tags", tags, f"there may be at most {MAX_TAGS}")
-    return tuple(dict.fromkeys(map(check_tag, tags)))
 
 
 # The options that are not part of the policy: the field of `Resolved` and what checks the value.
@@ -531,17 +331,13 @@ _OF_ONE_JOB: dict[str, tuple[str, Callable[[object], object]]] = {
     "delay": ("delay_ms", _delay_ms),
     "run_at": ("run_at_ms", _run_at_ms),
     "job_id": ("job_id", lambda value: check_job_id(cast("str", value))),
-    "metadata": ("metadata", _metadata),
-    "tags": ("tags", _tags),
+    "metadata": ("metadata", as_metadata),
+    "tags": ("tags", as_tags),
     "chain_to": ("chain_to", lambda value: as_calls("chain_to", value)),
     "on_success": ("on_success", lambda value: as_calls("on_success", value)),
     "on_failure": ("on_failure", lambda value: as_calls("on_failure", value)),
     "after": ("after", lambda value: as_awaited("after", value)),
 }
-
-
-def _is_int(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _unknown(option: str, value: object) -> OptionError:

@@ -9,57 +9,48 @@ Both are plain values: nothing is registered anywhere, and discovery finds them 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from types import FrameType, MappingProxyType
-from typing import (
-    Final,
-    Generic,
-    Literal,
-    TypeAlias,
-    TypedDict,
-    TypeVar,
-    Unpack,
-    cast,
-    is_typeddict,
-    overload,
-)
+from typing import Final, Literal, TypedDict, TypeVar, Unpack, cast, overload
 
 import msgspec
 from msgspec.structs import astuple
 
 from jobs_core.alerts import AlertName, check_alerts
-from jobs_core.codecs import NO_CODEC, Codec, Codecs
-from jobs_core.durations import Duration, to_ms
-from jobs_core.errors import DeclarationError, OptionError
-from jobs_core.flow import KeyLimits, RateLimit, key_fields, key_of, limit_fields
-from jobs_core.flows.calls import Call, Chain
-from jobs_core.names import check_job_name, check_queue_name
-from jobs_core.options import (
-    DefaultJobOptions,
-    JobOptions,
-    Keep,
-    Merged,
-    Retention,
-    as_priority,
-    as_retention,
-    check_options,
-    left_to_queue,
+from jobs_core.codecs import NO_CODEC, Codec
+from jobs_core.declaring import (
+    LOG_LEVELS,
+    JobLogs,
+    checked_codec,
+    checked_executor,
+    checked_flag,
+    checked_format,
+    checked_level,
+    checked_ms,
+    checked_offsets,
+    checked_profile,
+    checked_retention,
+    checked_whole,
 )
-from jobs_core.payloads import FORMATS, Format, JsonValue, Serializer
-from jobs_core.schedules.definition import ScheduleDefinition
-from jobs_core.schedules.fires import check_timing, make_definition
+from jobs_core.durations import Duration, to_ms
+from jobs_core.errors import DeclarationError
+from jobs_core.flow import KeyLimits, RateLimit, key_fields, limit_fields
+from jobs_core.job_type import JobType
+from jobs_core.names import check_queue_name
+from jobs_core.options import DefaultJobOptions, Keep, Retention, check_options
+from jobs_core.payloads import Format, JsonValue
+from jobs_core.profiles import HEAVY, LIGHT, MEDIUM, PLAIN, WEIGHT_CLASSES, Executor, Profile
+from jobs_core.schedules.declared import DeclaredSchedule
+from jobs_core.schedules.fires import check_timing
 from jobs_core.schedules.options import (
     CommonScheduleOptions,
     ScheduleOptions,
-    Timing,
     check_schedule_id,
     default_id,
     read_options,
 )
 from jobs_core.states import Priority, State
-from jobs_core.uniqueness import as_rule, check_fields
 
 __all__ = [
     "HEAVY",
@@ -76,52 +67,14 @@ __all__ = [
     "QueueOptions",
 ]
 
-Executor: TypeAlias = Literal["auto", "async", "thread", "process"]
-"""Where handlers run. `auto`: `async def` on the worker's loop, `def` in a thread."""
-
-JobLogs: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
-"""From which level on the lines that handlers log are kept with their jobs."""
-
 P = TypeVar("P")
 R = TypeVar("R")
-S = TypeVar("S")
-T = TypeVar("T")
 
-WEIGHT_CLASSES = ("light", "medium", "heavy")
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
-_EXECUTORS = ("auto", "async", "thread", "process")
 MAX_CONCURRENCY = 10_000
-_MAX_VERSION = 9999
 _MAX_DEPTH = 2**53
 _HASH_DIGITS = 16
 _DYNAMIC_JOBS = 1000
-_FINAL = tuple(state for state in State if state.final)
 _LIMITS = ("count", "age", "bytes")
-_KEPT_BY = {State.COMPLETED: "remove_on_complete", State.FAILED: "remove_on_fail"}
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """A weight class with its defaults; `WORKER_TYPE` selects queues by `name`. Durations are seconds."""
-
-    name: str
-    concurrency: int
-    lock_duration: float
-    stalled_interval: float
-    executor: Executor
-
-
-LIGHT = Profile("light", 50, 30.0, 30.0, "auto")
-MEDIUM = Profile("medium", 10, 300.0, 30.0, "auto")
-HEAVY = Profile("heavy", 1, 3600.0, 300.0, "process")
-_PLAIN = Profile("light", 1, 30.0, 30.0, "auto")
-
-_OFFSETS_MS = {
-    Priority.CRITICAL: 86_400_000,
-    Priority.HIGH: 1_800_000,
-    Priority.NORMAL: 0,
-    Priority.LOW: -600_000,
-    Priority.BACKGROUND: -7_200_000,
-}
 
 
 class QueueOptions(TypedDict, total=False):
@@ -157,39 +110,6 @@ class Upcast(msgspec.Struct, frozen=True):
     after: JobType[object, object]
     convert: Callable[[object], object]
     source: str
-
-
-class DeclaredSchedule(msgspec.Struct, frozen=True):
-    """A schedule as code declares it: workers of its queue write it when they start.
-
-    `definition` is what it comes to for the service level of a worker. `source` is where it was declared, as `path:line`;
-    `requires` names environment variables without which it is not written.
-    """
-
-    id: str
-    job: JobType[object, object]
-    payload: object
-    timing: Timing
-    source: str
-    requires: tuple[str, ...] = ()
-
-    def unset(self, env: Mapping[str, str]) -> list[str]:
-        """Return the variables that it needs and that are unset or empty; with one of these no worker writes it."""
-        return [name for name in self.requires if not env.get(name, "").strip()]
-
-    def definition(
-        self, service: DefaultJobOptions | None = None, codecs: Codecs | None = None
-    ) -> ScheduleDefinition:
-        """Return what is kept of it. Raises CodecError or ConfigurationError where keys are missing."""
-        return make_definition(
-            self.id,
-            self.job,
-            self.payload,
-            self.timing,
-            service=service,
-            codecs=codecs,
-            from_code=True,
-        )
 
 
 class Queue:
@@ -258,33 +178,33 @@ class Queue:
         `codec` is what is done to payloads and results on the way to the server, `job_logs` from which level on the
         lines that handlers log are kept with their jobs. `alerts` are thresholds of its own, None for no alert.
         """
-        defaults = profile or _PLAIN
+        defaults = profile or PLAIN
         self.name = check_queue_name(name)
-        self.profile = _checked_profile(profile)
-        self.concurrency = _whole(
+        self.profile = checked_profile(profile)
+        self.concurrency = checked_whole(
             "concurrency", defaults.concurrency if concurrency is None else concurrency, 1, MAX_CONCURRENCY
         )
-        self.lock_duration_ms = _positive_ms(
+        self.lock_duration_ms = checked_ms(
             "lock_duration", defaults.lock_duration if lock_duration is None else lock_duration
         )
-        self.stalled_interval_ms = _positive_ms(
+        self.stalled_interval_ms = checked_ms(
             "stalled_interval", defaults.stalled_interval if stalled_interval is None else stalled_interval
         )
-        self.max_stalled = _whole("max_stalled", max_stalled, 0, 1000)
+        self.max_stalled = checked_whole("max_stalled", max_stalled, 0, 1000)
         self.timeout_ms = 0 if timeout is None else to_ms(timeout, name="timeout")
-        self.executor = _checked_executor(executor or defaults.executor)
-        self.strict = _flag("strict", strict)
+        self.executor = checked_executor(executor or defaults.executor)
+        self.strict = checked_flag("strict", strict)
         self.keyed = key is not None or key_limits is not None
         self.key_fields = key_fields(key)
         self.limits = MappingProxyType(limit_fields(rate_limit, max_active, key_limits, keyed=self.keyed))
-        self.dead_letter = _flag("dead_letter", dead_letter)
-        self.max_depth = None if max_depth is None else _whole("max_depth", max_depth, 1, _MAX_DEPTH)
-        self.offsets_ms = _offsets(priority_offsets or {})
-        self.retention = _retention(retention or {})
+        self.dead_letter = checked_flag("dead_letter", dead_letter)
+        self.max_depth = None if max_depth is None else checked_whole("max_depth", max_depth, 1, _MAX_DEPTH)
+        self.offsets_ms = checked_offsets(priority_offsets or {})
+        self.retention = checked_retention(retention or {})
         self.default_job_options = cast("DefaultJobOptions", check_options(default_job_options or {}))
-        self.format = _checked_format(format)
-        self.codec = _checked_codec(codec)
-        self.job_logs = _checked_level(job_logs)
+        self.format = checked_format(format)
+        self.codec = checked_codec(codec)
+        self.job_logs = checked_level(job_logs)
         self.alerts = check_alerts(alerts or {})
         self.module, self.source = _where(inspect.currentframe())
         self._versions: dict[str, JobType[object, object]] = {}
@@ -297,7 +217,7 @@ class Queue:
     @property
     def weight(self) -> str:
         """Return the weight class: `light`, `medium` or `heavy`."""
-        return (self.profile or _PLAIN).name
+        return (self.profile or PLAIN).name
 
     @property
     def jobs(self) -> Mapping[str, JobType[object, object]]:
@@ -561,165 +481,12 @@ class Queue:
         super().__setattr__(name, value)
 
 
-class JobType(Generic[P, R]):
-    """A job as code declares it, with the types of its payload and result. Made by `Queue.job`.
-
-    `result_type` is None where none is declared; `options` are those given at the declaration. `seals` tells whether
-    `codec` does anything.
-    """
-
-    queue: Final[Queue]
-    name: Final[str]
-    version: Final[int]
-    wire_name: Final[str]
-    payload_type: Final[type[P]]
-    result_type: Final[type[R] | None]
-    options: Final[DefaultJobOptions]
-    format: Final[Format]
-    kept: Final[Mapping[str, object]]
-    codec: Final[Codec]
-    seals: Final[bool]
-    levels: Final[tuple[Mapping[str, object], ...]]
-    merged: Final[dict[int, Merged]]
-    source: Final[str]
-
-    def __init__(
-        self,
-        queue: Queue,
-        name: str,
-        payload: object,
-        result: object = None,
-        *,
-        version: int = 1,
-        form: Format | None = None,
-        codec: Codec | None = None,
-        options: DefaultJobOptions | None = None,
-        source: str = "",
-    ) -> None:
-        """Declare a job. Raises `DeclarationError` or `OptionError` as `Queue.job` does."""
-        self.queue = queue
-        self.name = check_job_name(name)
-        self.version = _whole("version", version, 1, _MAX_VERSION)
-        self.wire_name = f"{name}@{version}"
-        self.format = queue.format if form is None else _checked_format(form)
-        self.codec = queue.codec if codec is None else _checked_codec(codec)
-        self.seals = not self.codec.does_nothing
-        self.payload_type = cast("type[P]", payload)
-        self.result_type = cast("type[R] | None", result)
-        self.options = cast("DefaultJobOptions", check_options(options or {}))
-        self.source = source
-        timeout: dict[str, object] = {"timeout": queue.timeout_ms / 1000} if queue.timeout_ms else {}
-        self.levels = tuple(
-            cast("Mapping[str, object]", level)
-            for level in (timeout, queue.default_job_options, self.options)
-            if level
-        )
-        self.kept = {
-            option: left_to_queue(queue.retention[state])
-            for state, option in _KEPT_BY.items()
-            if state in queue.retention
-        }
-        for level in self.levels:
-            check_fields(as_rule(level), _fields_of(payload))
-        self.merged = {}
-        self._payload: Serializer[P] = self._serializer(payload, "payload")
-        self._result: Serializer[R] = self._serializer(JsonValue if result is None else result, "result")
-
-    @property
-    def declares_result(self) -> bool:
-        """Tell whether a result type is declared: then results are kept unless an option says otherwise."""
-        return self.result_type is not None
-
-    @property
-    def declaration(self) -> dict[str, object]:
-        """Return all that the declaration says, by the name of the option."""
-        return {
-            "name": self.wire_name,
-            "payload": self.payload_type,
-            "result": self.result_type,
-            "format": self.format,
-            "codec": self.codec,
-            **self.options,
-        }
-
-    def call(self, payload: P, **options: Unpack[JobOptions]) -> Call:
-        """Return this job with a payload and options, for `chain_to` and `on_success` of another one.
-
-        They are checked by the call that enqueues that one.
-        """
-        return Call(cast("JobType[object, object]", self), payload, options)
-
-    def then(self, job: JobType[R, S], **options: Unpack[JobOptions]) -> Chain[P, S]:
-        """Return a chain: when this job completed, `job` runs with its result as the payload.
-
-        `options` are those of `job`. Raises ChainMismatch where the types do not fit.
-        """
-        return Chain[P, R](self, (), self).then(job, **options)
-
-    def key_of(self, payload: P, given: str | None = None) -> str:
-        """Return the key of a job: the one that the call gives, else what the queue takes from the payload; "" for none.
-
-        Raises `OptionError` for a given key where the queue has none.
-        """
-        if given is None:
-            return key_of(self.queue.key_fields, payload) if self.queue.key_fields else ""
-        if not self.queue.keyed:
-            reason = f"queue {self.queue.name!r} has no keys; declare it with key= or key_limits="
-            raise OptionError("key", given, reason)
-        return given
-
-    def encode(self, payload: P) -> bytes:
-        """Return a payload as bytes of its format.
-
-        Raises `PayloadError` with the JSON path where it does not fit its type, `PayloadTooLarge` over 1 MiB; of a job with
-        a codec what is made of these bytes is judged (`check_size`).
-        """
-        return self._payload.encode(payload, capped=not self.seals)
-
-    def decode(self, data: bytes, form: str | None = None) -> P:
-        """Return the payload that bytes hold; `form` is their format, by default the declared one.
-
-        Raises `PayloadError`.
-        """
-        return self._payload.decode(data, form)
-
-    def encode_result(self, result: R) -> bytes:
-        """Return a result as bytes of its format; without a declared type anything that JSON carries.
-
-        Raises as `encode`.
-        """
-        return self._result.encode(result, capped=not self.seals)
-
-    def decode_result(self, data: bytes, form: str | None = None) -> R:
-        """Return the result that bytes hold; `form` is their format. Raises `PayloadError`."""
-        return self._result.decode(data, form)
-
-    def check_size(self, size: int, what: str) -> None:
-        """Refuse stored bytes over the cap, and warn once of many. Raises `PayloadTooLarge`."""
-        (self._result if what == "result" else self._payload).check_size(size)
-
-    def _serializer(self, declared: type[T] | object, what: str) -> Serializer[T]:
-        try:
-            return Serializer(declared, queue=self.queue.name, job=self.name, what=what, form=self.format)
-        # Annotations are resolved here for the first time: a name that is missing shows as NameError.
-        except (TypeError, ValueError, NameError, AttributeError) as error:
-            raise DeclarationError(
-                self.source,
-                f"the {what} type of job {self.name!r} in queue {self.queue.name!r} cannot be used: {error}",
-            ) from error
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return (
-            isinstance(other, JobType) and self.queue == other.queue and self.declaration == other.declaration
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.queue.name, self.wire_name))
-
-    def __repr__(self) -> str:
-        return f"JobType({self.queue.name}/{self.wire_name})"
+def _where(frame: FrameType | None) -> tuple[str, str]:
+    """Return module and `path:line` of the code that called the function whose frame this is."""
+    caller = frame.f_back if frame else None
+    if caller is None:
+        return "", "unknown"
+    return str(caller.f_globals.get("__name__", "")), f"{caller.f_code.co_filename}:{caller.f_lineno}"
 
 
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> str:
@@ -735,106 +502,5 @@ def _said(declaration: Mapping[str, object], option: str) -> str:
     return repr(declaration[option]) if option in declaration else "not given"
 
 
-def _fields_of(payload: object) -> Collection[str] | None:
-    """Return the fields that payloads of a type have, None where the type does not say."""
-    fields = getattr(payload, "__struct_fields__", None) or getattr(payload, "__dataclass_fields__", None)
-    if fields is None and is_typeddict(payload):
-        fields = getattr(payload, "__annotations__", None)
-    return cast("Collection[str] | None", fields)
-
-
 def _same_function(one: Callable[..., object], other: Callable[..., object]) -> bool:
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
-
-
-def _where(frame: FrameType | None) -> tuple[str, str]:
-    """Return module and `path:line` of the code that called the function whose frame this is."""
-    caller = frame.f_back if frame else None
-    if caller is None:
-        return "", "unknown"
-    return str(caller.f_globals.get("__name__", "")), f"{caller.f_code.co_filename}:{caller.f_lineno}"
-
-
-def _checked_profile(profile: Profile | None) -> Profile | None:
-    if profile is not None and profile.name not in WEIGHT_CLASSES:
-        raise OptionError(
-            "profile", profile.name, "its name must be light, medium or heavy: workers go by it"
-        )
-    return profile
-
-
-def _checked_format(form: Format) -> Format:
-    if form not in FORMATS:
-        raise OptionError("format", form, f"it must be {' or '.join(FORMATS)}")
-    return form
-
-
-def _checked_level(level: JobLogs) -> JobLogs:
-    if level not in LOG_LEVELS:
-        raise OptionError("job_logs", level, f"it must be one of {', '.join(LOG_LEVELS)}")
-    return level
-
-
-def _checked_codec(codec: Codec) -> Codec:
-    if not isinstance(codec, Codec):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError("codec", codec, "it must be a Codec")
-    return codec
-
-
-def _checked_executor(executor: Executor) -> Executor:
-    if executor not in _EXECUTORS:
-        raise OptionError("executor", executor, f"it must be one of {', '.join(_EXECUTORS)}")
-    return executor
-
-
-def _whole(option: str, value: int, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(option, value, f"it must be a whole number from {least} to {most}")
-    return value
-
-
-def _flag(option: str, value: bool) -> bool:  # noqa: FBT001 - the value that is checked
-    if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(option, value, "it must be True or False")
-    return value
-
-
-def _positive_ms(option: str, value: Duration) -> int:
-    milliseconds = to_ms(value, name=option)
-    if milliseconds == 0:
-        raise OptionError(option, value, "it must be longer than 0")
-    return milliseconds
-
-
-def _offsets(given: Mapping[Priority, Duration]) -> tuple[int, int, int, int, int]:
-    """Lay the given offsets over the default ones; a more urgent priority may never count as later."""
-    by_number = {int(priority): offset for priority, offset in _OFFSETS_MS.items()}
-    for priority, offset in given.items():
-        by_number[as_priority(priority)] = _signed_ms(offset)
-    first, second, third, fourth, fifth = (by_number[number] for number in range(1, 6))
-    if not first >= second >= third >= fourth >= fifth:
-        raise OptionError(
-            "priority_offsets", dict(given), "each priority needs at least the offset of the next one"
-        )
-    return first, second, third, fourth, fifth
-
-
-def _retention(given: Mapping[State, Keep | int]) -> Mapping[State, Retention]:
-    """Return what is kept by final state."""
-    checked: dict[State, Retention] = {}
-    for state, value in given.items():
-        if state not in _FINAL:
-            finals = ", ".join(_FINAL)
-            raise OptionError("retention", state, f"only jobs that ended are kept; the states are {finals}")
-        if isinstance(value, bool):
-            raise OptionError(
-                f"retention.{state}", value, "it must be Keep(count=, age=, bytes=) or how many"
-            )
-        checked[State(state)] = as_retention(f"retention.{state}", value)
-    return MappingProxyType(checked)
-
-
-def _signed_ms(offset: Duration) -> int:
-    seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
-    milliseconds = to_ms(abs(seconds), name="priority_offsets")
-    return -milliseconds if seconds < 0 else milliseconds
