@@ -167,3 +167,18 @@ async def test_a_job_that_is_there_and_held_for_one_to_come(flowing: Flowing) ->
     assert await mended(flowing) == []
     await flowing.run()
     assert await flowing.home.state("p") == "waiting"
+
+
+async def test_who_waits_in_vain_is_found_also_where_one_queue_is_judged(flowing: Flowing) -> None:
+    await flowing.parent("p", 2)
+    await flowing.child("there", "p", 0)
+    await flowing.child("lost", "p", 1)
+    await flowing.settle_all()
+    calls = Calls(flowing.home.scripts, 30)
+    assert (await check(calls, "mail")).breaches == ()
+    await flowing.kids.call("HDEL", "follows", "lost")
+    (breach,) = (await check(calls, "mail")).breaches
+    assert (breach.code, breach.about) == ("stuck", ("j 1 p",))
+    await check(calls, "mail", repair=True)
+    await flowing.settle_all()
+    assert await flowing.home.state("p") == "failed"

@@ -322,10 +322,10 @@ def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
         if reader is None:
             raise ValueError(f"an effect of kind {kind!r} is not known here; is a newer release at work?")
         reader(parts, content)
-    ends = list(_in_parts(parts.resolve))
+    ends, jobs = list(_in_parts(parts.resolve)), list(_in_calls(parts.all_jobs()))
     packed: list[Encodable] = []
     for kind, items in (
-        ("jobs", parts.all_jobs()),
+        ("jobs", jobs[0] if jobs else []),
         ("clear", parts.clear),
         ("count", parts.count),
         ("resolve", ends[0] if ends else []),
@@ -337,7 +337,28 @@ def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
         if items:
             packed += (kind, len(items), *items)
     rest = [*(("resolve", each) for each in ends[1:]), *(("disown", each) for each in parts.disown[1:])]
+    rest += [("jobs", each) for each in jobs[1:]]
     return [packed, *([kind, len(items), *items] for kind, items in rest)]
+
+
+def _in_calls(groups: list[Encodable]) -> Iterator[list[Encodable]]:
+    """Yield groups of jobs, as many at once as a call may add: an entry counts ends, and each may be followed by many jobs."""
+    call: list[Encodable] = []
+    room, at = MAX_ITEMS, 0
+    while at < len(groups):
+        count, head = cast("int", groups[at]), groups[at + 1 : at + 6]
+        jobs = groups[at + 6 : at + 6 + 2 * count]
+        at += 6 + 2 * count
+        while jobs:
+            n = min(len(jobs) // 2, room)
+            if n:
+                call += (n, *head, *jobs[: 2 * n])
+                jobs, room = jobs[2 * n :], room - n
+            if jobs:
+                yield call
+                call, room = [], MAX_ITEMS
+    if call:
+        yield call
 
 
 def _in_parts(ends: Iterable[list[Encodable]]) -> Iterator[list[Encodable]]:

@@ -232,3 +232,18 @@ async def test_a_completed_child_that_is_told_of_as_missing_later_fails_nobody(f
     assert await flowing.home.state("p") == "blocked"
     await flowing.run()
     assert await flowing.home.state("p") == "waiting"
+
+
+async def test_many_that_fail_at_once_may_be_followed_by_many_each(flowing: Flowing) -> None:
+    await flowing.parent("p", 1)
+    for i in range(4):
+        followers = [draft(f"alarm{i}.{k}", flags=OWN_ID, envelope=ENVELOPE) for k in range(50)]
+        edges = [failure_edge("mail", followers)]
+        if i == 3:
+            edges.append(str(Edge("mail", "p", 0, Mode.IGNORE)))
+        await flowing.kids.add(f"k{i}", flags=FLAGS, options=f"edges={joined(edges)}")
+    jobs = (await flowing.kids.claim()).jobs
+    await flowing.kids.settle(group("fail", *jobs, arg=FLAGS, info=b"poison 1 0"))
+    await flowing.settle_all()
+    assert len(await flowing.home.ids("waiting")) == 201
+    assert await flowing.kids.call("EXISTS", "out") == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
@@ -101,10 +101,13 @@ async def _left_over(tour: Tour, found: Sequence[str]) -> list[Wrong]:
     return wrong
 
 
-async def check_stuck(tours: dict[str, Tour]) -> AsyncIterator[tuple[str, Wrong]]:
-    """Hold that whatever somebody waits for is a job that will tell of its end, or on its way. Yields queue and breach.
+async def check_stuck(
+    tours: dict[str, Tour], everywhere: Callable[[], Awaitable[dict[str, Tour]]]
+) -> AsyncIterator[tuple[str, Wrong]]:
+    """Hold that whatever somebody of these queues waits for is a job that will tell of its end, or on its way. Yields queue and breach.
 
-    What moves while this looks is found the second time, if it is anywhere.
+    It may be in any queue: `everywhere` is asked for all of them, if anybody waits. What moves while this looks is found the second
+    time, if it is anywhere.
     """
     open_, unjudged = await _open_edges(tours)
     for queue, what in unjudged:
@@ -112,7 +115,7 @@ async def check_stuck(tours: dict[str, Tour]) -> AsyncIterator[tuple[str, Wrong]
     for _ in range(2):
         if not open_:
             return
-        known = await _known_edges(tours, open_)
+        known = await _known_edges(await everywhere(), open_)
         still = await _still_open(tours, {target: edges - known[target] for target, edges in open_.items()})
         open_ = {target: edges for target, edges in still.items() if edges}
     for (queue, kind, flow), ordinals in open_.items():

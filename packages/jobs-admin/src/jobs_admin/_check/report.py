@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobs_admin._check.flows import check_stuck
 from jobs_admin._check.rules import TEXTS, Wrong
 from jobs_admin._check.told import mend_audit
-from jobs_admin._check.walk import Tour, check_beside, check_jobs, check_sums, scan
+from jobs_admin._check.walk import Tour, can_read, check_beside, check_jobs, check_sums, scan
 from jobs_admin.records import Breach, CheckReport
 from jobs_core.scripts import MAX_ITEMS
 
@@ -75,17 +75,12 @@ async def check(calls: Calls, queue: str | None, *, repair: bool = False) -> Che
     else:
         names = await scan(calls, f"{prefix}:")
         breaches += (await _beside(calls, names, repair=repair)).breaches("")
-        queues: dict[str, list[str]] = {}
-        for name in names:
-            if name.startswith("{") and "}:" in name and not name.startswith("{~}"):
-                its_queue, _, key = name[1:].partition("}:")
-                queues.setdefault(its_queue, []).append(key)
+        queues = _by_queue(names)
     found = {each: _Found() for each in queues}
     tours = {each: Tour(calls, each) for each in queues}
     for each, keys in queues.items():
         await _judge(calls, tours[each], keys, found[each], repair=repair)
-    if queue is None:
-        await _judge_stuck(calls, tours, found, repair=repair)
+    await _judge_stuck(calls, tours, found, repair=repair, alone=queue is not None)
     for each in queues:
         breaches += found[each].breaches(each)
     unjudged = tuple(f"{each}: {what}" for each, tour in tours.items() for what in tour.unjudged)
@@ -107,12 +102,33 @@ async def _judge(calls: Calls, tour: Tour, keys: Sequence[str], found: _Found, *
         await found.mend(calls, tour.queue, broken)
 
 
+def _by_queue(names: Sequence[str]) -> dict[str, list[str]]:
+    """Sort keys by their queue."""
+    queues: dict[str, list[str]] = {}
+    for name in names:
+        if name.startswith("{") and "}:" in name and not name.startswith("{~}"):
+            its_queue, _, key = name[1:].partition("}:")
+            queues.setdefault(its_queue, []).append(key)
+    return queues
+
+
 async def _judge_stuck(
-    calls: Calls, tours: dict[str, Tour], found: dict[str, _Found], *, repair: bool
+    calls: Calls, tours: dict[str, Tour], found: dict[str, _Found], *, repair: bool, alone: bool
 ) -> None:
-    """Judge what somebody in one queue waits for in others."""
+    """Judge what somebody in one queue waits for in others; `alone` says that these were not judged, and are only looked at."""
+    own = {each: tour for each, tour in tours.items() if tour.readable}
+
+    async def everywhere() -> dict[str, Tour]:
+        others: dict[str, Tour] = {}
+        if alone:
+            for name, keys in _by_queue(await scan(calls, f"{calls.scripts.prefix}:")).items():
+                tour = Tour(calls, name)
+                if name not in own and await can_read(tour, keys):
+                    others[name] = tour
+        return others | own
+
     stuck: dict[str, list[Wrong]] = {}
-    async for queue, wrong in check_stuck({each: tour for each, tour in tours.items() if tour.readable}):
+    async for queue, wrong in check_stuck(own, everywhere):
         if found[queue].add(wrong):
             stuck.setdefault(queue, []).append(wrong)
     for queue, some in stuck.items() if repair else ():

@@ -89,6 +89,14 @@ async def check_jobs(tour: Tour, found: Sequence[str]) -> AsyncIterator[Wrong]:
             yield each
 
 
+async def can_read(tour: Tour, found: Sequence[str]) -> bool:
+    """Tell whether the keys of a queue, which `found` names, are what they should be, so that scripts can look at it."""
+    prefix = tour.calls.scripts.key(tour.queue)
+    types = await _types(tour, [prefix + name for name in found])
+    wrong = (each.code for name, (kind, _) in zip(found, types, strict=True) for each in _key(name, kind, -1))
+    return "key_type" not in wrong
+
+
 async def check_sums(tour: Tour) -> AsyncIterator[Wrong]:
     """Judge what a queue counts."""
     if tour.readable:
