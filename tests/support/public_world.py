@@ -101,7 +101,7 @@ def keyed() -> tuple[Queue, Model]:
 
 
 def weighed() -> tuple[Queue, Model]:
-    rate, weights = RateLimit(2, 1, burst=6), {"a": 3}
+    rate, weights = RateLimit(5, 1, burst=10), {"a": 3}
     queue = Queue("mail", key="key", key_limits=KeyLimits(rate=rate, weights=weights))
     return modelled(queue, weights=weights, key_rate=rate)
 
@@ -112,10 +112,10 @@ def fifo() -> tuple[Queue, Model]:
 
 QUEUES = {"plain": plain, "gated": gated, "keyed": keyed, "weighed": weighed, "fifo": fifo}
 LIMITS: dict[str, tuple[Limit | str, ...]] = {
-    "max_active": (1, 2, 4, None, "declared"),
-    "rate_limit": (RateLimit(8, 1, burst=3), RateLimit(1, 5), None, "declared"),
-    "key_concurrency": (1, 2, 3, None, "declared"),
-    "key_rate": (RateLimit(5, 1), RateLimit(1, 60), None, "declared"),
+    "max_active": (1, 3, 5, None, None, "declared", "declared"),
+    "rate_limit": (RateLimit(8, 1, burst=5), RateLimit(1, 5), None, None, "declared", "declared"),
+    "key_concurrency": (1, 2, 3, None, None, "declared", "declared"),
+    "key_rate": (RateLimit(5, 1), RateLimit(1, 60), None, None, "declared", "declared"),
 }
 KEPT = {0: True, -1: False}
 POLICIES: tuple[Policy, ...] = ("fail_parent", "ignore", "continue", "remove")
@@ -159,6 +159,7 @@ MOVES: dict[str, tuple[float, dict[str, Sequence[object]]]] = {
             "pick": PICK,
         },
     ),
+    "flood": (1.5, {"keys": ("aaaaabbb", "bbbaaaaa", "aaabbb--", "aaaaaaabbb---")}),
     "claim": (8, {"name": OWNERS, "want": (0, 1, 1, 2, 2, 3, 3, 5, 8)}),
     "settle": (
         18,
@@ -166,7 +167,8 @@ MOVES: dict[str, tuple[float, dict[str, Sequence[object]]]] = {
             "pick": PICK,
             "outcome": (
                 *("return", "return", "return", "raise", "raise", "raise", "fail", "fail", "discard"),
-                *("snooze", "release", "park", "limit job", "limit key", "limit queue", "stopped"),
+                *("return", "return", "return", "return", "snooze", "release", "park"),
+                *("limit job", "limit key", "limit queue", "stopped"),
             ),
             "delay_ms": (300, 9000),
         },
@@ -204,7 +206,8 @@ MOVES: dict[str, tuple[float, dict[str, Sequence[object]]]] = {
     "fill": (0.5, {"pick": PICK, "close": (True, True, False)}),
     "look": (2, {"pick": PICK}),
 }
-STEADY = {"enqueue", "claim", "settle", "time_passes", "limit", "batch", "fill", "look"}
+MOVING = {"change", "cancel", "drain", "replay", "pause", "know_more_names", "trim"}
+STEADY = {"enqueue", "flood", "claim", "settle", "time_passes", "limit", "batch", "fill", "look"}
 NAMES, WEIGHTS = list(MOVES), [weight for weight, _ in MOVES.values()]
 
 
@@ -355,6 +358,7 @@ class World:
             "look": self.model.jobs,
             "limit": self.seen if self.kind != "plain" else [],
             "fill": self.kept,
+            "flood": self.seen if self.model.keyed else [],
         }
         free = {"enqueue", "time_passes", "claim", "die", "know_more_names", "trim", "batch"}
         if not self.weights:
@@ -373,8 +377,8 @@ class World:
         self.hits[what] += 1
         getattr(self, what)(**chosen)
         self.relay_all()
-        if what not in {"claim", "time_passes", "settle", "look"}:
-            # It may have moved the jobs of keys, or taken the last of one, and so its turn.
+        if what in MOVING or chosen.get("asked"):
+            # It may have taken the last job of a key, and brought another: a key that comes back has a later turn.
             self.model.turns.ahead.clear()
 
     def one_of(self, some: Sequence[T], pick: int) -> T:
@@ -429,6 +433,15 @@ class World:
             # Who waits for others is known by its id before it is there, so that is remembered as one that the caller gave.
             new.waits, new.own, new.id = Waits(dict(waits)), True, ""
         self._send(new, delay_ms, Note(self.made, key), options)
+
+    def flood(self, *, keys: str) -> None:
+        """Many jobs of some keys at once, so that these take turns."""
+        for key in keys.replace("-", " "):
+            self.made += 1
+            new = Job(f"?{self.made}", self.made, "", 0, key=key.strip())
+            self._send(
+                new, 0, Note(self.made, new.key), {"backoff": Fixed(0), "attempts": 3, "result_ttl": 0}
+            )
 
     def _after(self, after: tuple[Policy, ...], pick: int) -> dict[str, Policy]:
         """Choose whom a new job waits for: mostly some that have not ended."""
