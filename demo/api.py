@@ -41,10 +41,16 @@ class Record(msgspec.Struct, frozen=True):
     attempts_made: int
     stalled: int
     created_at: datetime
+    releases: int = 0
     finished_at: datetime | None = None
     wait_ms: float | None = None
     run_ms: float | None = None
     failed_reason: str | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether its worker died under it: one of its jobs is charged with that, and the others are released."""
+        return self.stalled + self.releases > 0
 
     @property
     def ended(self) -> bool:

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from demo import api, pictures, workload
 from demo.check import Check
+from demo.links import check_links
 from demo.processes import DemoFailed, Programs
 from demo.progress import Display
 from demo.stage import ROOT, Stage, set_up
@@ -63,12 +64,13 @@ async def run(choices: Choices, console: Console) -> int:
                 console.print(f"{left_out} of {len(sources)} files could not be opened as pictures.")
             tracker = await perform(programs, stage, choices, console)
             counts = await api.dashboard_counts(stage.dashboard, stage.token)
+            links = await check_links(stage, tracker)
             async with asyncio.TaskGroup() as group:
                 checking = group.create_task(asyncio.to_thread(_check, stage, choices, tracker, counts))
                 if not choices.keep:
                     # All outputs are on the disk, so the programs may go meanwhile.
                     group.create_task(programs.stop())
-            checks = checking.result()
+            checks = (*checking.result(), links)
             queues = [summarise(queue, records) for queue, records in tracker.by_queue().items()]
             code = report(console, queues, checks)
             console.print(f"All in all {time.monotonic() - started:.1f} s.")

@@ -50,6 +50,8 @@ async def set_up(programs: Programs, redis_url: str, sources: Sequence[Path]) ->
     common = {
         "REDIS_URL": redis_url,
         "FILES_URL": str(files),
+        "DOWNLOAD_SECRET": secrets.token_urlsafe(32),
+        "DOWNLOAD_URL": f"http://127.0.0.1:{api_port}/download",
         "LOG_FORMAT": "json",
     }
     features = {

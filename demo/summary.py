@@ -34,7 +34,7 @@ def summarise(queue: str, records: Sequence[Record]) -> QueueSummary:
         jobs=len(records),
         completed=completed,
         retried=sum(record.attempts_made > 1 for record in records),
-        interrupted=sum(record.stalled > 0 for record in records),
+        interrupted=sum(record.interrupted for record in records),
         throughput=completed / seconds if seconds else 0.0,
         wait_ms=percentiles([record.wait_ms for record in records if record.wait_ms is not None]),
         run_ms=percentiles([record.run_ms for record in records if record.run_ms is not None]),

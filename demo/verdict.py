@@ -79,5 +79,5 @@ def _interrupted(tracker: Tracker, kind: Kind) -> set[int]:
     return {
         tracker.sent[job_id].number
         for job_id, record in tracker.records.items()
-        if record.stalled and tracker.sent[job_id].kind == kind
+        if record.interrupted and tracker.sent[job_id].kind == kind
     }

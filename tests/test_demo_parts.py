@@ -158,6 +158,7 @@ def test_small_demo_runs_to_its_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SIGKILL" in done.stdout
     assert re.search(r"jobs completed +72 of 72", done.stdout)
+    assert re.search(r"links to reports +6 of 6", done.stdout)
 
 
 # Mails
