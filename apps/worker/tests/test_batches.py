@@ -9,6 +9,7 @@ from tests.support.waiting import until
 
 from jobs_core import Codec, FlowClosed, FlowFailed, JobFailed, OptionError, Queue
 from jobs_core.codecs import KeyRing
+from jobs_producer import Flow
 from jobs_worker import Fail, JobContext, processor
 
 
@@ -176,11 +177,30 @@ async def test_jobs_whose_payloads_are_sealed_are_members_too(
         assert await job.result(20) == 20
 
 
+async def test_of_jobs_without_a_result_nothing_is_kept(run: Run, shop: Shop) -> None:
+    quiet = shop.queue.job("silent", payload=int)
+    last = shop.queue.job("last", payload=str, result=list[str])
+
+    @processor(quiet)
+    async def does(payload: int, ctx: JobContext) -> None: ...
+
+    @processor(last)
+    async def ends(payload: str, ctx: JobContext) -> list[str]:
+        return [f"{each.state} {each.name}" for each in ctx.children]
+
+    tree = Flow(last, "x", children=[quiet.call(1), shop.double.call(2)])
+    async with run(does, ends, *shop.handlers) as place:
+        flow = await tree.submit(place.producer)
+        assert await flow.result(10) == ["completed ", "completed double"]
+
+
 async def test_what_cannot_be_a_batch_is_refused(run: Run, shop: Shop) -> None:
     async with run(*shop.handlers) as place:
         flows = place.producer.flows
         with pytest.raises(OptionError, match="longer than 0"):
             await flows.batch("b", shop.queue, open_timeout=0)
+        with pytest.raises(OptionError, match="a queue or its name"):
+            await flows.batch("b", shop.double)  # pyright: ignore[reportArgumentType]
         with pytest.raises(OptionError, match="followed itself"):
             await flows.batch(
                 "b", shop.queue, on_success=[shop.told.call("x", on_success=[shop.told.call("y")])]

@@ -242,6 +242,24 @@ async def test_a_running_job_adds_children_and_waits_for_them(run: Run, shop: Sh
     assert (runs, sorted(shop.seen.names)) == (3, ["part 0", "part 1", "part 2"])
 
 
+async def test_results_are_those_of_the_jobs_that_are_asked_for(run: Run, shop: Shop) -> None:
+    number = shop.far.job("number", payload=int, result=int)
+    both = shop.near.job("both", payload=int, result=tuple[list[str], list[int]])
+
+    @processor(number)
+    async def counts(payload: int, ctx: JobContext) -> int:
+        return payload
+
+    @processor(both)
+    async def gathers(payload: int, ctx: JobContext) -> tuple[list[str], list[int]]:
+        return ctx.children.results(shop.task), ctx.children.results(number)
+
+    tree = Flow(both, 0, children=[shop.task.call("a"), number.call(1), number.call(2), shop.task.call("b")])
+    async with run(counts, gathers, *shop.handlers) as place:
+        flow = await tree.submit(place.producer)
+        assert await flow.result(10) == (["A", "B"], [1, 2])
+
+
 async def test_a_child_of_a_running_job_may_be_followed(run: Run, shop: Shop) -> None:
     split = shop.near.job("split", payload=int, result=list[str])
 

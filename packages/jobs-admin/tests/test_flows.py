@@ -227,6 +227,25 @@ async def test_a_chain_is_shown_by_the_id_of_any_link(admin: Admin, run: Run) ->
             ]
 
 
+async def test_a_chain_that_broke_is_failed_and_goes_on_when_its_link_is_retried(
+    admin: Admin, run: Run
+) -> None:
+    chain = TASK.then(TASK).then(REMOTE, delay=60)
+    async with run(task, remote) as place:
+        handle = await place.producer.enqueue_chain(chain, "bad")
+        await handle.links[0].done(10)
+        flow = await admin.flow(handle.id)
+        assert (flow.kind, flow.state, flow.failed, flow.pending) == ("chain", "failed", 1, 1)
+        await admin.retry("near", handle.id)
+        await handle.links[0].done(10)
+        assert (await admin.flow(handle.id)).state == "failed"
+        going = await place.producer.enqueue_chain(chain, "good")
+        await going.links[1].done(10)
+        assert (await admin.flow(going.id)).state == "running"
+        await admin.cancel("far", going.links[2].id)
+        assert (await admin.flow(going.id)).state == "cancelled"
+
+
 async def test_a_failed_child_is_shown_with_its_error(admin: Admin, run: Run) -> None:
     async with run(task, remote) as place:
         tree = Flow(REMOTE, "root", children=[child(TASK.call("bad"), policy="ignore"), TASK.call("good")])

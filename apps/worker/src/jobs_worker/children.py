@@ -98,11 +98,14 @@ class Children:
         return [each for each in self._all() if each.state not in {"completed", ""}]
 
     def results(self, job: JobType[P, R]) -> list[R]:
-        """Return the results of those that completed, in order; those without one are left out. Raises PayloadError or CodecError."""
+        """Return the results of those jobs of this name that completed, in order; those without one are left out.
+
+        Raises PayloadError or CodecError.
+        """
         return [
             job.decode_result(*each.opened(self._codecs))
             for each in self._all()
-            if each.state == "completed" and each.id
+            if each.state == "completed" and each.name == job.name
         ]
 
     def result(self, outcome: ChildOutcome, job: JobType[P, R]) -> R:

@@ -110,8 +110,11 @@ def completed(
         else:
             route = cast("Route", delivery.route)
             written, codec = encode_result(route.queue, route.job, result)
-        info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
         told = written if codec is None else None
+        if told == b"null" and not (key[3] or key[2].count) and _declares_none(delivery):
+            # Only a flow would keep it, and of a million jobs without a result a million times.
+            written = None
+        info = _finish_info(delivery, "completed", run_us, worker, written, None, codec)
     header, ctx = delivery.header, delivery.ctx
     collector = None if ctx is None else ctx.collector
     effects = follow if collector is None else collector.effects() + follow
@@ -131,6 +134,12 @@ def _complete_key(name: str, policy: bytes) -> tuple[str, str, Retention, int]:
     """Return one and the same key for all that completes alike, so that a batch is grouped by identity."""
     decoded = decode_policy(policy)
     return ("complete", name, decoded.keep_completed, decoded.result_ttl_ms)
+
+
+def _declares_none(delivery: Delivery) -> bool:
+    """Tell whether the job of a delivery is one without a result."""
+    job = cast("Route", delivery.route).job
+    return job is not None and not job.declares_result
 
 
 def ended_with(delivery: Delivery, error: BaseException, run_us: int, worker: str) -> Settlement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -299,13 +299,16 @@ def _summary(around: Around, told: FlowTold | None) -> tuple[FlowRecord, list[Fl
         for sign, count in told.counts.items():
             counts[_sign_state(sign)] += count
         total += told.total
-    if counts["pending"]:
+    chained = start.flow is not None and start.flow.chain is not None
+    broken = _broken(around.jobs) if chained else None
+    if broken is not None:
+        state = broken
+    elif counts["pending"]:
         state = "running"
     elif start.state is State.CANCELLED:
         state = "cancelled"
     else:
         state = "completed" if counts["completed"] == total else "failed"
-    chained = start.flow is not None and start.flow.chain is not None
     record = FlowRecord(
         id=start.id,
         queue=start.queue,
@@ -321,6 +324,14 @@ def _summary(around: Around, told: FlowTold | None) -> tuple[FlowRecord, list[Fl
         tags=start.tags,
     )
     return record, around.jobs
+
+
+def _broken(links: Sequence[FlowJobRecord]) -> Literal["failed", "cancelled"] | None:
+    """Return how a chain ended of which a link did not complete, so that none behind it comes; None where it goes on, or completed."""
+    states = {link.state for link in links}
+    if states - set(_COUNTED) - {"pending"} or states <= {"completed", "pending"}:
+        return None
+    return "cancelled" if State.CANCELLED in states else "failed"
 
 
 def _sign_state(sign: str) -> str:

@@ -614,7 +614,7 @@ class FlowFailed(JobsError):
         self.job_id = job_id
         self.reason = reason
         which = f" at {label!r} (job {job_id!r} of queue {queue!r})" if job_id else ""
-        super().__init__(f"Flow {flow_id!r} failed{which}: {reason}.")
+        super().__init__(f"Flow {flow_id!r} failed{which}: {reason.removesuffix('.')}.")
 
 
 class FlowCancelled(JobsError):
@@ -680,7 +680,7 @@ class ChainFailed(ResultError):
         super().__init__(
             failure.queue,
             failure.job_id,
-            f"({name!r}, link {position} of {length} of its chain) gave no result, and none after it runs: {failure}",
+            f"({name!r}, link {position} of {length} of its chain) gave no result, and none after it runs: {str(failure).removesuffix('.')}",
         )
 
 

@@ -26,6 +26,7 @@ from jobs_core.flows.records import FlowInfo
 from jobs_core.ids import new_job_id
 from jobs_core.names import check_job_id, check_queue_name
 from jobs_core.payloads import JsonValue
+from jobs_core.queue import Queue
 from jobs_core.records import shown_payload
 from jobs_core.scripts import MAX_ITEMS
 from jobs_producer._handle import JobHandle
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from jobs_core.flows.graph import Graph
     from jobs_core.flows.records import FlowJobRecord, FlowRecord
     from jobs_core.options import DefaultJobOptions, MetaValue, StepOptions
-    from jobs_core.queue import JobType, Queue
+    from jobs_core.queue import JobType
     from jobs_core.scripts.flows import FlowJob
     from jobs_producer._handle import Link
     from jobs_producer.workflows import Flow, Step, Workflow
@@ -340,4 +341,8 @@ class FlowRun(Generic[R]):
 
 
 def _name(queue: Queue | str) -> str:
+    if not isinstance(queue, (str, Queue)):  # pyright: ignore[reportUnnecessaryIsInstance] - a job is easily given instead
+        raise OptionError(
+            "queue", repr(queue), "it must be a queue or its name: the one that is to keep the flow"
+        )
     return check_queue_name(queue) if isinstance(queue, str) else queue.name
