@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +26,14 @@ from tests.support.waiting import until
 CLIENT_ID, CLIENT_SECRET = "jobs", "s3cret"
 
 
+def _new_key() -> RSAKey:
+    return RSAKey.generate_key(2048, {"kid": secrets.token_hex(4)}, private=True)
+
+
+# To make one takes longer than most tests.
+_first_key = cache(_new_key)
+
+
 class OpenIdProvider:
     """Whoever comes is `claims`; `forged` changes the ID token, `signs` is the key that it is signed with."""
 
@@ -33,12 +42,12 @@ class OpenIdProvider:
         self.claims: dict[str, Any] = {"sub": "1", "email": "ada@example.com", "email_verified": True}
         self.forged: dict[str, Any] = {}
         self.algorithm = "RS256"
-        self.key = self._new_key()
+        self.key = _first_key()
         self.signs: Any = None
         self._codes: dict[str, dict[str, str]] = {}
 
     def change_keys(self) -> None:
-        self.key = self._new_key()
+        self.key = _new_key()
 
     def app(self) -> Starlette:
         return Starlette(
@@ -49,10 +58,6 @@ class OpenIdProvider:
                 Route("/keys", self._keys),
             ]
         )
-
-    @staticmethod
-    def _new_key() -> RSAKey:
-        return RSAKey.generate_key(2048, {"kid": secrets.token_hex(4)}, private=True)
 
     async def _discovery(self, _: Request) -> Response:
         names = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.browser import ADMIN, OPERATOR, VIEWER
-from tests.support.stage import CHARGE, Order
+from tests.support.stage import CHARGE, SEND, Order
 from tests.support.visits import HOSTILE, VISITING, Visits, button, settled, until, violations
+
+from jobs_producer import Flow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -112,6 +114,35 @@ def test_the_first_paint_comes_at_once(visits: Visits) -> None:
         whole = min(paint("/") for _ in range(5))
         sys.stdout.write(f"first paint: {whole:.0f} ms, of a plain table {plain:.0f} ms\n")
         assert whole < max(300, 3 * plain), (whole, plain)
+
+
+@pytest.mark.chaos
+def test_a_flow_of_ten_thousand_jobs_is_shown_at_once(visits: Visits) -> None:
+    theatre = visits.theatre
+
+    async def begin() -> str:
+        order = Order(customer="x")
+        flow = Flow(SEND, order, children=[SEND.call(order) for _ in range(9_999)], name="big")
+        return (await flow.submit(theatre.stage.producer)).id
+
+    path = f"/flows/{theatre.run(begin())}"
+    with visits.admin() as page:
+        settled(page, "/flows", "Flows")
+        page.evaluate(
+            """() => { window.longest = 0; new PerformanceObserver((list) => {
+                for (const each of list.getEntries()) window.longest = Math.max(window.longest, each.duration);
+            }).observe({ type: "longtask" }); }"""
+        )
+        settled(page, path, "big")
+        many = page.locator(".spot.many")
+        many.wait_for()
+        assert page.locator(".spot").count() == 2
+        many.click()
+        page.locator(".spot").nth(199).wait_for()
+        assert page.locator(".spot").count() == 200
+        button(page, "Next page").click()
+        page.get_by_text("Numbers 200 to 399 of 10,000").wait_for()
+        assert page.evaluate("longest") < 500
 
 
 @pytest.mark.chaos

@@ -1,6 +1,6 @@
 // One flow: its jobs as a graph, or one below the other, page by page.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, post } from "../lib/api";
 import { count } from "../lib/format";
@@ -16,6 +16,8 @@ import { Table } from "../ui/table";
 
 /** A graph of more says nothing, and a page of it stays quick. */
 const LIMIT = 200;
+/** A job may wait for all others, and says for which: so much is not asked for every other second. */
+const MANY = 1000;
 const STATES = ["pending", "active", "failed", "completed"];
 
 export function Flow(props: { id: string }): JSX.Element {
@@ -23,8 +25,11 @@ export function Flow(props: { id: string }): JSX.Element {
   const state = query.value.get("state") ?? "";
   const listed = query.value.get("view") === "list";
   const [start, setStart] = useState(0);
-  const found = useResource<FlowJobsPage>(`${path}/jobs`, { start, state, limit: LIMIT }, 2000);
+  const [every, setEvery] = useState(2000);
+  const found = useResource<FlowJobsPage>(`${path}/jobs`, { start, state, limit: LIMIT }, every);
   const flow = found.data?.flow;
+  const many = (flow?.total ?? 0) > MANY;
+  useEffect(() => setEvery(many ? 10_000 : 2000), [many]);
   const choice = (name: string, value: string, now: string, text = value): JSX.Element => (
     <button
       key={text}
