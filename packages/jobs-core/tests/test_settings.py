@@ -301,6 +301,8 @@ def test_feature_values_show_no_secret() -> None:
     )
     assert settings.report_sources["stock"] == "sqlite:///stock.db"
     assert FeatureSettings.from_env({}).files_url == "./files"
+    named = {"MAIL_FROM": "Our Shop <shop@example.com>", "ALERT_EMAIL": '"Ops, Inc." <ops@example.com>'}
+    assert FeatureSettings.from_env(named).mail_from == "Our Shop <shop@example.com>"
     assert settings.download_secret == (SECRET * 4, SECRET * 5)
     assert (settings.download_url, settings.download_ttl) == ("http://localhost:3010/download", 86_400)
     assert_shows_no_secret(settings)
@@ -315,6 +317,9 @@ def test_feature_values_show_no_secret() -> None:
         ("ALERT_WEBHOOK", "ftp://x"),
         ("REPORT_SOURCES", f"postgresql://me:{SECRET}@db/shop"),
         ("REPORT_SOURCES", "shop"),
+        ("REPORT_SOURCES", f"shop=oracle://me:{SECRET}@db/shop"),
+        ("MAIL_FROM", "nobody"),
+        ("ALERT_EMAIL", "ada@example.com, bob@example.com"),
         ("DOWNLOAD_SECRET", "short"),
         ("DOWNLOAD_SECRET", "long-enough-to-be-one,short"),
         ("DOWNLOAD_URL", "files.example"),

@@ -44,6 +44,8 @@ _PACKAGE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}", re.ASCII).fullmatch
 _SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:pass|token|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 _MAX_PROCESSES = 1024
+_MAIL_ADDRESS = re.compile(r"(?:[^<>\r\n]*<)?[^\s<>,]+@[^\s<>@,]+>?").fullmatch
+_DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 _SHORTEST_SECRET = 16
 
 
@@ -283,7 +285,7 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
     def _values(cls, read: _Reader) -> dict[str, Any]:
         return {
             "smtp_url": read.url("SMTP_URL", ("smtp", "smtps", "smtp+starttls")),
-            "mail_from": read.text("MAIL_FROM") or None,
+            "mail_from": _mail_address(read, "MAIL_FROM"),
             "webhook_secret": read.text("WEBHOOK_SECRET") or None,
             "llm_base_url": read.url("LLM_BASE_URL", ("http", "https")),
             "llm_api_key": read.text("LLM_API_KEY") or None,
@@ -294,7 +296,7 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
             "report_sources": _report_sources(read),
             "cache_url": read.url("CACHE_URL", _SERVER_SCHEMES),
             "alert_webhook": read.url("ALERT_WEBHOOK", ("http", "https")),
-            "alert_email": read.text("ALERT_EMAIL") or None,
+            "alert_email": _mail_address(read, "ALERT_EMAIL"),
         }
 
 
@@ -519,8 +521,19 @@ def _report_sources(read: _Reader) -> dict[str, str]:
         if not (name and equals and "://" in url):
             # The entry is not shown: it may hold a password.
             raise SettingsError("REPORT_SOURCES", _MASK, "name=URL pairs, separated by commas")
+        if url.partition("://")[0].partition("+")[0] not in _DATABASES:
+            allowed = f"name=URL pairs, separated by commas, of a file or server: {', '.join(_DATABASES)}"
+            raise SettingsError("REPORT_SOURCES", f"{name}={_MASK}", allowed)
         sources[name] = url
     return sources
+
+
+def _mail_address(read: _Reader, variable: str) -> str | None:
+    text = read.text(variable)
+    # Roughly: what a mail server takes is for the mail to find out.
+    if text and not _MAIL_ADDRESS(text):
+        raise SettingsError(variable, text, "one address: ada@example.com or Ada <ada@example.com>")
+    return text or None
 
 
 def _download_secrets(read: _Reader) -> tuple[str, ...]:
