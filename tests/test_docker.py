@@ -134,6 +134,22 @@ def test_compose_runs_every_target_and_gives_heavy_jobs_time() -> None:
         assert setting in text
 
 
+def test_compose_brings_prometheus_with_the_rules_and_a_token_that_looks() -> None:
+    text = (ROOT / "docker/compose.yml").read_text()
+    config = (ROOT / "docker/prometheus/prometheus.yml").read_text()
+    (prometheus,) = re.findall(r"^  prometheus:\n((?:    .*\n|\n)+)", text, flags=re.MULTILINE)
+    mounted = dict(re.findall(r"- \./(prometheus/\S+):/etc/prometheus/(\S+):ro", prometheus))
+    assert all((ROOT / "docker" / path).is_file() for path in mounted)
+    # Both are where the configuration looks for them.
+    assert {"prometheus.yml", *re.findall(r"rule_files: \[(\S+)\]", config)} == {*mounted.values()}
+    (secret,) = re.findall(r"credentials_file: /run/secrets/(\S+?) ", config)
+    assert f"secrets: [{secret}]" in prometheus
+    assert f"  {secret}:\n    environment: DASHBOARD_VIEWER_TOKEN\n" in text
+    services = set(re.findall(r"^  ([a-z-]+):\n    (?:<<|image)", text, flags=re.MULTILINE))
+    scraped = re.findall(r"names: \[(.*)\]", config)[0].split(", ") + re.findall(r'"([a-z-]+):3010"', config)
+    assert {*scraped} < services
+
+
 class Installer:
     """Runs the RUN commands of build stages on this machine, with the image's folders below another."""
 
