@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 
 from jobs_dashboard.problems import Refused, answer
-from jobs_dashboard.roles import Identity
+from jobs_dashboard.roles import Identity, Role
 from jobs_dashboard.router import IDENTITY, REFUSAL, request_path
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Gate:
     async def _judge(self, request: Request, path: str) -> None:
         found = await self._access.identify(request)
         signs_in = path == _SESSION and request.method == "POST"
-        known = isinstance(found, Identity)
+        # Who is known by nothing, since anybody here may look, can change nothing: that is what they are told.
+        known = isinstance(found, Identity) and (found.actor != "" or found.role > Role.VIEWER)
         ambient = known and "authorization" not in request.headers and not signs_in
         self._access.check_origin(request, api=path.startswith("/api/"), ambient=ambient)
         if isinstance(found, Identity):
