@@ -217,7 +217,7 @@ async def test_an_interrupted_bulk_is_completed_without_loss_or_repeat(
         await producer.enqueue_many(SEND, items())
     proxy.drop_replies = False
     proxy.reset()
-    producer._timeout = 10
+    producer._link.timeout = 10
     error = caught.value
     assert any(each.outcome == "unknown" for each in error.unfinished)
     every = list(sends(6000))

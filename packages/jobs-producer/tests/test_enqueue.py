@@ -367,7 +367,7 @@ async def test_status_of_what_is_not_there(producer: Producer) -> None:
 
 async def test_reads_of_a_silent_server_end(producer: Producer, server: EmbeddedServer) -> None:
     handle = await producer.enqueue(SEND, Send(to="a"))
-    producer._link.timeout = producer._timeout = 0.2
+    producer._link.timeout = 0.2
     with frozen(server):
         for read in (handle.status(), producer.status("mail", handle.id)):
             with pytest.raises(ConnectionFailed, match="no reply in time"):

@@ -39,10 +39,10 @@ async def added(scripts: Scripts) -> int:
 @contextmanager
 def hurried(producer: Producer) -> Generator[None]:
     """Let calls give up soon, where that is what is to be seen: all others have the time that a busy machine needs."""
-    patient = producer._timeout
-    producer._timeout = 0.2
+    patient = producer._link.timeout
+    producer._link.timeout = 0.2
     yield
-    producer._timeout = patient
+    producer._link.timeout = patient
 
 
 async def lost(producer: Producer, proxy: Proxy, *sends: Send) -> list[OutcomeUnknown]:

@@ -56,25 +56,25 @@ async def test_a_full_buffer_overloads_at_the_deadline(
         with frozen(server):
             # Two calls are under way when the buffer is full.
             held = asyncio.create_task(outcomes(producer, small + 256, Send(to="a")))
-            await until(lambda: producer._buffer.jobs == small)
-            producer._timeout = 0.2
+            await until(lambda: producer._submitter.buffer.jobs == small)
+            producer._link.timeout = 0.2
             found = await outcomes(producer, 200, Send(to="a"))
             assert Counter(type(each) for each in found) == {Overloaded: 200}
             kinds = Counter(type(each) for each in await held)
         assert kinds == {OutcomeUnknown: 256, ConnectionFailed: small}
-        producer._timeout = 10
+        producer._link.timeout = 10
         overloaded = next(each for each in found if isinstance(each, Overloaded))
         assert (overloaded.queue, overloaded.waiting) == ("mail", small)
         assert (await producer.enqueue(SEND, Send(to="b"))).created
-        assert (producer._buffer.jobs, producer._buffer.bytes) == (0, 0)
+        assert (producer._submitter.buffer.jobs, producer._submitter.buffer.bytes) == (0, 0)
 
 
 async def test_the_buffer_is_full_at_16_mib(patient: Producer, server: EmbeddedServer) -> None:
     with frozen(server):
         calls = asyncio.create_task(outcomes(patient, 40, Send(to="a", body="x" * 700_000)))
-        await until(lambda: patient._buffer.bytes >= BUFFER_BYTES)
-        await until(lambda: len(patient._buffer._waiting) >= 14)
-        assert patient._buffer.bytes < BUFFER_BYTES + 701_000
+        await until(lambda: patient._submitter.buffer.bytes >= BUFFER_BYTES)
+        await until(lambda: len(patient._submitter.buffer._waiting) >= 14)
+        assert patient._submitter.buffer.bytes < BUFFER_BYTES + 701_000
     assert all(isinstance(each, JobHandle) for each in await calls)
 
 
@@ -83,19 +83,19 @@ async def test_those_who_wait_for_room_go_on_when_it_drains(
 ) -> None:
     with frozen(server):
         calls = asyncio.create_task(outcomes(patient, 10 * small, Send(to="a")))
-        await until(lambda: patient._buffer.jobs == small)
+        await until(lambda: patient._submitter.buffer.jobs == small)
     found = await calls
     assert all(isinstance(each, JobHandle) for each in found)
     assert await waiting(patient) == 10 * small + 1
-    assert (patient._buffer.jobs, patient._buffer.bytes) == (0, 0)
+    assert (patient._submitter.buffer.jobs, patient._submitter.buffer.bytes) == (0, 0)
 
 
 async def test_the_buffer_is_full_at_ten_thousand(patient: Producer, server: EmbeddedServer) -> None:
     with frozen(server):
         calls = asyncio.create_task(outcomes(patient, BUFFER_JOBS + 500, Send(to="a")))
         # The two calls under way are no longer held.
-        await until(lambda: len(patient._buffer._waiting) == 500 - 2 * 128)
-        assert patient._buffer.jobs == BUFFER_JOBS
+        await until(lambda: len(patient._submitter.buffer._waiting) == 500 - 2 * 128)
+        assert patient._submitter.buffer.jobs == BUFFER_JOBS
     assert all(isinstance(each, JobHandle) for each in await calls)
 
 
@@ -109,7 +109,7 @@ async def test_cancelled_ones_leave_their_room_to_others(
 ) -> None:
     with frozen(server):
         tasks = [asyncio.create_task(patient.enqueue(SEND, Send(to="a"))) for _ in range(10 * small)]
-        await until(lambda: patient._buffer.jobs == small)
+        await until(lambda: patient._submitter.buffer.jobs == small)
         for task in tasks[::2]:
             task.cancel()
         await asyncio.sleep(0)
@@ -118,13 +118,13 @@ async def test_cancelled_ones_leave_their_room_to_others(
     assert all(isinstance(each, asyncio.CancelledError) for each in found[::2])
     # Those of the two calls under way were sent before they were cancelled.
     assert await waiting(patient) == 5 * small + 1 + 128
-    assert (patient._buffer.jobs, patient._buffer.bytes) == (0, 0)
+    assert (patient._submitter.buffer.jobs, patient._submitter.buffer.bytes) == (0, 0)
 
 
 async def test_bulk_waits_for_room_too(patient: Producer, server: EmbeddedServer, small: int) -> None:
     with frozen(server):
         calls = asyncio.create_task(outcomes(patient, 2 * small, Send(to="a")))
-        await until(lambda: patient._buffer.jobs == small)
+        await until(lambda: patient._submitter.buffer.jobs == small)
 
         async def add_many() -> int:
             return (await patient.enqueue_many(SEND, (Send(to="b") for _ in range(3000)))).created
@@ -203,7 +203,7 @@ async def test_close_gives_up_at_its_timeout(
     waiter = asyncio.create_task(producer.handle(SEND, handle.id).done())
     with frozen(server):
         tasks = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(2 * small)]
-        await until(lambda: producer._buffer.jobs == small)
+        await until(lambda: producer._submitter.buffer.jobs == small)
         before = asyncio.all_tasks()
         await producer.close(0.05)
         found = [*await asyncio.gather(*tasks, return_exceptions=True)]
@@ -288,7 +288,7 @@ async def test_cancelled_flushes_leave_nobody_waiting(
 ) -> None:
     async with Producer(redis_url, prefix=prefix, enqueue_timeout=1) as producer:
         await producer.enqueue(SEND, Send(to="first"))
-        lane = producer._lanes["mail"]
+        lane = producer._submitter.lanes["mail"]
         with frozen(server):
             calls = [asyncio.create_task(producer.enqueue(SEND, Send(to="a"))) for _ in range(1000)]
             # The callers come in the first turn, the calls are made in the second and leave in the third.

@@ -73,8 +73,8 @@ async def test_who_knows_nothing_of_a_queue_leaves_its_entry(producer: Producer,
 async def test_names_without_end_take_no_memory_without_end(
     producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs_producer.producer._RECORD_HEADS", 10)
+    monkeypatch.setattr("jobs_producer._submitter._RECORD_HEADS", 10)
     queue = producer.queue("adhoc")
     for number in range(25):
         await queue.enqueue(f"job-{number}")
-        assert len(producer._heads) <= 10
+        assert len(producer._submitter._heads) <= 10

@@ -210,7 +210,7 @@ def test_close_gives_up_at_its_timeout(sync: SyncProducer, server: EmbeddedServe
     sync.enqueue(SEND, Send(to="a"))
     with ThreadPoolExecutor(1) as pool, frozen(server):
         call = pool.submit(sync.enqueue, SEND, Send(to="b"))
-        wait_until(lambda: sync._producer._lanes["mail"].busy)
+        wait_until(lambda: sync._producer._submitter.lanes["mail"].busy)
         sync.close(0.05)
         with pytest.raises(OutcomeUnknown):
             call.result(10)

@@ -12,10 +12,11 @@ from jobs_producer._bulk import Bulk, BulkInterrupted, BulkItem, BulkSummary, It
 from jobs_producer._chain import ChainHandle
 from jobs_producer._flows import FlowRun, Flows
 from jobs_producer._handle import JobHandle
+from jobs_producer._queue_handle import QueueHandle
 from jobs_producer._schedules import ScheduleHandle, Schedules, SyncSchedules
 from jobs_producer.batches import Batch, MapReduce
 from jobs_producer.declared import DeclaredWorkflow, UnknownWorkflow, workflow
-from jobs_producer.producer import Producer, QueueHandle
+from jobs_producer.producer import Producer
 from jobs_producer.sync import SyncChainHandle, SyncJobHandle, SyncProducer, SyncQueueHandle
 from jobs_producer.workflows import Child, Flow, Nested, Step, Workflow, child, step
 

@@ -30,14 +30,13 @@ from jobs_core.queue import Queue
 from jobs_core.records import shown_payload
 from jobs_core.scripts import MAX_ITEMS
 from jobs_producer._handle import JobHandle
+from jobs_producer._part import Part
 from jobs_producer.batches import Batch, MapReduce, callback_parts
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncIterable,
         AsyncIterator,
-        Callable,
-        Coroutine,
         Iterable,
         Mapping,
         Sequence,
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from jobs_core.flows.calls import Call
     from jobs_core.flows.graph import Graph
     from jobs_core.flows.records import FlowJobRecord, FlowRecord
-    from jobs_core.options import DefaultJobOptions, MetaValue, StepOptions
+    from jobs_core.options import MetaValue, StepOptions
     from jobs_core.queue import JobType
     from jobs_core.scripts.flows import FlowJob
     from jobs_producer._handle import Link
@@ -60,22 +59,11 @@ S = TypeVar("S")
 __all__ = ["FlowRun", "Flows"]
 
 
-class Flows:
+class Flows(Part):
     """The flows that a producer submits and reads. Each is kept by the queue of its first job; ids are unique in it.
 
     Every call raises ConnectionFailed where the server does not answer in time; each has the same effect twice as once.
     """
-
-    def __init__(
-        self,
-        link: Link,
-        service: DefaultJobOptions,
-        declare: Callable[[Queue, float], Coroutine[object, object, None]],
-    ) -> None:
-        """Made by the producer; `declare` writes what code declares of a queue."""
-        self._link = link
-        self._service = service
-        self._declare = declare
 
     async def start(self, workflow: Workflow) -> FlowRun[dict[str, JsonValue]]:
         """Submit a workflow: all of its steps, or none. One whose id is known is not started again.
@@ -163,7 +151,7 @@ class Flows:
         timeout_ms = to_ms(open_timeout, name="open_timeout")
         if not timeout_ms:
             raise OptionError("open_timeout", open_timeout, "it must be longer than 0")
-        deadline = self._link.here().time() + self._link.timeout
+        deadline = self._deadline()
         if not isinstance(queue, str):
             queues.append(queue)
         for each in queues:
@@ -190,7 +178,7 @@ class Flows:
         else:
             # Encoding many payloads takes a while, and the loop is not ours alone.
             made = await asyncio.to_thread(graph.drafts, (home, flow_id), given)
-        deadline = self._link.here().time() + self._link.timeout
+        deadline = self._deadline()
         for queue in graph.queues.values():
             await self._declare(queue, deadline)
         book = FlowBook(self._link.scripts, graph.queues.values())

@@ -14,17 +14,16 @@ from jobs_core.schedules.fires import make_definition
 from jobs_core.schedules.options import ScheduleOptions, read_options
 from jobs_core.schedules.records import SchedulePage, ScheduleRecord, schedule_record, utc
 from jobs_producer._handle import JobHandle
+from jobs_producer._part import Part
 from jobs_producer._submission import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
-    from jobs_core.options import DefaultJobOptions
     from jobs_core.payloads import JsonValue
     from jobs_core.schedules.book import Written
     from jobs_core.schedules.store import Stored
-    from jobs_producer._handle import Link
     from jobs_producer.sync import SyncJobHandle, SyncProducer
 
 P = TypeVar("P")
@@ -50,22 +49,11 @@ class ScheduleHandle:
         return f"ScheduleHandle({self.queue}/{self.id}, {self.outcome})"
 
 
-class Schedules:
+class Schedules(Part):
     """The schedules that a producer writes and reads. Each belongs to the queue of its jobs; ids are unique in it.
 
     Every call raises ConnectionFailed where the server does not answer in time; each has the same effect twice as once.
     """
-
-    def __init__(
-        self,
-        link: Link,
-        service: DefaultJobOptions,
-        declare: Callable[[Queue, float], Coroutine[object, object, None]],
-    ) -> None:
-        """Made by the producer; `declare` writes what code declares of a queue."""
-        self._link = link
-        self._service = service
-        self._declare = declare
 
     async def upsert(
         self,
@@ -164,9 +152,6 @@ class Schedules:
     @property
     def _book(self) -> Book:
         return Book(self._link.scripts, self._link.codecs)
-
-    def _deadline(self) -> float:
-        return self._link.here().time() + self._link.timeout
 
     async def _answered(self, call: Coroutine[object, object, T]) -> T:
         try:

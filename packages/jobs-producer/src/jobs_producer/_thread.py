@@ -38,7 +38,7 @@ class ForkableProducer(Producer):
 
     def abandon(self) -> None:
         """Let go of the connection without touching it."""
-        _abandoned.append((self._client, self._link.loop, self._lanes))
+        _abandoned.append((self._client, self._link.loop, self._submitter.lanes))
         self._link.loop, self._link.closed = None, False
         self._prepare()
 

@@ -4,64 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Final, TypeVar, Unpack, cast
 
 from jobs_core.boot import audit_server
-from jobs_core.codecs import Codecs, Place
+from jobs_core.codecs import Codecs
 from jobs_core.connection import ConnectionInfo, client_for, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
-from jobs_core.flows.book import follow
 from jobs_core.flows.calls import Chain
-from jobs_core.flows.edges import bound, failure_edges, follow_edges
-from jobs_core.flows.failures import drafts_of
-from jobs_core.flows.successors import check_record, make_plan
-from jobs_core.ids import new_job_id
+from jobs_core.flows.successors import make_plan
 from jobs_core.names import check_job_id, check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, JobOptions, check_options, resolve
-from jobs_core.payloads import JsonValue
 from jobs_core.queue import JobType, Queue, QueueOptions, differences
 from jobs_core.records import JobRecord, read_records
 from jobs_core.schedules.options import CommonScheduleOptions
 from jobs_core.scripts import Scripts
 from jobs_core.settings import CommonSettings
 from jobs_core.tracing import telemetry
-from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, Waits, encode_envelope
 from jobs_producer import _shortcuts
 from jobs_producer._bulk import Bulk, BulkItem, Progress
 from jobs_producer._chain import ChainHandle, links_of
 from jobs_producer._flows import Flows
 from jobs_producer._handle import JobHandle, Link, cancel
 from jobs_producer._inbox import Inbox
-from jobs_producer._lane import Buffer, Item, Lane
+from jobs_producer._lane import Item
+from jobs_producer._queue_handle import QueueHandle
 from jobs_producer._schedules import ScheduleHandle, Schedules
 from jobs_producer._submission import Resubmitter
+from jobs_producer._submitter import Submitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from jobs_core.flows.calls import Call, Step
+    from jobs_core.flows.calls import Step
     from jobs_core.queues.llm_requests import Completion
     from jobs_core.queues.notifications import Channel, NotificationReceipt, UserId
     from jobs_core.queues.workflow import WorkflowResult
     from jobs_core.states import CancelOutcome
-    from jobs_core.telemetry import Telemetry
-    from jobs_core.wire import Flow
-    from jobs_producer._submission import Outcome
     from jobs_producer.declared import DeclaredWorkflow
 
 P = TypeVar("P")
 R = TypeVar("R")
 
-# Calls are given up by so large a part of the timeout before it ends, at most: callers whose deadlines are no
-# further apart share a call, and who gets room or a turn later than that would not make it.
-_SLACK = 0.05
-_RECORD_HEADS = 4096
-# What travels with a job: what follows it, its trace, and that it waits for others.
-Around: TypeAlias = "tuple[Flow | None, dict[str, str] | None, Waits | None]"
-_BOUND = frozenset({"after", "chain_to", "on_success", "on_failure"})
 _log = logging.getLogger("jobs_producer")
 
 
@@ -93,17 +79,16 @@ class Producer:
         """
         self._address = parse_address(url)
         self._prefix = check_prefix(prefix)
-        self._defaults = cast("DefaultJobOptions", check_options(default_job_options or {}))
-        self._timeout = to_ms(enqueue_timeout, name="enqueue_timeout") / 1000
-        if not self._timeout:
+        defaults = cast("DefaultJobOptions", check_options(default_job_options or {}))
+        timeout = to_ms(enqueue_timeout, name="enqueue_timeout") / 1000
+        if not timeout:
             raise OptionError("enqueue_timeout", enqueue_timeout, "it must be longer than 0")
-        self._slack = self._timeout * _SLACK
         self._codecs = Codecs.from_env(self._prefix) if codecs is None else codecs
-        self._heads: dict[str, RecordHead] = {}
         self._queues: dict[str, QueueHandle] = {}
-        self._link = Link(self._address, self._timeout, self._codecs)
-        self.schedules = Schedules(self._link, self._defaults, self._declared)
-        self.flows = Flows(self._link, self._defaults, self._declared)
+        self._link = Link(self._address, timeout, self._codecs)
+        self._submitter = Submitter(self._link, defaults)
+        self.schedules = Schedules(self._link, self._submitter)
+        self.flows = Flows(self._link, self._submitter)
         self._prepare()
 
     @classmethod
@@ -139,15 +124,15 @@ class Producer:
         loop, link = asyncio.get_running_loop(), self._link
         if link.loop is not None and not link.loop.is_closed():
             link.here()
-            await self._client.connect(timeout=self._timeout)
+            await self._client.connect(timeout=link.timeout)
             return
         if link.closed or link.loop is not None:
             self._prepare()
         client = self._client
         link.loop, link.closed = loop, False
         try:
-            deadline = loop.time() + self._timeout
-            await client.connect(timeout=self._timeout)
+            deadline = loop.time() + link.timeout
+            await client.connect(timeout=link.timeout)
             audit = await audit_server(client, deadline=deadline)
             if audit.refusals:
                 raise audit.refusals[0]
@@ -169,14 +154,14 @@ class Producer:
         link.loop, link.closed = None, True
         try:
             async with asyncio.timeout(timeout):
-                await self._drain()
+                await self._submitter.drain()
         except TimeoutError:
-            _log.warning("closed with %d jobs unsent", self._buffer.jobs)
+            _log.warning("closed with %d jobs unsent", self._submitter.buffer.jobs)
         finally:
             await self._client.close()
             # Whoever still waits learns at once that nothing more will come.
             self._inbox.wake_all()
-            await self._drain()
+            await self._submitter.drain()
 
     async def is_connected(self) -> bool:
         """Tell whether the server answers now, within a second."""
@@ -203,10 +188,10 @@ class Producer:
         """
         traced = telemetry()
         if traced is None:
-            item, policy = await self._submit(job_type, payload, options)
+            item, policy = await self._submitter.submit(job_type, payload, options)
             outcome = await item.future
         else:
-            item, policy, outcome = await self._traced(traced, job_type, payload, options)
+            item, policy, outcome = await self._submitter.send(traced, job_type, payload, options)
         typed = cast("JobType[object, R]", job_type)
         return JobHandle(self._link, typed, item.id, outcome, policy)
 
@@ -219,12 +204,14 @@ class Producer:
         """
         traced = telemetry()
         if traced is None:
-            item, policy = await self._submit(chain.first, payload, options, chain.steps)
+            item, policy = await self._submitter.submit(chain.first, payload, options, chain.steps)
             outcome = await item.future
         else:
-            item, policy, outcome = await self._traced(traced, chain.first, payload, options, chain.steps)
+            item, policy, outcome = await self._submitter.send(
+                traced, chain.first, payload, options, chain.steps
+            )
         first = cast("JobType[object, object]", chain.first)
-        links = links_of((first, item.id, policy), chain.steps, self._defaults)
+        links = links_of((first, item.id, policy), chain.steps, self._submitter.defaults)
         return ChainHandle(self._link, links, outcome)
 
     def enqueue_many(
@@ -250,17 +237,20 @@ class Producer:
         first = job_type
         # What is wrong with the whole call is told before the first item.
         make_plan(
-            resolve(first, options, self._defaults), steps=steps, service=self._defaults, codecs=self._codecs
+            resolve(first, options, self._submitter.defaults),
+            steps=steps,
+            service=self._submitter.defaults,
+            codecs=self._codecs,
         )
         self._link.here()
         # Whatever is wrong with its declaration is told now, not for each item.
-        self._lane(first.queue)
+        self._submitter.lane(first.queue)
         traced = telemetry()
         sending = None if traced is None else traced.send(first.queue.name, first.name, many=True)
         carrier = None if sending is None else sending.carrier
 
         async def submit(payload: P, own: JobOptions) -> Item:
-            item, _ = await self._submit(first, payload, own, steps, carrier)
+            item, _ = await self._submitter.submit(first, payload, own, steps, carrier)
             return item
 
         return Bulk(first.queue.name, items, submit, options, progress, sending=sending)
@@ -324,7 +314,7 @@ class Producer:
         Safe for 1 h. Raises OutcomeUnknown where it is still not known, OptionError for an older call and for
         one of another server.
         """
-        deadline = self._link.here().time() + self._timeout
+        deadline = self._link.here().time() + self._link.timeout
         return await self._resubmitter.send(error, deadline)
 
     def handle(self, job_type: JobType[P, R], job_id: str) -> JobHandle[R]:
@@ -334,12 +324,12 @@ class Producer:
     def chain_handle(self, chain: Chain[P, R], job_id: str) -> ChainHandle[R]:
         """Return a handle on a chain enqueued elsewhere, by the id of its first link. Raises OptionError for what cannot be an id."""
         first = cast("JobType[object, object]", chain.first)
-        links = links_of((first, check_job_id(job_id), b""), chain.steps, self._defaults)
+        links = links_of((first, check_job_id(job_id), b""), chain.steps, self._submitter.defaults)
         return ChainHandle(self._link, links)
 
     async def status(self, queue: str, job_id: str) -> JobRecord:
         """Return what is known of a job. Raises JobNotFound, ConnectionFailed or OptionError."""
-        deadline = self._link.here().time() + self._timeout
+        deadline = self._link.here().time() + self._link.timeout
         ids = [check_job_id(job_id)]
         (record,) = await read_records(self._scripts, check_queue_name(queue), ids, deadline=deadline)
         if record is None:
@@ -358,245 +348,30 @@ class Producer:
         """
         return self._named(name, options)
 
-    async def _traced(
-        self,
-        traced: Telemetry,
-        job_type: JobType[P, R],
-        payload: P,
-        options: JobOptions,
-        steps: Sequence[Step] = (),
-    ) -> tuple[Item, bytes, Outcome]:
-        """Send a job in a span, and wait for the answer."""
-        sending = traced.send(job_type.queue.name, job_type.name)
-        try:
-            item, policy = await self._submit(job_type, payload, options, steps, sending.carrier)
-            outcome = await item.future
-        except BaseException as error:
-            sending.failed(error)
-            raise
-        sending.sent(item.id, outcome)
-        return item, policy, outcome
-
-    async def _submit(
-        self,
-        job_type: JobType[P, R],
-        payload: P,
-        options: JobOptions,
-        steps: Sequence[Step] = (),
-        trace: dict[str, str] | None = None,
-    ) -> tuple[Item, bytes]:
-        """Hand a job to the lane of its queue; its future is done when the server has answered.
-
-        `steps` are the links of a chain behind it, `trace` the context that travels with it.
-        """
-        plan = waits = None
-        edges = ""
-        if steps or (options and not _BOUND.isdisjoint(options)):
-            plan = await self._planned(job_type, options, steps)
-            if "after" in options or "on_failure" in options:
-                options = cast("JobOptions", {"job_id": new_job_id(), **options})
-                waits, edges = await self._bind(job_type, options)
-        item, policy = (
-            await self._sealed(job_type, payload, options, (plan, trace, waits))
-            if job_type.seals
-            else self._item(job_type, payload, options, (plan, trace, waits))
-        )
-        if edges or waits is not None:
-            blocks = None if waits is None else len(options.get("after", ()))
-            item.alike = bound(item.alike, edges, blocks=blocks)
-        lane = self._lane(job_type.queue)
-        if not lane.add(item):
-            await lane.add_later(item)
-        return item, policy
-
-    async def _planned(
-        self, job_type: JobType[P, R], options: JobOptions, steps: Sequence[Step]
-    ) -> Flow | None:
-        """Decide what is to follow a job, and declare the queues that it goes to."""
-        deadline = self._link.here().time() + self._timeout
-        resolved = resolve(job_type, options, self._defaults)
-        plan = make_plan(resolved, steps=steps, service=self._defaults, codecs=self._codecs)
-        if plan is None:
-            return None
-        for queue in plan.queues:
-            await self._lane(queue).declared(deadline)
-        return plan.flow
-
-    async def _bind(self, job_type: JobType[P, R], options: JobOptions) -> tuple[Waits | None, str]:
-        """Make jobs tell of their ends that a new one waits for, and return that it waits, and the edges of its own."""
-        deadline = self._link.here().time() + self._timeout
-        resolved = resolve(job_type, options, self._defaults)
-        queue, job_id = job_type.queue.name, options.get("job_id", "")
-        if resolved.after and resolved.rule is not None and not resolved.rule.stands_alone:
-            reason = (
-                "a job that waits for others cannot take the place of one that is there; use skip or error"
-            )
-            raise OptionError("after", len(resolved.after), reason)
-        edges = ""
-        if resolved.on_failure:
-            made = drafts_of(
-                resolved.on_failure, (queue, job_id), self._defaults, resolved.metadata, self._codecs
-            )
-            for target in made.queues:
-                await self._lane(target).declared(deadline)
-            edges = failure_edges(made.drafts)
-        if not resolved.after:
-            return None, edges
-        for name, each in follow_edges(queue, job_id, resolved.after).items():
-            await follow(self._scripts, name, each, deadline=deadline)
-        return Waits(on=tuple((each.queue or queue, each.id) for each in resolved.after)), edges
-
     def _prepare(self) -> None:
         """Make all that belongs to one connection."""
         self._client = client_for(self._address, name="jobs:producer")
         self._scripts = Scripts(self._client, self._prefix, clock=self._clock, codecs=self._codecs)
         self._inbox = Inbox(self._scripts)
-        self._buffer = Buffer()
-        self._lanes: dict[str, Lane] = {}
+        self._submitter.prepare()
         self._resubmitter = Resubmitter(self._scripts)
         self._link.scripts, self._link.inbox = self._scripts, self._inbox
-        self._client.on_connect(self._declare_again)
-
-    async def _declared(self, queue: Queue, deadline: float) -> None:
-        await self._lane(queue).declared(deadline)
-
-    def _declare_again(self) -> None:
-        # The server that is back may have lost what was declared.
-        for lane in self._lanes.values():
-            lane.declare_again()
-
-    async def _drain(self) -> None:
-        while busy := [lane for lane in self._lanes.values() if lane.busy]:
-            for lane in busy:
-                await lane.drain()
+        self._client.on_connect(self._submitter.declare_again)
 
     def _named(self, name: str, options: QueueOptions) -> QueueHandle:
         known = self._queues.get(name)
         if known is None:
             known = self._queues[name] = QueueHandle(self, Queue(name, **options), options)
+            if not options:
+                self._submitter.bare[name] = known.declaration
         elif options and known.options != options:
             declaration = Queue(name, **options)
             if not known.options:
                 known.declaration, known.options = declaration, options
+                del self._submitter.bare[name]
             elif known.declaration != declaration:
                 different = differences(known.declaration.declaration, declaration.declaration)
                 raise DeclarationError(
                     f"producer.queue({name!r})", f"it was made before with {different}. Declare it once"
                 )
         return known
-
-    async def _sealed(
-        self,
-        job_type: JobType[P, R],
-        payload: P,
-        options: JobOptions,
-        around: Around,
-    ) -> tuple[Item, bytes]:
-        """Make the item of a job with a codec; a large payload goes through it in a thread."""
-        job_id = options.get("job_id") or new_job_id()
-        data = job_type.encode(payload)
-        place = Place(job_type.queue.name, job_type.wire_name, job_id)
-        work = (place, data, job_type.format, job_type.codec)
-        if Codecs.is_slow(job_type.codec, len(data)):
-            # Else the file of a job that is refused would be left for the sweep.
-            resolve(job_type, options, self._defaults)
-            stored, text = await asyncio.to_thread(self._codecs.seal, *work)
-        else:
-            stored, text = self._codecs.seal(*work)
-        job_type.check_size(len(stored), "payload")
-        return self._item(job_type, payload, options, around, (job_id, stored, text))
-
-    def _item(
-        self,
-        job_type: JobType[P, R],
-        payload: P,
-        options: JobOptions,
-        around: Around,
-        sealed: tuple[str, bytes, str | None] | None = None,
-    ) -> tuple[Item, bytes]:
-        """Make an item; `sealed` is the id, and what a codec made of the payload, `around` what travels with it."""
-        loop = self._link.here()
-        flow, trace, waits = around
-        resolved = resolve(job_type, options, self._defaults)
-        if sealed is None:
-            made_id, data = new_job_id(), job_type.encode(payload)
-            codec = None if job_type.format == "json" else job_type.format
-        else:
-            made_id, data, codec = sealed
-        head = self._heads.get(job_type.wire_name)
-        if head is None:
-            if len(self._heads) >= _RECORD_HEADS:
-                self._heads.clear()
-            head = self._heads[job_type.wire_name] = RecordHead(job_type.wire_name)
-        envelope = encode_envelope(
-            Envelope(
-                resolved.policy, data, resolved.metadata, resolved.tags, trace, codec, flow=flow, waits=waits
-            )
-        )
-        flags, unique, key = OWN_ID if resolved.job_id is not None else 0, b"", b""
-        if resolved.decide:
-            flags |= EXPIRES if resolved.expires else 0
-            if resolved.rule is not None:
-                flags, unique = flags | UNIQUE, resolved.rule.value(job_type.name, payload)
-        if job_type.queue.keyed or resolved.key is not None:
-            key = job_type.key_of(payload, resolved.key).encode()
-            flags |= KEYED if key else 0
-        body = head.body(envelope, key=key, unique=unique)
-        if flow is not None:
-            check_record(job_type.queue.name, job_type.name, len(body))
-        item = Item(
-            resolved.job_id or made_id,
-            body,
-            head.alike(
-                flags,
-                resolved.priority,
-                resolved.cost if resolved.cost > 1 else 0,
-                resolved.delay_ms,
-                resolved.run_at_ms,
-                resolved.decide,
-            ),
-            loop.create_future(),
-            loop.time() + self._timeout,
-            resolved.waits,
-        )
-        return item, resolved.policy
-
-    def _lane(self, queue: Queue) -> Lane:
-        lane = self._lanes.get(queue.name)
-        if lane is not None and lane.declaration is queue:
-            return lane
-        if lane is None:
-            lane = Lane(self._scripts, queue.name, self._buffer, slack=self._slack)
-            self._lanes[queue.name] = lane
-        named = self._queues.get(queue.name)
-        if named is None or named.options or named.declaration is not queue:
-            lane.declare(queue)
-        return lane
-
-
-class QueueHandle:
-    """A queue by name: its jobs are named at the call and carry any JSON.
-
-    `options` are what was given to `Producer.queue`; without any, nothing is declared to the server.
-    """
-
-    def __init__(self, producer: Producer, declaration: Queue, options: QueueOptions) -> None:
-        """Made by `Producer.queue`."""
-        self.name = declaration.name
-        self.declaration = declaration
-        self.options = options
-        self._producer = producer
-
-    async def enqueue(
-        self, job_name: str, data: JsonValue = None, **options: Unpack[JobOptions]
-    ) -> JobHandle[JsonValue]:
-        """Add a job; errors as `Producer.enqueue`."""
-        return await self._producer.enqueue(self.declaration.dynamic_job(job_name), data, **options)
-
-    def call(self, job_name: str, data: JsonValue = None, **options: Unpack[JobOptions]) -> Call:
-        """Return a job with its payload, for `chain_to` and `on_success` of another, as `JobType.call`."""
-        return self.declaration.dynamic_job(job_name).call(data, **options)
-
-    def handle(self, job_name: str, job_id: str) -> JobHandle[JsonValue]:
-        """Return a handle on a job enqueued elsewhere."""
-        return self._producer.handle(self.declaration.dynamic_job(job_name), job_id)

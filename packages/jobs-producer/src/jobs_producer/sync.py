@@ -15,9 +15,10 @@ from jobs_core.errors import JobsError
 from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.settings import CommonSettings
 from jobs_producer import _shortcuts
+from jobs_producer._queue_handle import QueueHandle
 from jobs_producer._schedules import ScheduleHandle, SyncSchedules
 from jobs_producer._thread import Feed, ForkableProducer, Keeper
-from jobs_producer.producer import Producer, QueueHandle
+from jobs_producer.producer import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
