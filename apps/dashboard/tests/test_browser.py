@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,6 +141,33 @@ def test_a_job_is_replayed_with_another_payload(visits: Visits) -> None:
     assert isinstance(given.value, ast.Call)
     assert json.loads(ast.literal_eval(given.value.args[0])) == payload
     assert "async def test_charge() -> None:" in copied
+
+
+@pytest.mark.chaos
+def test_a_test_that_was_copied_passes(visits: Visits, tmp_path: Path) -> None:
+    """In a process of its own, as whoever pastes it runs it."""
+    theatre = visits.theatre
+    write_package(tmp_path, "shop", shop(parcels="concurrency=2"))
+    given = {"ledger": str(tmp_path / "ledger"), "do": 'it\'s "good" \N{SNOWMAN}\n'}
+    job = theatre.run(theatre.stage.producer.queue("parcels").enqueue("act", given))
+    with visits.admin() as page:
+        settled(page, f"/queues/parcels/jobs/{job.id}", job.id)
+        button(page, "Copy as test").click()
+        button(page, "Copied").wait_for()
+        (tmp_path / "test_copied.py").write_text(page.evaluate("navigator.clipboard.readText()"))
+    options = ("-p", "no:cacheprovider", "-c", os.devnull, "-o", "anyio_mode=auto", "--rootdir", ".")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "test_copied.py"],
+        env={**os.environ, "JOBS_FEATURES": "shop", "JOBS_PROCESSORS": "shop", "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    assert len((tmp_path / "ledger").read_text().splitlines()) == 1
 
 
 def test_a_job_tells_what_happens_to_it_without_being_asked(visits: Visits) -> None:

@@ -30,8 +30,7 @@ async def test_${job.name.replace(/\W/g, "_")}() -> None:
     # The handler is found as a worker finds it: by JOBS_FEATURES and JOBS_PROCESSORS.
     with EmbeddedServer() as server:
         async with Worker(queues=[${literal(job.queue)}], url=server.url), Producer(server.url) as producer:
-            job = await producer.queue(${literal(job.queue)}).enqueue(${literal(job.name)}, PAYLOAD, attempts=1)
-            await job.done(timeout=60)
-            record = await job.status()
-            assert record.state == "completed", record.failed_reason
+            job = await producer.queue(${literal(job.queue)}).enqueue(${literal(job.name)}, PAYLOAD, attempts=1, result_ttl=60)
+            # Raises what the handler raises.
+            await job.result(timeout=60)
 `;
