@@ -55,7 +55,8 @@ def refused(source: str) -> Generator[None]:
     except FilePathError as error:
         raise Fail(str(error)) from error
     except Fail as error:
-        raise Fail(f"{source!r}: {error}") from error
+        told = str(error)
+        raise Fail(told if told.startswith(repr(source)) else f"{source!r}: {told}") from error
 
 
 def folder_of(job_id: str, created: datetime) -> str:
