@@ -177,6 +177,25 @@ async def test_jobs_whose_payloads_are_sealed_are_members_too(
         assert await job.result(20) == 20
 
 
+@pytest.mark.parametrize("cuts", [(50, 100), (200, 130), (300, 7), (130, 300)], ids=str)
+async def test_one_that_is_filled_again_has_each_job_once_wherever_it_was_cut(
+    run: Run, shop: Shop, cuts: tuple[int, int]
+) -> None:
+    async with run(*shop.handlers) as place:
+        flows = place.producer.flows
+        for cut, until_there in zip(cuts, (310, 400), strict=True):
+            batch = await flows.batch("again", shop.queue, id="again")
+            for number in range(until_there):
+                if number == cut:
+                    await batch.flush()
+                await batch.add(shop.double, number)
+            await batch.flush()
+        assert (await batch.run.status()).total == 400
+        await batch.close()
+        record = await batch.run.done(20)
+        assert (record.total, record.completed) == (400, 400)
+
+
 async def test_of_jobs_without_a_result_nothing_is_kept(run: Run, shop: Shop) -> None:
     quiet = shop.queue.job("silent", payload=int)
     last = shop.queue.job("last", payload=str, result=list[str])

@@ -11,7 +11,7 @@ async def test_a_chunk_is_added_once(flowing: Flowing) -> None:
     await flowing.open()
     first = await flowing.fill(3)
     assert (first.total, first.first, len(first.posted)) == (3, 0, 1)
-    assert await flowing.fill(3) == Added(3, 0, [])
+    assert await flowing.fill(3) == Added(3, 0, 3, [])
     assert (await flowing.fill(2, chunk="2")).first == 3
     await flowing.settle_all()
     assert await flowing.kids.ids("waiting") == [f"f.{i}" for i in range(5)]

@@ -75,7 +75,9 @@ class Batch:
         self._declared: set[str] = set()
         self._drafts: list[tuple[str, Draft, NodeInfo | None]] = []
         self._size = 0
-        self._chunks = 0
+        self._sent = 0
+        # Jobs that an earlier filler sent in a larger chunk, and that are still to be added here.
+        self._there = 0
 
     async def __aenter__(self) -> Self:
         """Begin to fill it."""
@@ -99,6 +101,11 @@ class Batch:
         own = resolved.job_id or (f"{self.id}.{self._filler}-{self.added}" if named else "")
         if self._drafts and named != (self._drafts[-1][2] is not None):
             await self.flush()
+        if self._there:
+            self._there -= 1
+            self._sent += 1
+            self.added += 1
+            return
         draft = self._draft(job, payload, resolved, own)
         size = len(draft.body)
         if self._drafts and self._size + size > _CHUNK_BYTES:
@@ -128,8 +135,19 @@ class Batch:
 
     async def flush(self) -> None:
         """Send what was added and not sent yet. Raises FlowClosed or ConnectionFailed."""
-        if not self._drafts:
-            return
+        # One is enough, but where it was filled before and cut otherwise.
+        while self._drafts:
+            # Named by its first job, so that the same jobs are known again wherever they are cut.
+            chunk, book = f"{self._filler}-{self._sent}", FlowBook(self._link.scripts)
+            added = await book.add(self.run.queue, self.id, chunk, self._parts(), deadline=self._deadline())
+            done = min(added.count, len(self._drafts))
+            self._there = added.count - done
+            self._sent += done
+            self._drafts = self._drafts[done:]
+        self._size = 0
+
+    def _parts(self) -> list[Encodable]:
+        """Return what was added and not sent yet as the script takes it: in order, those for one queue together."""
         parts: list[Encodable] = []
         drafts: list[Draft] = []
         for at, (queue, draft, info) in enumerate(self._drafts):
@@ -140,11 +158,7 @@ class Batch:
             if last or self._drafts[at + 1][0] != queue:
                 parts += (queue, "children", len(drafts), encode_children(drafts, Mode.COUNTED))
                 drafts = []
-        chunk = f"{self._filler}-{self._chunks}"
-        book = FlowBook(self._link.scripts)
-        await book.add(self.run.queue, self.id, chunk, parts, deadline=self._deadline())
-        self._chunks += 1
-        self._drafts, self._size = [], 0
+        return parts
 
     async def close(self) -> FlowRun[dict[str, JsonValue]]:
         """Send the rest and close the batch: it ends when all its jobs have. Raises FlowClosed, FlowNotFound or ConnectionFailed."""

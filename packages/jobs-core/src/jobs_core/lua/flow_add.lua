@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- ARGV: flow_id:str chunk:str
 -- REST: of each part: target, kind, jobs, content; `node` as kind describes the next job of the flow in its content and adds none
--- RETURNS: jobs that the flow has now, ordinal of the first that this chunk added
+-- RETURNS: jobs that the flow has now, ordinal of the first that this chunk added, how many it added, entries of the outbox
 -- ERRORS: SCHEMA, WRONGTYPE, NOT_OPEN
 -- INCLUDE: open save unsound post parts flow_keys
 local q = open(P)
@@ -14,7 +14,9 @@ local keys = flow_keys(P, flow_id)
 local f = redis.call("HMGET", keys.flow, "state", "n", "timeout")
 local before = redis.call("HGET", keys.chunks, chunk)
 if before then
-  return { tonumber(f[2]), tonumber(before) }
+  -- Whoever fills it again may cut it otherwise, and goes on behind what is there.
+  local ordinal, count = string.match(before, "^(%d+) (%d+)$")
+  return { tonumber(f[2]), tonumber(ordinal), tonumber(count), {} }
 elseif f[1] ~= "open" and f[1] ~= "staging" then
   return redis.error_reply(table.concat({ "NOT_OPEN ", f[1] or "unknown" }))
 end
@@ -46,8 +48,8 @@ end
 if targets ~= known then
   redis.call("HSET", keys.flow, "targets", targets)
 end
-redis.call("HSET", keys.chunks, chunk, first)
+redis.call("HSET", keys.chunks, chunk, string.format("%.0f %.0f", first, n - first))
 redis.call("HSET", keys.flow, "n", n)
 redis.call("ZADD", P .. "flows.due", string.format("%.0f", q.ms + tonumber(f[3])), flow_id)
 save(q)
-return { n, first, rawget(q, "posted") or {} }
+return { n, first, n - first, rawget(q, "posted") or {} }

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 class Added(msgspec.Struct, frozen=True):
-    """What became of jobs for a flow: how many it has now, the ordinal of the first of them, and the entries of the outbox they lie in."""
+    """What became of jobs for a flow: how many it has now, the ordinal of the first of them, and the entries of the outbox they lie in.
+
+    `count` is how many the chunk has: another number than was sent where one of its name was there already.
+    """
 
     total: int
     first: int
+    count: int
     posted: list[int]
 
 
@@ -98,7 +102,8 @@ class FlowScripts(ScriptCaller):
         A chunk of the same name is added once. Raises ServerError (NOT_OPEN) where the flow is closed or not known.
         """
         reply = cast("list[Reply]", await self._run("flow_add", queue, (flow_id, chunk, *parts), deadline))
-        return Added(cast("int", reply[0]), cast("int", reply[1]), _ids(reply[2]) if len(reply) > 2 else [])
+        total, first, count, posted = reply
+        return Added(cast("int", total), cast("int", first), cast("int", count), _ids(posted))
 
     async def flow_close(self, queue: str, *, flow_id: str, deadline: float | None = None) -> Closed:
         """Close a flow, and send a part of what it kept back."""
