@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -81,7 +82,11 @@ def make_letter(queue: str, packed: bytes) -> tuple[Draft, DeadLetter]:
     except msgspec.MsgspecError:
         # It failed because nobody could read it; what it was is told nevertheless.
         envelope = Envelope(b"", large or record[header.size :])
-    attempts = parse_history(past)
+    try:
+        attempts = parse_history(past)
+    except (msgspec.MsgspecError, ValueError, struct.error):
+        # What cannot be read of it may keep back neither its letter nor those of the others that failed with it.
+        attempts = []
     final = ended_attempt(info)
     if final is not None:
         attempts.append(final)

@@ -6,6 +6,10 @@ from typing import cast
 
 import pytest
 from tests.support.engine import Engine, group
+from tests.support.flowing import Flowing
+
+from jobs_core.outbox import arguments
+from jobs_core.wire import EFFECTS, OWN_ID
 
 # Not the script's: what counts, and the clock of the tests is a GET for the server's TIME.
 ASIDE = {"evalsha", "script|load", "info", "config|resetstat"}
@@ -42,3 +46,22 @@ async def test_beating_for_many_owners_costs_no_more(engine: Engine) -> None:
     owners = [f"w{i}" for i in range(20)]
     beat = engine.scripts.beat(engine.queue, lease_ms=20_000, owners=owners)
     assert await commands(engine, beat) <= 6
+
+
+@pytest.mark.parametrize("jobs", [1, 50])
+async def test_what_flows_hear_costs_as_much_of_one_job_as_of_fifty(flowing: Flowing, jobs: int) -> None:
+    await flowing.open()
+    await flowing.fill(jobs)
+    await flowing.settle_all()
+    held = (await flowing.kids.claim()).jobs
+    assert len(held) == jobs
+    settle = flowing.kids.settle(group("complete", *held, arg=OWN_ID | EFFECTS, info=b""))
+    assert await commands(flowing.kids, settle) <= 27
+    (entry,) = (await flowing.kids.scripts.outbox("kids")).entries
+    (effects,) = arguments("kids", entry)
+    apply = flowing.home.scripts.apply(
+        "mail", source="kids", epoch="0", entry=entry.id, part=0, mark=0, effects=effects
+    )
+    # A bit of each, and little besides.
+    assert await commands(flowing.home, apply) <= 15 + jobs
+    assert (await flowing.told()).resolved == jobs
