@@ -165,6 +165,16 @@ def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
         page.locator(".u-over").wait_for()
         assert page.evaluate("document.documentElement.scrollHeight") <= 800
         page.locator(".verdict").get_by_text("unserved: no worker serves it, 1 job waits").wait_for()
+        # The legend tells the minute under the mouse; to drag does no harm, and nothing else.
+        chart, told = page.locator(".u-over"), page.locator(".legend .muted")
+        last = told.inner_text()
+        chart.hover(position={"x": 40, "y": 40})
+        until(page, "document.querySelector('.legend .muted').innerText !== arg", last)
+        first = told.inner_text()
+        page.mouse.down()
+        chart.hover(position={"x": 120, "y": 60})
+        page.mouse.up()
+        until(page, "document.querySelector('.legend .muted').innerText !== arg", first)
         failing = page.locator(".panel", has_text="Failing in the last hour")
         assert "CardDeclined in support/stage.py" in failing.inner_text()
         failing.get_by_role("link", name="CardDeclined").click()

@@ -15,6 +15,9 @@ const CHANGES: [what: RegExp, to: string][] = [
   [/s\.value = isTime \? \(isStr\(sv\)[^\n]*/, "s.value = null;"],
   // No line is brought to the front by the mouse.
   [/const cursorFocus = focus\.prox >= 0;/, "const cursorFocus = false;"],
+  // Nothing is selected or zoomed by dragging.
+  [/\bselect\.show\b/g, "false"],
+  [/if \(drag\.setScale && hasSelect && chgSelect\)/, "if (false)"],
   // Times are in seconds, and what stands at the axis is said by us.
   [/\bms == 1 \?/g, "false ?"],
   [/const \[ timeIncrsMs, _timeAxisStampsMs, timeAxisSplitsMs \] = genTimeStuffs\(1\);/, ""],
