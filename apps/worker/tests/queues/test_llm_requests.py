@@ -3,14 +3,18 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import cast
 
 import msgspec
 import pytest
 from aiohttp import web
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from tests.support.http_server import HttpServer, serving
 
 from jobs_core.payloads import JsonValue
 from jobs_core.queues.llm_requests import LLM_REQUESTS, Complete, Completion, Message, Usage
+from jobs_core.telemetry import Telemetry
 from jobs_worker import Fail, JobContext, RateLimited
 from jobs_worker.queues.llm_requests.processor import RequestFailed, complete
 from jobs_worker.testing import Kit
@@ -47,6 +51,27 @@ async def ask(payload: Complete = ASKED) -> Completion:
 
 def sent(endpoint: HttpServer) -> JsonValue:
     return msgspec.json.decode(endpoint.bodies[-1])
+
+
+async def test_tokens_are_measured_where_the_program_measures(
+    endpoint: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    monkeypatch.setattr("jobs_core.telemetry.metrics.get_meter", provider.get_meter)
+    made = Telemetry()
+    monkeypatch.setattr("jobs_worker.queues.llm_requests.processor.telemetry", lambda: made)
+    for _ in range(2):
+        answer(endpoint)
+        await ask()
+    told = msgspec.json.decode(cast("MetricsData", reader.get_metrics_data()).to_json())
+    metrics = {each["name"]: each for each in told["resource_metrics"][0]["scope_metrics"][0]["metrics"]}
+    points = metrics["gen_ai.client.token.usage"]["data"]["data_points"]
+    assert {
+        (each["attributes"]["gen_ai.token.type"], each["attributes"]["gen_ai.response.model"], each["sum"])
+        for each in points
+    } == {("input", "small-2026", 18), ("output", "small-2026", 4)}
+    provider.shutdown()
 
 
 async def test_a_prompt_is_answered_and_its_tokens_counted(endpoint: HttpServer) -> None:

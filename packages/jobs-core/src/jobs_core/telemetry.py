@@ -23,6 +23,8 @@ __all__ = ["Run", "Sending", "Telemetry"]
 SYSTEM = "jobs"
 # The bounds that the conventions advise, in seconds.
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+# Those that the conventions for language models advise.
+_TOKENS = tuple(4**power for power in range(14))
 _MOST_METADATA = 16
 # In what travels with a job: it was one of many, so its run is linked with the span that sent them and no child of it.
 _MANY = "many"
@@ -55,6 +57,12 @@ class Telemetry:
             unit="s",
             description="How long attempts ran.",
             explicit_bucket_boundaries_advisory=_BOUNDS,
+        )
+        self.tokens = meter.create_histogram(
+            "gen_ai.client.token.usage",
+            unit="{token}",
+            description="Tokens that language models took and gave.",
+            explicit_bucket_boundaries_advisory=_TOKENS,
         )
 
     def send(self, queue: str, job: str, *, many: bool = False) -> Sending:

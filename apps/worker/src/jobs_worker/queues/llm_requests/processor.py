@@ -14,6 +14,7 @@ from jobs_core.errors import JobsError, SettingsError
 from jobs_core.payloads import JsonValue
 from jobs_core.queues.llm_requests.queue import COMPLETE, Complete, Completion, Usage
 from jobs_core.settings import FeatureSettings
+from jobs_core.tracing import telemetry
 from jobs_worker import Fail, JobContext, RateLimited, processor
 
 _SUCCESS = 200
@@ -136,6 +137,7 @@ async def complete(payload: Complete, ctx: JobContext) -> Completion:
         total_tokens=usage.total_tokens,
         duration_ms=duration_ms,
     )
+    _measure(payload.model, model, usage)
     choice = answer.choices[0]
     return Completion(
         text=choice.message.content or "",
@@ -145,6 +147,22 @@ async def complete(payload: Complete, ctx: JobContext) -> Completion:
         attempts=ctx.attempt,
         duration_ms=duration_ms,
     )
+
+
+def _measure(asked: str, answered: str, usage: Usage) -> None:
+    """Record the tokens where the program measures, so that they are known when the job is gone."""
+    found = telemetry()
+    if found is None:
+        return
+    for kind, tokens in (("input", usage.prompt_tokens), ("output", usage.completion_tokens)):
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": asked,
+            "gen_ai.response.model": answered,
+            "gen_ai.token.type": kind,
+        }
+        found.tokens.record(tokens, attributes)
 
 
 def _body(payload: Complete) -> dict[str, JsonValue]:
