@@ -68,7 +68,7 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
           ...lines.map((each) => ({
             stroke: colour(host, `--series-${each.colour}`),
             width: 1.75,
-            points: { show: false },
+            points: { show: true, size: 4, filter: (made: uPlot, i: number) => lone(made.data[i]) },
             spanGaps: false,
           })),
         ],
@@ -128,6 +128,11 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
       <div ref={box} class={props.low ? "chart low" : "chart"} aria-hidden="true" />
     </figure>
   );
+}
+
+/** A minute between two that tell nothing is on no line: it gets a point. */
+function lone(values: ArrayLike<number | null | undefined> = []): number[] {
+  return Array.from(values).flatMap((value, i) => (value != null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
 }
 
 function nearest(times: number[], at: number): number {
