@@ -183,13 +183,14 @@ async def test_one_that_is_filled_again_has_each_job_once_wherever_it_was_cut(
 ) -> None:
     async with run(*shop.handlers) as place:
         flows = place.producer.flows
-        for cut, until_there in zip(cuts, (310, 400), strict=True):
-            batch = await flows.batch("again", shop.queue, id="again")
+        first = await flows.batch("again", shop.queue, id="again")
+        batch = await flows.batch("again", shop.queue, id="again")
+        for filled, cut, until_there in ((first, cuts[0], 310), (batch, cuts[1], 400)):
             for number in range(until_there):
                 if number == cut:
-                    await batch.flush()
-                await batch.add(shop.double, number)
-            await batch.flush()
+                    await filled.flush()
+                await filled.add(shop.double, number)
+            await filled.flush()
         assert (await batch.run.status()).total == 400
         await batch.close()
         record = await batch.run.done(20)
