@@ -262,7 +262,9 @@ def guarded(callback: Callable[[], None]) -> None:
 
 
 # Commands that name no key, and those that any node answers as well as another.
-_KEYLESS = frozenset({"PING", "TIME", "INFO", "CONFIG", "SLOWLOG", "CLUSTER", "SCRIPT", "CLIENT", "FLUSHALL"})
+_KEYLESS = frozenset(
+    {"PING", "TIME", "INFO", "CONFIG", "SLOWLOG", "CLUSTER", "SCRIPT", "CLIENT", "FLUSHALL", "FLUSHDB"}
+)
 
 
 def _key_of(args: tuple[Encodable, ...]) -> Encodable | None:
