@@ -18,7 +18,7 @@ import time
 import timeit
 
 from jobs_core import Queue
-from jobs_core.connection import Client, parse_address
+from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_core.tracing import telemetry
@@ -72,7 +72,7 @@ async def measure(url: str, jobs: int) -> dict[str, float]:
             done.set()
         return payload
 
-    client = Client(parse_address(url))
+    client = client_for(parse_address(url))
     await client.connect(timeout=5)
     await client.call("FLUSHALL")
     scripts = Scripts(client, "bench")

@@ -1,18 +1,21 @@
 """Queues on a real cluster, each on a node of its own: all that joins queues works across nodes, and nodes come and go."""
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
 from redis.crc import key_slot
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, free_port
 from tests.support.waiting import until
 
 from jobs_admin import Admin
 from jobs_core import ConnectionFailed, Queue, ServerRefused
 from jobs_core.connection import client_for, parse_address
+from jobs_core.connection.slots import SLOTS, slot_of
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_producer import Flow, Producer, SyncProducer
@@ -74,6 +77,11 @@ async def place(cluster: Cluster, prefix: str) -> AsyncIterator[Place]:
         assert await place.faults() == []
 
 
+@pytest.mark.parametrize("key", ["a", "{a}b", "a{b}c", "a{}b", "a{b", "}a{b}", "{{a}}b", "jobs:{mail}:x", ""])
+def test_slots_are_those_of_the_servers(key: str) -> None:
+    assert slot_of(key) == slot_of(key.encode()) == key_slot(key.encode())
+
+
 async def test_what_joins_queues_joins_those_of_different_nodes(place: Place) -> None:
     producer, names = place.producer, place.names
     async with place.admin.listener() as listener:
@@ -131,6 +139,20 @@ async def test_a_queue_waits_while_its_slot_moves_and_goes_on_elsewhere(
     assert await (await place.producer.enqueue(place.third, 1)).result(20) == 2
 
 
+async def test_jobs_go_on_while_the_node_that_lists_the_queues_stands_still(
+    cluster: Cluster, place: Place
+) -> None:
+    lists = cluster.nodes[1]
+    assert slot_of("{~}") // (SLOTS // 3) == 1
+    async with Producer(cluster.url, prefix=place.prefix) as producer:
+        os.kill(lists.server.pid, signal.SIGSTOP)
+        try:
+            assert await (await producer.enqueue(place.third, 1)).result(5) == 2
+        finally:
+            os.kill(lists.server.pid, signal.SIGCONT)
+    assert await (await place.producer.enqueue(place.second, 1)).result(20) == 2
+
+
 async def test_one_server_is_no_cluster_and_a_node_of_a_cluster_no_server(
     cluster: Cluster, prefix: str
 ) -> None:
@@ -146,7 +168,8 @@ async def test_one_server_is_no_cluster_and_a_node_of_a_cluster_no_server(
 
 
 async def test_a_cluster_that_serves_no_slots_is_named(prefix: str) -> None:
-    with EmbeddedServer(port=0, options={"cluster-enabled": "yes"}) as server:
+    options = {"cluster-enabled": "yes", "cluster-port": str(free_port())}
+    with EmbeddedServer(port=0, options=options) as server:
         url = server.url.replace("redis://", "redis+cluster://")
         with pytest.raises(ConnectionFailed, match="serves slots"):
             await Producer(url, prefix=prefix, enqueue_timeout=0.5).connect()

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.cluster import Cluster
 from tests.support.invariants import broken_queues
 from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, kill_group, write_package
@@ -104,16 +106,25 @@ if __name__ == "__main__":
 
 
 class Place:
-    """A server that outlives its kills, workers and a producer that are killed, and the books that they write."""
+    """Servers that outlive their kills, workers and a producer that are killed, and the books that they write.
 
-    def __init__(self, path: Path, prefix: str) -> None:
+    On a cluster of three primaries with a replica each, the two queues and the list of queues are on different nodes.
+    """
+
+    def __init__(self, path: Path, prefix: str, *, cluster: bool) -> None:
         self.books = path / "books"
         self.books.mkdir()
         modules = {"flows/queue.py": QUEUES, "flows/processor.py": PROCESSOR, "fill.py": PRODUCER}
         write_package(path, "shop", modules)
         self.path, self.prefix = path, prefix
-        self.server = EmbeddedServer(data_dir=path / "data", port=0).start()
-        self.url = self.server.url
+        self.stack = ExitStack()
+        # A node that is back within this time keeps its slots, so that no write is lost: replication is asynchronous.
+        nodes = Cluster(replicas=3, data_dir=path / "data", node_timeout_ms=15_000) if cluster else None
+        self.cluster = None if nodes is None else self.stack.enter_context(nodes)
+        self.server = EmbeddedServer(data_dir=path / "data", port=0)
+        if self.cluster is None:
+            self.stack.enter_context(self.server)
+        self.url = self.server.url if self.cluster is None else self.cluster.url
         self.workers: list[WorkerProcess] = []
         self.kinds: Counter[str] = Counter()
 
@@ -138,14 +149,46 @@ class Place:
         command = [sys.executable, "-m", "shop.fill", "0", str(count)]
         return subprocess.Popen(command, env=env, cwd=self.path)
 
-    def strike(self, chance: random.Random, *, server: bool) -> None:
-        """Kill a child of a worker, or the server."""
-        if server:
+    async def strike(self, chance: random.Random, number: int, *, few: bool) -> None:
+        """Kill something, by turns; a whole worker only where there are not `few` kills, since another takes a while to start."""
+        if number % 4 == 2 or (self.cluster is not None and number % 4 == 0):
+            await self.strike_server(chance)
+        elif number % 4 == 3 and not few:
+            self.strike_worker(chance)
+        else:
+            self.strike_child(chance)
+
+    async def strike_server(self, chance: random.Random) -> None:
+        """Kill the server and start it again; of a cluster a primary, or have a replica take over from one."""
+        if self.cluster is None:
             self.kinds["server"] += 1
             self.server.kill()
             self.server.start()
             assert self.server.url == self.url
             return
+        # One at a time: two nodes that are away may be all that have some slot.
+        await until(self.cluster.whole, within=120)
+        replicas = [node for node in self.cluster.nodes if node.role == "slave"]
+        primaries = [node for node in self.cluster.nodes if node not in replicas]
+        if self.kinds["primary"] > self.kinds["failover"]:
+            self.kinds["failover"] += 1
+            replica = chance.choice(replicas)
+            replica.ask("CLUSTER", "FAILOVER")
+            await until(lambda: replica.role == "master", within=60, what="the replica took over")
+            return
+        self.kinds["primary"] += 1
+        primary = chance.choice(primaries)
+        primary.server.kill()
+        primary.server.start()
+
+    def strike_worker(self, chance: random.Random) -> None:
+        """Kill a worker with all its children at once, and start another."""
+        self.kinds["worker"] += 1
+        self.workers.pop(chance.randrange(len(self.workers))).__exit__(None, None, None)
+        self.start_worker()
+
+    def strike_child(self, chance: random.Random) -> None:
+        """Kill a child of a worker."""
         children = [
             child.pid for each in self.workers for child in psutil.Process(each.process.pid).children()
         ]
@@ -157,15 +200,15 @@ class Place:
         """Kill all that is left."""
         for each in self.workers:
             each.__exit__(None, None, None)
-        self.server.stop()
+        self.stack.close()
 
 
-async def flows(path: Path, prefix: str, *, count: int, kills: int) -> str:
+async def flows(path: Path, prefix: str, *, count: int, kills: int, cluster: bool = False) -> str:
     """Run flows while everything is killed, check the books, and return the figures."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown where it fails
     chance = random.Random(seed)
-    place = Place(path, prefix)
+    place = Place(path, prefix, cluster=cluster)
     began = time.monotonic()
     client = client_for(parse_address(place.url))
     await client.connect(timeout=5)
@@ -191,7 +234,7 @@ async def flows(path: Path, prefix: str, *, count: int, kills: int) -> str:
                 return await ended() >= goal
 
             await until(reached, within=120 + count / 20, what=f"{goal} flows")
-            place.strike(chance, server=number % 4 == 2)
+            await place.strike(chance, number, few=kills <= 4)
             if producer.poll() is None and number % 2:
                 place.kinds["producer"] += 1
                 producer.kill()
@@ -276,5 +319,15 @@ async def test_kills_under_load_leave_no_flow_stuck(
     figures = await flows(
         tmp_path, prefix, count=max(int(10_000 * SCALE), 100), kills=max(int(100 * SCALE), 10)
     )
+    with capsys.disabled():
+        print(f"\n{figures}")  # noqa: T201 - figures to be read
+
+
+@pytest.mark.chaos
+async def test_kills_on_a_cluster_leave_no_flow_stuck(
+    tmp_path: Path, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count, kills = max(int(10_000 * SCALE), 100), max(int(100 * SCALE), 12)
+    figures = await flows(tmp_path, prefix, count=count, kills=kills, cluster=True)
     with capsys.disabled():
         print(f"\n{figures}")  # noqa: T201 - figures to be read

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HOST = "127.0.0.1"
-# So long a node may be silent before the others hold it for down.
-_NODE_TIMEOUT_MS = 1000
 
 
 class Peer:
@@ -55,10 +53,19 @@ class Cluster:
     """`primaries` nodes with equal parts of the slots, and so many replicas: the first for the first of them, and so on.
 
     With `data_dir` every write goes to an append-only file there, and a node that is started again knows who it was.
+    `node_timeout_ms` is for how long a node may be silent before the others hold it for down.
     """
 
-    def __init__(self, *, primaries: int = 3, replicas: int = 0, data_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        primaries: int = 3,
+        replicas: int = 0,
+        data_dir: Path | None = None,
+        node_timeout_ms: int = 1000,
+    ) -> None:
         self._primaries, self._replicas = primaries, replicas
+        self._node_timeout_ms = node_timeout_ms
         self._data_dir = data_dir
         self._stack = ExitStack()
         self.nodes: list[Member] = []
@@ -121,8 +128,10 @@ class Cluster:
         bus = free_port()
         options = {
             "cluster-enabled": "yes",
-            "cluster-node-timeout": str(_NODE_TIMEOUT_MS),
+            "cluster-node-timeout": str(self._node_timeout_ms),
             "cluster-port": str(bus),
+            # The slots that are there are served also while others are away.
+            "cluster-require-full-coverage": "no",
             "repl-diskless-sync-delay": "0",
         }
         directory = None if self._data_dir is None else self._data_dir / str(number)

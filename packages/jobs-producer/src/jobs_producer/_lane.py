@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections import OrderedDict, deque
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from itertools import islice, takewhile
@@ -38,6 +39,7 @@ BUFFER_BYTES = 16 * 1024 * 1024
 # of the callers while this process serves the other.
 _PARALLEL = 2
 _SPLIT = 32
+_LISTED_WITHIN = 1.0
 # How long a job waits, about, before it asks a full queue again for room.
 _FULL = 0.1
 
@@ -334,12 +336,22 @@ class Lane:
                     fields=declaration.definition(),
                     deadline=deadline,
                 )
-            entry = queue_entry(declaration) if declaration else QueueEntry(queue=self._queue)
-            await announce_queue(self._scripts.client, self._scripts.prefix, entry, deadline=deadline)
+            await self._announce(deadline)
         except OutcomeLost as error:
             # A declaration may be written twice, and no job was sent yet.
             raise ConnectionFailed(self._scripts.client.address.display, str(error)) from None
         self._declared = self.declaration is declaration
+
+    async def _announce(self, deadline: float) -> None:
+        client, declaration = self._scripts.client, self.declaration
+        entry = queue_entry(declaration) if declaration else QueueEntry(queue=self._queue)
+        if not client.address.cluster:
+            await announce_queue(client, self._scripts.prefix, entry, deadline=deadline)
+            return
+        soon = min(deadline, asyncio.get_running_loop().time() + _LISTED_WITHIN)
+        with suppress(ConnectionFailed):
+            # The list is on a node of its own and no job depends on it. When that node is back, all is declared again.
+            await announce_queue(client, self._scripts.prefix, entry, deadline=soon)
 
     def _expire(self, reason: str) -> None:
         """Give up those with hardly any time left: a silent server would leave their outcome unknown."""

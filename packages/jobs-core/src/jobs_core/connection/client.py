@@ -140,12 +140,15 @@ class Client(ABC):
 
         Raises ConnectionFailed past `deadline` (loop time), or the typed error of an error reply.
         """
-        return await self._read(_key_of(args), args, deadline)
+        try:
+            return await self._send(_key_of(args), args, None, deadline)
+        except OutcomeLost as error:
+            raise ConnectionFailed(address=self.address.display, reason=str(error)) from None
 
     async def call_each(self, *args: Encodable, deadline: float | None = None) -> dict[str, Reply]:
         """Send such a command to each node, of a cluster to each primary; return the replies by address. Raises as `call`."""
         nodes = self.nodes()
-        replies = await asyncio.gather(*(self._read(node, args, deadline) for node in nodes))
+        replies = await asyncio.gather(*(self._ask(node, args, deadline) for node in nodes))
         return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
 
     async def scan(self, pattern: str, *, deadline: float | None = None) -> AsyncIterator[list[bytes]]:
@@ -154,7 +157,7 @@ class Client(ABC):
             cursor = b"0"
             while True:
                 command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_STEP)
-                reply = await self._read(node, command, deadline)
+                reply = await self._ask(node, command, deadline)
                 cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
                 yield keys
                 if cursor == b"0":
@@ -177,11 +180,9 @@ class Client(ABC):
         command = ("EVALSHA", script.sha, len(keys), *keys, *args)
         return await self._send(keys[0], command, script, deadline, queue)
 
-    async def _read(
-        self, where: Node | Encodable | None, args: tuple[Encodable, ...], deadline: float | None
-    ) -> Reply:
+    async def _ask(self, node: Node, args: tuple[Encodable, ...], deadline: float | None) -> Reply:
         try:
-            return await self._send(where, args, None, deadline)
+            return await self._send(node, args, None, deadline)
         except OutcomeLost as error:
             raise ConnectionFailed(address=self.address.display, reason=str(error)) from None
 

@@ -216,7 +216,7 @@ class ClusterClient(Client):
             pause = BACKOFF_STEP if loop.time() - ended > 2 * BACKOFF_CAP else min(pause * 2, BACKOFF_CAP)
             self._stale.clear()
             try:
-                found = await self._ask_all()
+                found = await self._map()
             except JobsError as error:
                 self._refusal, self._failure = error, str(error)
                 self._pulse()
@@ -229,7 +229,7 @@ class ClusterClient(Client):
             ended = loop.time()
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
-    async def _ask_all(self) -> SlotMap | None:
+    async def _map(self) -> SlotMap | None:
         """Ask one node after the other for the map, those that are connected first; None where nobody tells it.
 
         Raises what refuses a client that never was connected.
@@ -237,18 +237,18 @@ class ClusterClient(Client):
         connected = [node for node in self._nodes.values() if node.protocol is not None]
         random.shuffle(connected)
         for node in connected:
-            found = await self._ask(node)
+            found = await self._map_of(node)
             if found is not None:
                 return found
         for place in dict.fromkeys((*self.address.hosts, *self._nodes, *self._replicas)):
             if any(node is self._nodes.get(place) for node in connected):
                 continue
-            found = await self._ask_place(place)
+            found = await self._map_at(place)
             if found is not None:
                 return found
         return None
 
-    async def _ask_place(self, place: Place) -> SlotMap | None:
+    async def _map_at(self, place: Place) -> SlotMap | None:
         """Ask by a connection that is tried once and closed again: it may be a replica."""
         node = Node(
             self.address.at(*place),
@@ -260,14 +260,14 @@ class ClusterClient(Client):
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
                 await node.ready.wait()
-            return await self._ask(node)
+            return await self._map_of(node)
         except TimeoutError:
             self._failure = f"{node.display}: {node.failure}"
             return None
         finally:
             await node.close()
 
-    async def _ask(self, node: Node) -> SlotMap | None:
+    async def _map_of(self, node: Node) -> SlotMap | None:
         if node.refusal is not None and not self._known:
             raise node.refusal
         protocol = node.protocol
