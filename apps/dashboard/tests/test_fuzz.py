@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from jobs_core.server import EmbeddedServer
     from jobs_dashboard.row import Row
 
+# The dashboard runs in a thread beside the strategies, and draws random numbers of its own for its pauses.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
+)
+
 # A stream does not end, so it cannot be asked for an answer.
 OPERATIONS = [row for row in ROWS if row.media != "text/event-stream" and row.path.startswith("/api")]
 SCHEMA = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document(ROWS, "1"))))
@@ -110,6 +115,7 @@ def test_no_request_breaks_a_route(row: Row, dashboard_url: str) -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: f"{row.method} {row.path}")
 def test_no_request_of_very_many_breaks_a_route(row: Row, dashboard_url: str) -> None:
     fuzz(row, dashboard_url, 300)

@@ -128,6 +128,10 @@ class _Worker:
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
+        except BaseException:
+            # The job may be cancelled while its process starts.
+            ours.close()
+            raise
         finally:
             theirs.close()
         ours.setblocking(False)  # noqa: FBT003 - the name of the standard library
