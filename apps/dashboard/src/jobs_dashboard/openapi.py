@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["document"]
 
 _REF = "#/components/schemas/{name}"
-_ANY_STATUS = {400: "malformed", 401: "not signed in", 403: "not allowed", 504: "took too long"}
 _BODY_STATUS = {408: "body_too_slow", 413: "body_too_large", 415: "media_type"}
 _REASONS = {
     200: "Done.",

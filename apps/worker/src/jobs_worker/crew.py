@@ -40,7 +40,7 @@ class Crew:
         self.ended = own_metrics.Ended()
         self.beaten = 0.0
         self._settings = settings
-        self._shutdown = shutdown
+        self.shutdown = shutdown
         self._on_news = on_news
         self._leases = LeaseKeeper(scripts, self._owner_gone, self._jobs_stalled)
         self._kept = 0
@@ -50,7 +50,7 @@ class Crew:
     @property
     def state(self) -> str:
         """Tell what the worker is about: running, quiet or stopping."""
-        if self._shutdown.begun:
+        if self.shutdown.begun:
             return "stopping"
         return "quiet" if self.staffing.quieted else "running"
 
@@ -65,7 +65,7 @@ class Crew:
 
     def stop(self) -> None:
         """Let all finish what they run, and go."""
-        self._shutdown.stopping.set()
+        self.shutdown.stopping.set()
         for child in self.children.values():
             child.tell(control.Stop())
 
@@ -75,7 +75,7 @@ class Crew:
 
     def arrange(self) -> None:
         """Have as many children as the queues want, and let each claim from those that want so many."""
-        if self._shutdown.begun:
+        if self.shutdown.begun:
             return
         while self._kept < self.staffing.total:
             self._add_child()
@@ -139,40 +139,40 @@ class Crew:
     async def _keep_child(self) -> None:
         """Spawn one child, and the next whenever it died, until the worker stops."""
         quick = 0
-        while not self._shutdown.begun:
+        while not self.shutdown.begun:
             try:
                 child = await SupervisedChild.start(self._config())
             except OSError as error:
                 # No process or no memory to be had now.
                 _log.error("spawn_failed", error=str(error))
-                await self._shutdown.sleep(_RESPAWN_CAP)
+                await self.shutdown.sleep(_RESPAWN_CAP)
                 continue
             self.children[child.pid] = child
             ending = asyncio.create_task(child.listen(self._on_owner, self._on_ready))
             code = await self._until_end(child, ending)
             del self.children[child.pid]
-            self.ended.add(child.stats, died=not self._shutdown.begun and not child.retiring)
+            self.ended.add(child.stats, died=not self.shutdown.begun and not child.retiring)
             # Until another is there the younger ones stand in for it.
             self.arrange()
             # Its process group goes with it, so from here on nothing of its jobs runs, and they may be given back.
             child.close()
-            await self._shutdown.give_back(self._give_back(child))
+            await self.shutdown.give_back(self._give_back(child))
             if code == EXIT_CONFIGURATION and not child.queues:
-                self._shutdown.exit_code = EXIT_CONFIGURATION
+                self.shutdown.exit_code = EXIT_CONFIGURATION
                 self.stop()
                 return
-            if self._shutdown.begun or child.retiring:
+            if self.shutdown.begun or child.retiring:
                 return
             _log.info(
                 "child_died", pid=child.pid, code=code, lived_s=round(time.monotonic() - child.started, 1)
             )
             quick = quick + 1 if time.monotonic() - child.started < _HEALTHY_AFTER else 0
             pause = min(0.05 * 2**quick, _RESPAWN_CAP) if quick else 0.0
-            await self._shutdown.sleep(pause)
+            await self.shutdown.sleep(pause)
 
     async def _until_end(self, child: SupervisedChild, ending: asyncio.Task[int]) -> int:
-        stopping = asyncio.create_task(self._shutdown.stopping.wait())
-        killing = asyncio.create_task(self._shutdown.killing.wait())
+        stopping = asyncio.create_task(self.shutdown.stopping.wait())
+        killing = asyncio.create_task(self.shutdown.killing.wait())
         try:
             await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
@@ -180,23 +180,23 @@ class Crew:
                 grace = self._settings.shutdown_grace + MARGIN
                 await asyncio.wait((ending, killing), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
                 if not ending.done():
-                    self._shutdown.exit_code = EXIT_GRACE_EXCEEDED
+                    self.shutdown.exit_code = EXIT_GRACE_EXCEEDED
                     running = child.stats.active if child.stats else None
-                    event = "killed" if self._shutdown.killing.is_set() else "grace_exceeded"
+                    event = "killed" if self.shutdown.killing.is_set() else "grace_exceeded"
                     _log.warning(event, pid=child.pid, running=running)
                     child.kill()
             code = await ending
         finally:
             for task in (stopping, killing):
                 task.cancel()
-        if self._shutdown.begun and code == EXIT_GRACE_EXCEEDED:
+        if self.shutdown.begun and code == EXIT_GRACE_EXCEEDED:
             # The child gave up on jobs that outlived the grace and gave them back itself.
-            self._shutdown.exit_code = EXIT_GRACE_EXCEEDED
+            self.shutdown.exit_code = EXIT_GRACE_EXCEEDED
         return code
 
     async def _give_back(self, child: SupervisedChild) -> None:
         """Return the jobs of a child that is proven dead."""
-        expected = self._shutdown.begun or (
+        expected = self.shutdown.begun or (
             child.retiring and child.process.returncode in (0, EXIT_GRACE_EXCEEDED)
         )
         crashed = child.stalled is None and not expected

@@ -13,11 +13,8 @@ from jobs_core.errors import JobsError
 from jobs_worker import logs
 
 if TYPE_CHECKING:
-    from jobs_core.connection import Client
-    from jobs_core.settings import WorkerSettings
     from jobs_worker.crew import Crew
     from jobs_worker.presence import Presence
-    from jobs_worker.shutdown import Shutdown
 
 _log = logs.get("jobs.worker")
 
@@ -25,22 +22,17 @@ _log = logs.get("jobs.worker")
 class Orders:
     """The commands for one worker."""
 
-    def __init__(
-        self, settings: WorkerSettings, client: Client, crew: Crew, presence: Presence, shutdown: Shutdown
-    ) -> None:
+    def __init__(self, crew: Crew, presence: Presence) -> None:
         """Carry them out by these."""
-        self._settings = settings
-        self._client = client
         self._crew = crew
         self._presence = presence
-        self._shutdown = shutdown
         self._tasks: set[asyncio.Task[None]] = set()
 
     def listen(self) -> None:
         """Hear what people tell this worker, and all of them."""
-        prefix = self._settings.prefix
-        self._client.subscribe(commands.worker_channel(prefix, self._presence.id), self._heard)
-        self._client.subscribe(commands.every_worker(prefix), lambda _: self._presence.news.set())
+        prefix = self._presence.settings.prefix
+        self._presence.client.subscribe(commands.worker_channel(prefix, self._presence.id), self._heard)
+        self._presence.client.subscribe(commands.every_worker(prefix), lambda _: self._presence.news.set())
 
     def _heard(self, body: bytes) -> None:
         try:
@@ -61,8 +53,8 @@ class Orders:
                 self._crew.staffing.quieted = command.verb == "quiet"
                 self._crew.arrange()
             case "stop":
-                if not self._shutdown.begun:
-                    _log.info("stopping", reason="told to", grace=self._settings.shutdown_grace)
+                if not self._crew.shutdown.begun:
+                    _log.info("stopping", reason="told to", grace=self._presence.settings.shutdown_grace)
                     self._crew.stop()
             case "concurrency":
                 refused = self._crew.set_slots(command.queue, command.number)
@@ -74,7 +66,7 @@ class Orders:
         self._presence.news.set()
         answer = commands.WorkerAnswer(state=self._crew.state, refused=refused, stacks=tuple(stacks))
         try:
-            await commands.answer_worker(self._client, command.reply, answer)
+            await commands.answer_worker(self._presence.client, command.reply, answer)
         except (JobsError, OutcomeLost) as error:
             _log.warning("answer_failed", verb=command.verb, error=str(error))
 

@@ -38,8 +38,8 @@ class Presence:
         self.http = ""
         self.news = news
         self.usage = Usage()
-        self._settings = settings
-        self._client = client
+        self.settings = settings
+        self.client = client
         self._crew = crew
 
     async def announce(self) -> None:
@@ -47,7 +47,7 @@ class Presence:
         while True:
             self.news.clear()
             try:
-                await announce_worker(self._client, self._settings.prefix, await self._entry())
+                await announce_worker(self.client, self.settings.prefix, await self._entry())
                 if self._crew.staffing.queues:
                     await self._read_scales()
             except (JobsError, OutcomeLost) as error:
@@ -60,11 +60,11 @@ class Presence:
 
     async def farewell(self) -> None:
         """Take the entry away, if the server answers soon."""
-        if not self._client.is_connected:
+        if not self.client.is_connected:
             return
         try:
             async with asyncio.timeout(2.0):
-                await forget_worker(self._client, self._settings.prefix, self.id)
+                await forget_worker(self.client, self.settings.prefix, self.id)
         except (TimeoutError, JobsError, OutcomeLost):
             # It is forgotten after ten minutes anyway.
             return
@@ -78,7 +78,7 @@ class Presence:
             host=socket.gethostname(),
             pid=os.getpid(),
             version=version("jobs-worker"),
-            worker_type=",".join(self._settings.weights),
+            worker_type=",".join(self.settings.weights),
             queues=tuple(sorted(queues)),
             jobs=tuple(sorted(f"{name}/{job}" for name, facts in queues.items() for job in facts.jobs)),
             slots=self._crew.open_slots(),
@@ -95,7 +95,7 @@ class Presence:
 
     async def _read_scales(self) -> None:
         """Take over the numbers that somebody set, or let go of."""
-        manual = await commands.read_scales(self._client, self._settings.prefix)
+        manual = await commands.read_scales(self.client, self.settings.prefix)
         served = {queue: number for queue, number in manual.items() if queue in self._crew.staffing.queues}
         if served != self._crew.staffing.manual:
             self._crew.staffing.manual = served

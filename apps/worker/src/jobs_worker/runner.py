@@ -98,7 +98,9 @@ class Runner:
         self._codecs = codecs
         self._scripts = scripts
         self._log_level = log_level
-        self._telemetry = telemetry()
+        traced = telemetry()
+        # Bound once: a step in between would be taken for each job.
+        self._run_told = self._run if traced is None else partial(self._run_traced, traced)
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
 
@@ -108,10 +110,6 @@ class Runner:
         if (entry.suspect or entry.crashes) and self._takes_along(delivery):
             return self._suspects.run(self._noted, delivery, partial(self._run_told, delivery, end))
         return self._run_told(delivery, end)
-
-    def _run_told(self, delivery: Delivery, end: End) -> Coroutine[object, object, None]:
-        telemetry = self._telemetry
-        return self._run(delivery, end) if telemetry is None else self._run_traced(telemetry, delivery, end)
 
     def _takes_along(self, delivery: Delivery) -> bool:
         """Whether the whole child dies with its handler, and other jobs with it; chunks see to that by themselves."""

@@ -12,11 +12,8 @@ from jobs_worker import health, logs, own_metrics
 if TYPE_CHECKING:
     import asyncio
 
-    from jobs_core.connection import Client
-    from jobs_core.settings import WorkerSettings
     from jobs_worker.crew import Crew
     from jobs_worker.presence import Presence
-    from jobs_worker.shutdown import Shutdown
 
 _log = logs.get("jobs.worker")
 
@@ -24,19 +21,14 @@ _log = logs.get("jobs.worker")
 class StatusPages:
     """The pages of one worker."""
 
-    def __init__(
-        self, settings: WorkerSettings, client: Client, crew: Crew, presence: Presence, shutdown: Shutdown
-    ) -> None:
+    def __init__(self, crew: Crew, presence: Presence) -> None:
         """Tell of these."""
-        self._settings = settings
-        self._client = client
         self._crew = crew
         self._presence = presence
-        self._shutdown = shutdown
 
     async def serve(self) -> tuple[asyncio.Server, int]:
         """Serve them. Returns the server and its port. Raises ConfigurationError where the port cannot be used."""
-        settings = self._settings
+        settings = self._presence.settings
         routes = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -60,8 +52,8 @@ class StatusPages:
 
     def _readyz(self) -> health.Answer:
         ready = (
-            not self._shutdown.begun
-            and self._client.is_connected
+            not self._crew.shutdown.begun
+            and self._presence.client.is_connected
             and any(child.ready for child in self._crew.children.values())
         )
         return health.Answer(200 if ready else 503, {"status": "ready" if ready else "not ready"})
@@ -85,11 +77,11 @@ class StatusPages:
             200,
             {
                 "id": self._presence.id,
-                "worker_type": list(self._settings.weights),
-                "stopping": self._shutdown.begun,
+                "worker_type": list(self._presence.settings.weights),
+                "stopping": self._crew.shutdown.begun,
                 "state": self._crew.state,
-                "connected": self._client.is_connected,
-                "server": self._client.address.display,
+                "connected": self._presence.client.is_connected,
+                "server": self._presence.client.address.display,
                 "last_beat_s": round(time.monotonic() - self._crew.beaten, 1) if self._crew.beaten else None,
                 "children": children,
             },
@@ -98,9 +90,9 @@ class StatusPages:
     def _metrics(self) -> health.Answer:
         facts = own_metrics.Facts(
             version=version("jobs-worker"),
-            worker_type=",".join(self._settings.weights),
+            worker_type=",".join(self._presence.settings.weights),
             slots=self._crew.open_slots(),
-            connected=self._client.is_connected,
+            connected=self._presence.client.is_connected,
             started_ms=self._presence.started_ms,
             renewed_s=time.monotonic() - self._crew.beaten if self._crew.beaten else None,
         )

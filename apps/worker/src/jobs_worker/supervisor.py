@@ -49,10 +49,10 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
-        pages = StatusPages(settings, self._client, crew, presence, self._shutdown)
+        pages = StatusPages(crew, presence)
         server, port = await pages.serve()
         presence.http = f"{settings.http_host}:{port}"
-        orders = Orders(settings, self._client, crew, presence, self._shutdown)
+        orders = Orders(crew, presence)
         beats: list[asyncio.Task[None]] = []
         try:
             _log.info(

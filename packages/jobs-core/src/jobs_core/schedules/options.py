@@ -15,7 +15,7 @@ from jobs_core.flows.calls import Call
 from jobs_core.names import nearest
 from jobs_core.options import DefaultJobOptions, instant_ms
 from jobs_core.schedules.cron import Cron
-from jobs_core.schedules.definition import CATCH_UP_MS, Misfire, Overlap, ScheduleDefinition
+from jobs_core.schedules.definition import CATCH_UP_MS, Misfire, Overlap
 from jobs_core.schedules.recurrence import AfterCompletion, At, CronTimes, Every, Recurrence
 from jobs_core.schedules.zones import load_zone
 
@@ -174,19 +174,6 @@ def default_id(job_type: JobType[object, object], recurrence: Recurrence) -> str
     if len(found) <= _ID_LENGTH:
         return found
     return f"{found[: _ID_LENGTH - 17]}:{sha256(found.encode()).hexdigest()[:16]}"
-
-
-def schedule_spec(definition: ScheduleDefinition) -> str:
-    """Say when a schedule fires, in one line."""
-    match definition.recurrence:
-        case CronTimes(expression, timezone):
-            return f"{expression} ({timezone})"
-        case Every(interval, _):
-            return f"every {interval / 1000:g} s"
-        case At(instants):
-            return f"at {len(instants)} instants"
-        case AfterCompletion(delay, _):
-            return f"{delay / 1000:g} s after each run"
 
 
 def _recurrence(given: ScheduleOptions, start_ms: int | None) -> Recurrence:
