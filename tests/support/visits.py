@@ -110,7 +110,8 @@ class Visits:
 
     def _judge(self, page: Page, expected: str) -> None:
         assert page.evaluate("window.pwned") is None
-        assert [line for line in self._wrong if not (expected and re.search(expected, line))] == []
+        wrong = [line for line in self._wrong if not (expected and re.search(expected, line))]
+        assert not wrong, wrong
 
 
 def opened_visits() -> Iterator[Visits]:
