@@ -450,6 +450,9 @@ class Model:
         else:
             job.releases += 1
         if job.stopping:
+            # It is over; what its handler said of its key or its queue holds all the same.
+            if outcome in {"limit key", "limit queue"}:
+                self._again(job, outcome, delay_ms)
             self.call_off([job])
         elif final:
             # What is told of it is told for as long as a result would be.

@@ -293,7 +293,7 @@ class World:
         assert dict(zip(self.seen, states, strict=True)) == {
             each: self.model.where(each) for each in self.seen
         }
-        page = self.run(self.scripts.page("mail", home="waiting", newest=False))
+        page = self.run(self.scripts.page("mail", home="waiting", newest=False, limit=500))
         waiting = self.model.of("waiting")
         assert page.ids == [job.id for job in waiting]
         # Dead letters take stamps too, of which the model knows nothing: so to the millisecond.
@@ -358,7 +358,7 @@ class World:
             "look": self.model.jobs,
             "limit": self.seen if self.kind != "plain" else [],
             "fill": self.kept,
-            "flood": self.seen if self.model.keyed else [],
+            "flood": self.seen if self.model.keyed and len(self.model.of("waiting")) < 60 else [],
         }
         free = {"enqueue", "time_passes", "claim", "die", "know_more_names", "trim", "batch"}
         if not self.weights:

@@ -42,7 +42,7 @@ local function put_back(q, verb, ids, delays, infos)
           first_due = math.min(first_due or q.ms + delay, q.ms + delay)
         end
       end
-      if waits and fifo and key ~= "" then
+      if waits and fifo and key ~= "" and cancel == 0 then
         waits = false
         parked[key] = math.max(parked[key] or 0, q.ms + delay)
         first_due = math.min(first_due or q.ms + delay, q.ms + delay)
