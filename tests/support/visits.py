@@ -95,7 +95,12 @@ class Visits:
         page, wrong = context.new_page(), self._wrong
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
-            "console", lambda line: wrong.append(line.text) if line.type in {"error", "warning"} else None
+            "console",
+            lambda line: (
+                wrong.append(f"{line.text} {line.location['url']}")
+                if line.type in {"error", "warning"}
+                else None
+            ),
         )
         page.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
         page.on(

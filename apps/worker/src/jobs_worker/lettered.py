@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Scripts
 
 _PAGES = 64
-# The id of a letter whose queue, job and time are together too long for one.
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+# The id of a letter whose queue, job and time are together too long for one (`letter_id`); older ones have the digest alone.
+_DIGEST = re.compile(r"(?:[^:]+:)?[0-9a-f]{63,64}")
 
 
 async def lettered(scripts: Scripts, queue: str, ids: Collection[str]) -> set[str]:
