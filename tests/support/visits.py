@@ -54,11 +54,17 @@ class Visits:
             yield page
             self._judge(page, expected)
         except BaseException:
-            # What a failed test left open is nothing for the next one.
-            page.context.close()
-            self._open = None
+            self._leave(page)
             raise
-        page.unroute_all(behavior="ignoreErrors")
+        if expected:
+            self._leave(page)
+        else:
+            page.unroute_all(behavior="ignoreErrors")
+
+    def _leave(self, page: Page) -> None:
+        """Let the next test open a page of its own: what this one is still to complain of, or what a failed test left open, is nothing for it."""
+        page.context.close()
+        self._open = None
 
     @contextmanager
     def stranger(self, token: str = "", *, expected: str = "") -> Generator[Page]:
