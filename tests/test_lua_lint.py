@@ -11,6 +11,7 @@ from jobs_core.loader import load, script_names
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.lint
 @pytest.mark.skipif(shutil.which("luacheck") is None, reason="no luacheck here (Debian: lua-check)")
 def test_assembled_scripts_pass_luacheck(tmp_path: Path) -> None:
     for name in script_names():

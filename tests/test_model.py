@@ -473,7 +473,7 @@ def test_the_state_machine_does_what_its_model_says(redis_url: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(os.environ.get("JOBS_MODEL_EXAMPLES", "25")),
+            max_examples=int(os.environ.get("JOBS_MODEL_EXAMPLES", "12")),
             stateful_step_count=50,
             deadline=None,
             derandomize="JOBS_MODEL_EXAMPLES" not in os.environ,

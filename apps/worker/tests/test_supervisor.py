@@ -195,11 +195,11 @@ async def test_job_that_kills_its_worker_too_often_fails_as_poison(start: Starte
 async def test_neighbours_of_a_job_that_kills_its_worker_are_not_blamed_again(
     start: Starter, sender: Sender, ledger: Ledger
 ) -> None:
-    start("frail", "tough", "calm", WORKER_CONCURRENCY="10").ready()
+    start("tough", WORKER_CONCURRENCY="10").ready()
     # Who began last when the child dies is another one each time, and yet the one that does it runs without the others from then on.
-    poison = await sender.send("tough", "die", 0.5)
+    poison = await sender.send("tough", "die", 0.3)
     await sender.started(poison)
-    neighbours = [await sender.send("tough", "sleep", 1.5) for _ in range(3)]
+    neighbours = [await sender.send("tough", "sleep", 0.6) for _ in range(3)]
     assert await poison.done(20) is State.FAILED
     assert (await poison.status()).failed_reason == "poison: the worker died 2 times while it ran this job"
     for job in neighbours:
