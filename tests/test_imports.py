@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.lint
+
 ROOT = Path(__file__).parent.parent
 MEMBERS = sorted(
     path.parent for kind in ("packages", "apps") for path in ROOT.glob(f"{kind}/*/pyproject.toml")

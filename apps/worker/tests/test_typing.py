@@ -9,7 +9,7 @@ from tests.support.checking import check_calls
 FOLDER = Path(__file__).parent / "typing"
 
 
-@pytest.mark.slow
+@pytest.mark.lint
 @pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="pyright is not installed")
 def test_good_calls_pass_and_bad_calls_are_reported() -> None:
     check_calls(FOLDER)
