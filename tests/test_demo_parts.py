@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import os
 import re
 import smtplib
 import subprocess
@@ -24,6 +23,7 @@ from demo.summary import percentiles, report
 from fpdf import FPDF
 from PIL import Image
 from rich.console import Console
+from tests.support.workers import alive
 
 from jobs_core.queues.webhooks.signature import signature_header
 
@@ -317,14 +317,6 @@ def test_percentiles_are_values_that_occurred() -> None:
 
 def receiver(kind: str, port: int, store: Path) -> Sequence[str]:
     return [sys.executable, "-m", f"demo.{kind}_receiver", str(port), str(store)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:1]
 
 
 def mail(number: int, *, message_id: str = "", attach: bool = True) -> EmailMessage:

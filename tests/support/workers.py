@@ -147,6 +147,6 @@ def alive(pid: int) -> bool:
     """Tell whether a process runs; one that is dead and not yet waited for does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it goes between the open and the read
         return False
     return state not in "ZX"
