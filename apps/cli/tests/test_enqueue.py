@@ -147,7 +147,7 @@ def test_bulk_from_standard_input(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -
         (f'{{"payload": {MAIL}, "options": {{"delya": 1}}}}\n', "delay"),
         ('{"payload": {}, "optoins": {}}\n', "optoins"),
         ('{"payload": {}, "job": "send-mail"}\n', "'send-email'"),
-        ("nonsense\n", "malformed"),
+        ("nonsense\n", "JSON is malformed"),
         (
             json.dumps({"payload": {"to": "ada@example.com", "subject": "x", "text": "x" * 1_100_000}}),
             "limit",

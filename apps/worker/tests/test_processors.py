@@ -163,6 +163,24 @@ def test_handler_takes_payload_and_context() -> None:
         processor(SEND)(send)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
+def test_handler_with_its_parameters_the_wrong_way_round_is_refused() -> None:
+    async def send(ctx, payload):  # noqa: ANN001, ANN202 # pyright: ignore[reportUnknownParameterType, reportMissingParameterType]
+        return payload  # pyright: ignore[reportUnknownVariableType]
+
+    with refused(r"mail/send must take \(payload, ctx\)"):
+        processor(SEND)(send)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def test_decorator_without_a_job_is_refused() -> None:
+    def send(payload: Send, ctx: JobContext) -> Receipt:
+        return Receipt(sent=True)
+
+    with refused(r"@processor needs the job or the queue that this handles"):
+        processor(send)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with pytest.raises(DeclarationError, match="'mail': @processor needs the job or the queue"):
+        processor("mail")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def test_handler_with_a_third_parameter_is_refused() -> None:
     async def send(payload: Send, ctx: JobContext, extra: int) -> Receipt:
         return Receipt(sent=True)

@@ -92,6 +92,7 @@ def test_own_value_wins_over_the_profile() -> None:
         ("retention.failed", {State.FAILED: -5}),
         ("retention", {State.WAITING: 5}),
         ("profile", Profile("huge", 1, 1, 1, "auto")),
+        ("profile", "light"),
     ],
 )
 def test_wrong_queue_options_are_refused(option: str, value: object) -> None:

@@ -1,13 +1,15 @@
 import asyncio
+import inspect
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import msgspec
 import pytest
 from tests.support.freezing import frozen
-from tests.support.mail import MAIL, NOTE, SEND, Calls, Send, Settler
+from tests.support.mail import MAIL, NOTE, SEND, Calls, Receipt, Send, Settler
 
 from jobs_core.errors import (
     ConnectionFailed,
@@ -18,6 +20,7 @@ from jobs_core.errors import (
     PayloadTooLarge,
     ServerFull,
 )
+from jobs_core.flows.calls import Call, Chain
 from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.payloads import MAX_BYTES
 from jobs_core.queue import JobType, Queue
@@ -25,7 +28,7 @@ from jobs_core.registry import list_queues
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
 from jobs_core.states import Priority, State
-from jobs_producer import JobHandle, Producer
+from jobs_producer import Flow, JobHandle, Producer, Workflow, child, step
 
 HOSTILE = [
     "a\x00b",
@@ -250,6 +253,40 @@ async def test_a_wrong_option_raises_before_anything_is_sent(
     with pytest.raises(OptionError):
         await producer.enqueue(SEND, Send(to="a"), **options)
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    "given", ["send", Send(to="ada"), MAIL, None], ids=["a name", "a payload", "a queue", "nothing"]
+)
+async def test_what_is_no_job_is_refused_wherever_one_is_taken(producer: Producer, given: object) -> None:
+    job = cast("JobType[Send, Receipt]", given)
+    chain = cast("Chain[Send, Receipt]", SEND)
+    payload = Send(to="ada")
+    doors: dict[str, Callable[[], object]] = {
+        "enqueue": lambda: producer.enqueue(job, payload),
+        "enqueue, with options": lambda: producer.enqueue(job, payload, chain_to=[NOTE.call(payload)]),
+        "enqueue_chain": lambda: producer.enqueue_chain(chain, payload),
+        "chain_handle": lambda: producer.chain_handle(chain, "x"),
+        "enqueue_many": lambda: producer.enqueue_many(job, [payload]),
+        "handle": lambda: producer.handle(job, "x"),
+        "schedules.upsert": lambda: producer.schedules.upsert("x", job, payload, every=60),
+        "map_reduce": lambda: producer.flows.map_reduce(SEND, [payload], job, payload),
+        "cron": lambda: Queue("mail").cron("@daily", job, payload),
+        "step": lambda: step(job, payload),
+        "Workflow.add": lambda: Workflow("w").add("a", job, payload),
+        "Flow": lambda: Flow(job, payload),
+        "child": lambda: child(cast("Call", given)),
+    }
+    taken: list[str] = []
+    for door, call in doors.items():
+        try:
+            made = call()
+            if inspect.isawaitable(made):
+                await made
+        except OptionError:
+            continue
+        taken.append(door)
+    assert taken == []
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,24 @@ def test_it_does_what_the_other_does(opened: SyncProducer) -> None:
     assert opened.connection_info().connected
 
 
+def test_items_that_cannot_be_gone_through_leave_nothing_behind(opened: SyncProducer) -> None:
+    class Cursor:
+        def __iter__(self) -> Iterator[Send]:
+            raise RuntimeError("the table is gone")
+
+    with pytest.raises(OptionError, match="an iterable of payloads"):
+        opened.enqueue_many(SEND, Send(to="ada"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(RuntimeError, match="the table is gone"):
+        opened.enqueue_many(SEND, Cursor())
+    # It would wait for its items until the program ends.
+    assert opened.run(_other_tasks) == []
+
+
+async def _other_tasks(_: Producer) -> list[str]:
+    names = [str(task.get_coro()) for task in asyncio.all_tasks()]
+    return [name for name in names if "enqueue_many" in name]
+
+
 def test_queues_by_name(opened: SyncProducer) -> None:
     queue = opened.queue("adhoc", concurrency=3)
     assert queue.name == opened.queue("adhoc").name == "adhoc"

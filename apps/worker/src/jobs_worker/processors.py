@@ -120,6 +120,11 @@ def processor(
         return _Decorator[JsonValue, JsonValue](
             target, None, concurrency, executor, tuple(requires), hooks, rules
         )
+    if not isinstance(target, JobType):  # pyright: ignore[reportUnnecessaryIsInstance] - `@processor` without a job is a mistake of beginners
+        source = _source(target) if callable(target) else repr(target)
+        raise DeclarationError(
+            source, "@processor needs the job or the queue that this handles: @processor(SEND_EMAIL)"
+        )
     job = cast("JobType[object, object]", target)
     if chunk is not None:
         return _ChunkDecorator[P, R](
@@ -258,9 +263,13 @@ def _wrong_chunk(spec: ProcessorSpec, name: str) -> str:
 
 def _wrong_form(spec: ProcessorSpec, name: str) -> str:
     """Say what is wrong with the parameters of a handler: it is called with payload and context, nothing else."""
+    signature = inspect.signature(spec.handler)
+    swapped = next(iter(signature.parameters), "") == "ctx"
     try:
-        inspect.signature(spec.handler).bind(None, None)
+        signature.bind(None, None)
     except TypeError:
+        swapped = True
+    if swapped:
         return f"the handler of {name} must take ({'payload' if spec.chunk is None else 'payloads'}, ctx)"
     return ""
 

@@ -31,7 +31,11 @@ _OFFSETS_MS = {
 
 def checked_profile(profile: Profile | None) -> Profile | None:
     """Return a profile that workers know. Raises OptionError."""
-    if profile is not None and profile.name not in WEIGHT_CLASSES:
+    if profile is None:
+        return None
+    if not isinstance(profile, Profile):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError("profile", profile, "it must be LIGHT, MEDIUM or HEAVY of jobs_core")
+    if profile.name not in WEIGHT_CLASSES:
         raise OptionError(
             "profile", profile.name, "its name must be light, medium or heavy: workers go by it"
         )

@@ -11,6 +11,7 @@ from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.flow import key_of
 from jobs_core.flows.calls import Call, Chain
 from jobs_core.names import check_job_name
+from jobs_core.option_values import no_job
 from jobs_core.options import DefaultJobOptions, JobOptions, Merged, check_options, left_to_queue
 from jobs_core.payloads import Format, JsonValue, Serializer
 from jobs_core.states import State
@@ -187,6 +188,12 @@ class JobType(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"JobType({self.queue.name}/{self.wire_name})"
+
+
+def check_job(given: object, option: str = "job") -> None:
+    """Refuse what is no declared job. Raises `OptionError`."""
+    if not isinstance(given, JobType):
+        raise no_job(given, option)
 
 
 def _fields_of(payload: object) -> Collection[str] | None:

@@ -24,6 +24,15 @@ _PRIORITIES = {priority.name.lower(): priority.value for priority in Priority}
 _encode_json = msgspec.json.Encoder().encode
 
 
+def no_job(given: object, option: str = "job") -> OptionError:
+    """Return the error for what stands where a declared job has to: its name, its queue, its payload."""
+    reason = (
+        "it must be a job that Queue.job(…) returned; what no code declares is enqueued by "
+        "producer.queue(name).enqueue(job_name, payload)"
+    )
+    return OptionError(option, given, reason)
+
+
 def as_priority(value: object) -> int:
     """Return the number of a priority given as such, as its number, or as its name in any case."""
     if isinstance(value, str):

@@ -20,7 +20,7 @@ from jobs_core.flow import check_cost, check_key
 from jobs_core.flows.calls import Call, as_calls
 from jobs_core.flows.dependencies import Awaited, Dependency, as_awaited
 from jobs_core.names import check_job_id, nearest
-from jobs_core.option_values import MetaValue, as_metadata, as_priority, as_tags, instant_ms
+from jobs_core.option_values import MetaValue, as_metadata, as_priority, as_tags, instant_ms, no_job
 from jobs_core.policies import (
     Keep,
     Policy,
@@ -177,9 +177,13 @@ def resolve(
 ) -> Resolved:
     """Merge the options of a call over those of the job type, the queue and the service.
 
-    Raises `OptionError` for an unknown option and for a value that is not allowed.
+    Raises `OptionError` for an unknown option, for a value that is not allowed, and for what is no declared job.
     """
-    merged = job_type.merged.get(id(service))
+    try:
+        merged = job_type.merged.get(id(service))
+    except AttributeError:
+        # Cheaper than a look at each of very many jobs.
+        raise no_job(job_type) from None
     # The id alone could belong to another object by now, or the mapping could have been changed.
     if merged is None or (service is not None and merged.service != service):
         merged = _merge(job_type, service)

@@ -194,7 +194,8 @@ def _misfit(error: Exception) -> tuple[str, str]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    # "JSON is malformed" stays as it is.
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _not_finite(value: object, path: str) -> Iterator[tuple[str, float]]:

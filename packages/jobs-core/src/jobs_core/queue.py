@@ -36,7 +36,7 @@ from jobs_core.declaring import (
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError
 from jobs_core.flow import KeyLimits, RateLimit, key_fields, limit_fields
-from jobs_core.job_type import JobType
+from jobs_core.job_type import JobType, check_job
 from jobs_core.names import check_queue_name
 from jobs_core.options import DefaultJobOptions, Keep, Retention, check_options
 from jobs_core.payloads import Format, JsonValue
@@ -357,6 +357,7 @@ class Queue:
     ) -> DeclaredSchedule:
         frame = inspect.currentframe()
         _, source = _where(frame.f_back if frame else None)
+        check_job(job_type)
         if job_type.queue != self:
             raise DeclarationError(
                 source,

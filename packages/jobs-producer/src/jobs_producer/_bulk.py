@@ -15,6 +15,7 @@ from collections.abc import (
     Sized,
 )
 from contextlib import aclosing
+from types import UnionType
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 import msgspec
@@ -119,7 +120,8 @@ class Bulk(Generic[P]):
         *,
         sending: Sending | None = None,
     ) -> None:
-        """Made by the producer; nothing happens before it is awaited or iterated over."""
+        """Made by the producer; nothing happens before it is awaited or iterated over. Raises OptionError for no iterable."""
+        check_items(items, Iterable | AsyncIterable)
         self._queue = queue
         self._items = items
         self._submit = submit
@@ -222,6 +224,12 @@ class Bulk(Generic[P]):
         if self._progress is not None and done != self._told:
             self._told = done
             self._progress(done, total)
+
+
+def check_items(items: object, kinds: type | UnionType) -> None:
+    """Refuse what cannot be gone through, such as one payload in place of many. Raises OptionError."""
+    if not isinstance(items, kinds):
+        raise OptionError("items", items, "it must be an iterable of payloads")
 
 
 async def _outcome(taken: Item | JobsError, index: int) -> ItemOutcome:

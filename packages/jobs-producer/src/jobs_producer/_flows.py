@@ -24,6 +24,7 @@ from jobs_core.flows.graph import Given, decode_node
 from jobs_core.flows.modes import Sign
 from jobs_core.flows.records import FlowInfo
 from jobs_core.ids import new_job_id
+from jobs_core.job_type import check_job
 from jobs_core.names import check_job_id, check_queue_name
 from jobs_core.payloads import JsonValue
 from jobs_core.queue import Queue
@@ -127,6 +128,8 @@ class Flows(Part):
         jobs; their `metadata` and `tags` are those of the flow. With an `id` that is open already it is resumed: give the same
         items in the same order. Errors as `start`.
         """
+        check_job(map_job, "map_job")
+        check_job(reduce_job, "reduce_job")
         metadata, tags = dict(options.get("metadata") or {}), tuple(options.get("tags") or ())
         info = FlowInfo("map_reduce", name or map_job.name, metadata, tags)
         calls = {"success": (reduce_job.call(reduce_payload),)}

@@ -12,6 +12,7 @@ from jobs_core.flows.edges import bound, failure_edges, follow_edges
 from jobs_core.flows.failures import drafts_of
 from jobs_core.flows.successors import check_record, make_plan
 from jobs_core.ids import new_job_id
+from jobs_core.option_values import no_job
 from jobs_core.options import DefaultJobOptions, JobOptions, resolve
 from jobs_core.wire import EXPIRES, KEYED, OWN_ID, UNIQUE, Envelope, RecordHead, Waits, encode_envelope
 from jobs_producer._lane import Buffer, Item, Lane
@@ -88,6 +89,10 @@ class Submitter:
 
         `steps` are the links of a chain behind it, `trace` the context that travels with it.
         """
+        try:
+            seals = job_type.seals
+        except AttributeError:
+            raise no_job(job_type) from None
         plan = waits = None
         edges = ""
         if steps or (options and not _BOUND.isdisjoint(options)):
@@ -97,7 +102,7 @@ class Submitter:
                 waits, edges = await self._bind(job_type, options)
         item, policy = (
             await self._sealed(job_type, payload, options, (plan, trace, waits))
-            if job_type.seals
+            if seals
             else self._item(job_type, payload, options, (plan, trace, waits))
         )
         if edges or waits is not None:

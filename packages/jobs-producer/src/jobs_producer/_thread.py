@@ -208,8 +208,8 @@ class Feed(Generic[T]):
         """Run the coroutine that iterates, and read for it in this thread until it ends."""
         future = self._runner.start(work)
         future.add_done_callback(lambda _: self._requests.put(None))
-        source = iter(items)
         try:
+            source = iter(items)
             while (request := self._requests.get()) is not None:
                 if isinstance(request, int):
                     progress(request)

@@ -11,8 +11,9 @@ from jobs_core.codecs import Codecs
 from jobs_core.connection import ConnectionInfo, client_for, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
-from jobs_core.flows.calls import Chain
+from jobs_core.flows.calls import Chain, check_chain
 from jobs_core.flows.successors import make_plan
+from jobs_core.job_type import check_job
 from jobs_core.names import check_job_id, check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, JobOptions, check_options, resolve
 from jobs_core.queue import JobType, Queue, QueueOptions, differences
@@ -202,6 +203,7 @@ class Producer:
 
         `payload` and `options` are those of the first link. Errors as `enqueue`, before anything is sent also for other links.
         """
+        check_chain(chain)
         traced = telemetry()
         if traced is None:
             item, policy = await self._submitter.submit(chain.first, payload, options, chain.steps)
@@ -319,10 +321,12 @@ class Producer:
 
     def handle(self, job_type: JobType[P, R], job_id: str) -> JobHandle[R]:
         """Return a handle on a job enqueued elsewhere. Raises OptionError for what cannot be an id."""
+        check_job(job_type)
         return JobHandle(self._link, cast("JobType[object, R]", job_type), check_job_id(job_id))
 
     def chain_handle(self, chain: Chain[P, R], job_id: str) -> ChainHandle[R]:
         """Return a handle on a chain enqueued elsewhere, by the id of its first link. Raises OptionError for what cannot be an id."""
+        check_chain(chain)
         first = cast("JobType[object, object]", chain.first)
         links = links_of((first, check_job_id(job_id), b""), chain.steps, self._submitter.defaults)
         return ChainHandle(self._link, links)

@@ -15,6 +15,7 @@ from jobs_core.errors import JobsError
 from jobs_core.options import DefaultJobOptions, JobOptions
 from jobs_core.settings import CommonSettings
 from jobs_producer import _shortcuts
+from jobs_producer._bulk import check_items
 from jobs_producer._queue_handle import QueueHandle
 from jobs_producer._schedules import ScheduleHandle, SyncSchedules
 from jobs_producer._thread import Feed, ForkableProducer, Keeper
@@ -127,6 +128,7 @@ class SyncProducer:
 
         Items are read, and progress is told, in the thread that called.
         """
+        check_items(items, Iterable)
         feed: Feed[P | BulkItem[P]] = Feed(self._keeper.runner())
 
         async def summary() -> BulkSummary:

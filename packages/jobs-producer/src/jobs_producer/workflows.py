@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack, cast
 
 import msgspec
 
-from jobs_core.errors import FlowError
+from jobs_core.errors import FlowError, OptionError
 from jobs_core.flows.calls import Call
 from jobs_core.flows.graph import Dependency, Graph, Node
 from jobs_core.flows.modes import EdgePolicy, Mode, policy_mode
+from jobs_core.job_type import check_job
 from jobs_core.payloads import JsonValue
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def step(
 
     `name` is by default the name of the job. `options` are those of the job.
     """
+    check_job(job)
     return Nested(
         name or job.name, job.call(payload, **options), tuple(on_success), tuple(on_failure), tuple(finally_)
     )
@@ -145,6 +147,7 @@ class Workflow:
         Names may be of steps that are added later. Its handler finds their results in `ctx.results`. Raises FlowError for a name
         that is there already.
         """
+        check_job(job)
         self._append(name, job.call(payload, **options), [_as_after(each) for each in after])
         return Step(name, cast("JobType[object, R]", job))
 
@@ -217,6 +220,8 @@ class Child(msgspec.Struct, frozen=True):
 
 def child(job: Call | AnyFlow, *, policy: EdgePolicy = "fail_parent") -> Child:
     """Return a child of a parent, with what becomes of that one if the child does not complete. Raises OptionError."""
+    if not isinstance(job, Call | AnyFlow):  # pyright: ignore[reportUnnecessaryIsInstance] - who does not check types may leave out the payload
+        raise OptionError("child", job, "it must be made by JOB.call(payload) or Flow(JOB, payload)")
     return Child(job, policy_mode(policy))
 
 
@@ -247,6 +252,7 @@ class Flow(AnyFlow, Generic[R]):
         **options: Unpack[StepOptions],
     ) -> None:
         """Begin with these children; `options` are those of the parent, whose `metadata` and `tags` pass on to all jobs below it."""
+        check_job(job)
         self.job: Final = cast("JobType[object, R]", job)
         super().__init__(job.call(payload, **options), children)
         self.name: Final = name or job.name

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobs_core.options import JobOptions
     from jobs_core.queue import JobType
 
-__all__ = ["Call", "Chain", "Step", "as_calls"]
+__all__ = ["Call", "Chain", "Step", "as_calls", "check_chain"]
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -91,6 +91,12 @@ def as_calls(option: str, value: object) -> tuple[Call, ...]:
                 f"{option}[{index}]", call, "it must be made by JOB.call(payload) or chain.call(payload)"
             )
     return cast("tuple[Call, ...]", calls)
+
+
+def check_chain(given: object) -> None:
+    """Refuse what is no chain. Raises `OptionError`."""
+    if not isinstance(given, Chain):
+        raise OptionError("chain", given, "it must be a chain: JOB.then(OTHER_JOB)")
 
 
 def _check_fit(job: JobType[object, object], follower: JobType[object, object]) -> None:
