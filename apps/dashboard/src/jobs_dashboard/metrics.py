@@ -6,20 +6,23 @@ All numbers come from the totals on the server, so several dashboards tell the s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import accumulate
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from starlette.responses import Response
 
+from jobs_admin import JobTotals, QueueTotals
 from jobs_core.measures import BOUNDS_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from starlette.requests import Request
 
-    from jobs_admin import Admin, JobTotals, QueueTotals
+    from jobs_admin import Admin
     from jobs_core.measures import Histogram
 
 __all__ = ["FAMILIES", "OPENMETRICS", "TEXT", "Family", "exposition", "serve"]
@@ -27,24 +30,32 @@ __all__ = ["FAMILIES", "OPENMETRICS", "TEXT", "Family", "exposition", "serve"]
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-Sample: TypeAlias = tuple[str, str, float]
-"""What is put behind the family's name, the labels, the value."""
+
+class Labelled(msgspec.Struct, frozen=True):
+    """All queues, and the job names of all, each behind its labels."""
+
+    queues: list[tuple[str, QueueTotals]]
+    jobs: list[tuple[str, JobTotals]]
+
+
+Lines: TypeAlias = Callable[[str, Labelled], list[str]]
+"""Makes the lines of a metric by its name: hundreds of queues have tens of thousands, so none costs a call of its own."""
 
 
 class Family(msgspec.Struct, frozen=True):
-    """A metric: its samples are made from the totals of all queues."""
+    """A metric: its lines are made from the totals of all queues."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
-    samples: Callable[[Sequence[QueueTotals]], Iterator[Sample]]
+    lines: Lines
 
-    def lines(self, queues: Sequence[QueueTotals], *, openmetrics: bool) -> Iterator[str]:
-        """Yield its lines in one of the two formats, which differ in what they call a counter."""
+    def text(self, told: Labelled, *, openmetrics: bool) -> str:
+        """Return it in one of the two formats, which differ in what they call a counter."""
         bare = self.name.removesuffix("_total") if openmetrics and self.kind == "counter" else self.name
-        yield f"# HELP {bare} {self.help}\n# TYPE {bare} {self.kind}\n"
-        for suffix, labels, value in self.samples(queues):
-            yield f"{self.name}{suffix}{{{labels}}} {value}\n"
+        return "".join(
+            [f"# HELP {bare} {self.help}\n# TYPE {bare} {self.kind}\n", *self.lines(self.name, told)]
+        )
 
 
 async def exposition(admin: Admin, accept: str = "") -> tuple[str, bytes]:
@@ -71,10 +82,11 @@ async def serve(request: Request) -> Response:
 
 
 def _document(queues: Sequence[QueueTotals], *, openmetrics: bool) -> tuple[str, bytes]:
-    lines = [line for family in FAMILIES for line in family.lines(queues, openmetrics=openmetrics)]
+    told = _labelled(queues)
+    texts = [family.text(told, openmetrics=openmetrics) for family in FAMILIES]
     if openmetrics:
-        lines.append("# EOF\n")
-    return OPENMETRICS if openmetrics else TEXT, "".join(lines).encode()
+        texts.append("# EOF\n")
+    return OPENMETRICS if openmetrics else TEXT, "".join(texts).encode()
 
 
 def wants_openmetrics(accept: str) -> bool:
@@ -95,59 +107,62 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _each_queue(value: Callable[[QueueTotals], float]) -> Callable[[Sequence[QueueTotals]], Iterator[Sample]]:
-    def samples(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
-        return (("", f'queue="{_escaped(each.queue.queue)}"', value(each)) for each in queues)
-
-    return samples
-
-
-def _jobs(queues: Iterable[QueueTotals]) -> Iterator[tuple[str, JobTotals]]:
-    for each in queues:
-        for job in each.jobs:
-            yield f'queue="{_escaped(each.queue.queue)}",job="{_escaped(job.name)}"', job
+def _labelled(queues: Iterable[QueueTotals]) -> Labelled:
+    told = [(f'queue="{_escaped(each.queue.queue)}"', each) for each in queues]
+    jobs = [(f'{queue},job="{_escaped(job.name)}"', job) for queue, each in told for job in each.jobs]
+    return Labelled(told, jobs)
 
 
-def _each_job(value: Callable[[JobTotals], int]) -> Callable[[Sequence[QueueTotals]], Iterator[Sample]]:
-    return lambda queues: (("", labels, value(job)) for labels, job in _jobs(queues))
+def _each_queue(value: Callable[[QueueTotals], float]) -> Lines:
+    return lambda name, told: [f"{name}{{{labels}}} {value(each)}\n" for labels, each in told.queues]
 
 
-def _errors(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
-    for labels, job in _jobs(queues):
-        for kind, count in job.errors.items():
-            yield "", f'{labels},error_type="{_escaped(kind)}"', count
+def _each_job(value: Callable[[JobTotals], int]) -> Lines:
+    return lambda name, told: [f"{name}{{{labels}}} {value(job)}\n" for labels, job in told.jobs]
 
 
-def _retained(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
-    for each in queues:
-        queue = each.queue
+def _errors(name: str, told: Labelled) -> list[str]:
+    return [
+        f'{name}{{{labels},error_type="{_escaped(kind)}"}} {count}\n'
+        for labels, job in told.jobs
+        for kind, count in job.errors.items()
+    ]
+
+
+def _retained(name: str, told: Labelled) -> list[str]:
+    return [
+        f'{name}{{{labels},state="{state}"}} {count}\n'
+        for labels, each in told.queues
         for state, count in (
-            ("completed", queue.retained_completed),
-            ("failed", queue.retained_failed),
-            ("cancelled", queue.retained_cancelled),
-            ("expired", queue.retained_expired),
-        ):
-            yield "", f'queue="{_escaped(queue.queue)}",state="{state}"', count
+            ("completed", each.queue.retained_completed),
+            ("failed", each.queue.retained_failed),
+            ("cancelled", each.queue.retained_cancelled),
+            ("expired", each.queue.retained_expired),
+        )
+    ]
 
 
-def _histograms(
-    durations: Callable[[JobTotals], Histogram], unit_ms: float
-) -> Callable[[Sequence[QueueTotals]], Iterator[Sample]]:
+def _histograms(durations: Callable[[JobTotals], Histogram], unit_ms: float) -> Lines:
     """Return what makes histograms in a unit of so many ms; the server tells durations apart more finely than they do."""
     steps = {step * 10**power for power in range(6) for step in (1, 2, 5)} | {1_000_000, 2_000_000, 3_600_000}
-    shown = [(at, f'le="{bound / unit_ms}"') for at, bound in enumerate(BOUNDS_MS) if bound in steps]
+    shown = {at: bound / unit_ms for at, bound in enumerate(BOUNDS_MS) if bound in steps}
+    # All buckets of a job at once: their names and bounds are the same for every job, \0 stands for its labels.
+    buckets = "".join(f'{{name}}_bucket{{{{\0,le="{bound}"}}}} %d\n' for bound in (*shown.values(), "+Inf"))
+    numbers = itemgetter(*shown, -1)
 
-    def samples(queues: Sequence[QueueTotals]) -> Iterator[Sample]:
-        for labels, job in _jobs(queues):
+    def lines(name: str, told: Labelled) -> list[str]:
+        template, found = buckets.format(name=name), list[str]()
+        for labels, job in told.jobs:
             histogram = durations(job)
             up_to = [*accumulate(histogram.counts)]
-            for at, bound in shown:
-                yield "_bucket", f"{labels},{bound}", up_to[at]
-            yield "_bucket", f'{labels},le="+Inf"', up_to[-1]
-            yield "_sum", labels, histogram.sum_us / 1000 / unit_ms
-            yield "_count", labels, up_to[-1]
+            found += (
+                (template % numbers(up_to)).replace("\0", labels),
+                f"{name}_sum{{{labels}}} {histogram.sum_us / 1000 / unit_ms}\n",
+                f"{name}_count{{{labels}}} {up_to[-1]}\n",
+            )
+        return found
 
-    return samples
+    return lines
 
 
 def _job_counter(name: str, text: str, value: Callable[[JobTotals], int]) -> Family:

@@ -17,7 +17,7 @@ from jobs_core.records import job_name
 from jobs_core.registry import list_queues, list_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jobs_admin._calls import Calls
     from jobs_admin._measures import Durations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 MOST_NAMES = 50
 _STEP = 32
+_PARALLEL = 2
 
 
 class JobTotals(msgspec.Struct, kw_only=True):
@@ -71,23 +72,28 @@ async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
     workers = [each for each in await calls.read(list_workers(calls.client, prefix)) if not each.silent]
     letters = await _dead_letters(calls)
     firing = await read_firing(calls, prefix)
-    found: list[QueueTotals] = []
-    for at in range(0, len(names), _STEP):
-        some = names[at : at + _STEP]
-        tallies, durations = await asyncio.gather(
-            calls.read_all([calls.scripts.tally(name) for name in some]),
-            calls.read_all([read_durations(calls.scripts, name) for name in some]),
-        )
-        busy = [name for name, tally in zip(some, tallies, strict=True) if tally.sizes["active"]]
-        running = await calls.read_all([calls.scripts.active(name) for name in busy])
-        active = dict(zip(busy, running, strict=True))
-        found += [
+    # While what one part answered is read, the server works on the next one.
+    turns = asyncio.Semaphore(_PARALLEL)
+
+    async def part(some: Sequence[str]) -> list[QueueTotals]:
+        async with turns:
+            tallies, durations = await asyncio.gather(
+                calls.read_all([calls.scripts.tally(name) for name in some]),
+                calls.read_all([read_durations(calls.scripts, name) for name in some]),
+            )
+            busy = [name for name, tally in zip(some, tallies, strict=True) if tally.sizes["active"]]
+            active = dict(
+                zip(busy, await calls.read_all([calls.scripts.active(name) for name in busy]), strict=True)
+            )
+        return [
             _queue(
                 name, tally, spread, active.get(name, {}), letters.get(name, 0), workers, firing.get(name, 0)
             )
             for name, tally, spread in zip(some, tallies, durations, strict=True)
         ]
-    return found
+
+    parts = await asyncio.gather(*(part(names[at : at + _STEP]) for at in range(0, len(names), _STEP)))
+    return [each for found in parts for each in found]
 
 
 def _queue(  # noqa: PLR0917 - in one place
@@ -110,44 +116,45 @@ def _queue(  # noqa: PLR0917 - in one place
 
 
 def _jobs(tally: Tally, durations: Durations, active: dict[str, int]) -> Iterable[JobTotals]:
-    totals = [(*_split(field), count) for field, count in tally.totals.items() if ":" in field]
-    errors = [(*_split(field), count) for field, count in tally.errors.items()]
-    seen = sorted({name for _, name, _ in totals} | {name for name, _, _ in errors} | set(active))
+    totals = [(_COUNTS[kind], name, count) for (kind, name), count in _split(tally.totals) if kind in _COUNTS]
+    errors = _split(tally.errors)
+    seen = sorted({name for _, name, _ in totals} | {name for (name, _), _ in errors} | set(active))
     # Those measured first come first, whatever comes later: a name must not move to `other` and back.
     jobs: dict[str, JobTotals] = {}
+    by_name: dict[str, JobTotals] = {}
     for name in [*durations.run, *seen]:
-        job = _label(name)
-        if job not in jobs and len(jobs) < MOST_NAMES:
-            jobs[job] = JobTotals(name=job, errors={})
+        label = _label(name)
+        if label not in jobs and len(jobs) >= MOST_NAMES:
+            label = OTHER
+        by_name[name] = (
+            jobs[label] if label in jobs else jobs.setdefault(label, JobTotals(name=label, errors={}))
+        )
 
-    def of(name: str) -> JobTotals:
-        job = _label(name)
-        return jobs[job] if job in jobs else jobs.setdefault(OTHER, JobTotals(name=OTHER, errors={}))
-
-    for kind, name, count in totals:
-        field = "leases_lost" if kind == "lost" else kind
-        if field in _COUNTS:
-            setattr(of(name), field, getattr(of(name), field) + count)
-    for name, kind, count in errors:
-        counts = of(name).errors
+    for field, name, count in totals:
+        job = by_name[name]
+        setattr(job, field, getattr(job, field) + count)
+    for (name, kind), count in errors:
+        counts = by_name[name].errors
         counts[kind] = counts.get(kind, 0) + count
     for name, count in active.items():
-        if count:
-            of(name).processing += count
+        by_name[name].processing += count
     for name, run in durations.run.items():
-        job = of(name)
-        wait = durations.wait[name]
+        job, wait = by_name[name], durations.wait[name]
         # Of most jobs there is one version.
         job.run, job.wait = (job.run + run, job.wait + wait) if job.run.total else (run, wait)
     return jobs.values()
 
 
-_COUNTS = ("added", "completed", "failed", "retried", "stalled", "expired", "cancelled", "leases_lost")
+_COUNTS = {
+    **{each: each for each in ("added", "completed", "failed", "retried", "stalled", "expired", "cancelled")},
+    "lost": "leases_lost",
+}
 
 
-def _split(field: str) -> tuple[str, str]:
-    first, _, second = field.partition(":")
-    return first, second
+def _split(counts: Mapping[str, int]) -> list[tuple[tuple[str, str], int]]:
+    """Return the two parts of the name of each count: those of one part belong to the queue as a whole."""
+    parts = [(*field.partition(":"), count) for field, count in counts.items()]
+    return [((first, second), count) for first, colon, second, count in parts if colon]
 
 
 def _label(name: str) -> str:
