@@ -199,6 +199,20 @@ async def test_what_is_around_a_job_that_waits_by_itself(admin: Admin, run: Run)
             await admin.cancel_flow(middle.id)
 
 
+async def test_of_hundreds_that_a_job_waits_for_some_are_named(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        wide = Workflow("wide")
+        steps = [wide.add(f"s{n}", TASK, "x", delay=60) for n in range(300)]
+        wide.add("last", TASK, "x", after=steps)
+        flow = await wide.start(place.producer)
+        (job,) = (await admin.flow_jobs(flow.id, start=300)).jobs
+        assert (job.after_total, len(job.after), job.after[0].label) == (300, 200, "0")
+        *beside, job = (await admin.flow_jobs(flow.id, start=250)).jobs
+        assert (job.label, len(beside), len(job.after)) == ("last", 50, 200)
+        # Those that are told along with it are among them, by their names.
+        assert [each.label for each in job.after][-50:] == [each.label for each in beside]
+
+
 async def test_children_that_a_job_added_are_around_it(admin: Admin, run: Run) -> None:
     async with run(task, split, remote) as place:
         parent = await place.producer.enqueue(SPLIT, 3)

@@ -167,6 +167,13 @@ async def test_what_fails_is_grouped_by_its_error(admin: Admin, mail: Seeder) ->
     assert (first.last_at - first.first_at).total_seconds() == pytest.approx(120, abs=1)
     assert (len(first.trend), sum(first.trend), first.trend[-1]) == (12, 3, 3)
     assert (found.looked_at, found.complete) == (4, True)
+    sms = mail.named("sms")
+    await tell(sms, Group("tell", "", [1, pack_batches("w", told[:1]), 0, ""]))
+    await sms.finish("fail", "there")
+    assert [each.trend for each in (await admin.errors(queue="mail")).groups] == [first.trend, second.trend]
+    assert (await admin.errors(queue="sms")).looked_at == 1
+    with pytest.raises(UnknownQueue):
+        await admin.errors(queue="nobody")
 
 
 async def test_nothing_that_failed_is_no_group(admin: Admin, mail: Seeder) -> None:

@@ -137,6 +137,8 @@ async def test_dead_letters_are_counted(admin: Admin, post: Post) -> None:
         ("mail", "send@1", "ValueError", 2),
         ("mail", "note@1", "ValueError", 1),
     ]
+    assert len(await admin.dead_letter_counts("mail")) == 2
+    assert await admin.dead_letter_counts("sms") == []
 
 
 async def test_a_job_that_was_not_kept_mends_its_batch_when_it_is_replayed(admin: Admin, post: Post) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "Change",
     "Declared",
     "DeclaredJob",
+    "ErrorsQuery",
     "EventsQuery",
     "FlowId",
     "FlowJobsQuery",
@@ -31,6 +32,7 @@ __all__ = [
     "JobTypeSchema",
     "JobsQuery",
     "Letter",
+    "LetterGroupsQuery",
     "LetterPage",
     "LettersQuery",
     "Limit",
@@ -176,6 +178,12 @@ class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True):
     ] = 60
 
 
+class ErrorsQuery(SeriesQuery, frozen=True, kw_only=True):
+    """Which minutes, of one queue or of all."""
+
+    queue: Name | None = None
+
+
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which page."""
 
@@ -255,6 +263,12 @@ class LogsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     after: Annotated[str, Meta(max_length=50, description="Cursor of the line to go on behind.")] = ""
     limit: Limit = 500
+
+
+class LetterGroupsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are counted: those of one queue, or of all."""
+
+    queue: Name | None = None
 
 
 class LettersQuery(ListQuery, frozen=True, kw_only=True):

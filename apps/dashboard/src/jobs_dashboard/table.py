@@ -76,7 +76,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/api/events", events.stream_events, _VIEWER, media="text/event-stream"),
     Row("GET", "/api/metrics", queues.get_metrics, _VIEWER),
     Row("GET", "/api/series", queues.get_series, _VIEWER),
-    Row("GET", "/api/errors", queues.list_errors, _VIEWER),
+    Row("GET", "/api/errors", queues.list_errors, _VIEWER, errors=_QUEUE),
     Row("GET", "/api/audit", system.list_audit, _VIEWER),
     Row("GET", "/api/alerts", system.list_alerts, _VIEWER, errors=_QUEUE),
     Row("GET", "/api/doctor", system.examine_server, _VIEWER),

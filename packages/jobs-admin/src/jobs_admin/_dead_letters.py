@@ -90,6 +90,7 @@ class DeadLetters:
             await self._audit.enter("replay", DEAD_LETTER_QUEUE, which, count)
         return count
 
-    async def counts(self) -> list[LetterCount]:
-        """Count the dead letters there ever were."""
-        return await _replay.letter_counts(self._calls)
+    async def counts(self, queue: str | None) -> list[LetterCount]:
+        """Count the dead letters there ever were, of a queue or of all."""
+        counts = await _replay.letter_counts(self._calls)
+        return [each for each in counts if queue in {None, each.queue}]

@@ -116,6 +116,7 @@ class Neighbours:
                     for each, mode in graph[place].after.items()
                     if each in numbers
                 ),
+                after_total=len(graph[place].after),
                 error=graph[place].error,
             )
             for i, place in enumerate(order)

@@ -105,11 +105,11 @@ class Statistics:
         told = await self._calls.read_all([read_minutes(scripts, name, now_ms, minutes) for name in names])
         return minute_records(added_minutes(told, minutes), now_ms, minutes)
 
-    async def errors(self, minutes: int) -> ErrorGroups:
+    async def errors(self, minutes: int, queue: str | None) -> ErrorGroups:
         """Group what failed for good in the last minutes by the fingerprint of its error."""
         _check_minutes(minutes, MINUTES_A_DAY)
+        names = await self._directory.chosen(queue)
         now_ms = await self._calls.server_ms()
-        names = await self._directory.names()
         return await self._calls.read(read_errors(self._calls.scripts, names, now_ms, minutes))
 
     async def history(

@@ -262,9 +262,12 @@ class Admin:
         """
         return await self._statistics.series(queue, minutes)
 
-    async def errors(self, minutes: int = 60) -> ErrorGroups:
-        """Group what failed for good in the last minutes, at most 1440, by the fingerprint of its error. Raises OptionError."""
-        return await self._statistics.errors(minutes)
+    async def errors(self, minutes: int = 60, *, queue: str | None = None) -> ErrorGroups:
+        """Group what failed for good in the last minutes, at most 1440, by the fingerprint of its error, in a queue or in all.
+
+        Raises OptionError or UnknownQueue.
+        """
+        return await self._statistics.errors(minutes, queue)
 
     async def history(
         self,
@@ -531,9 +534,9 @@ class Admin:
             progress=progress,
         )
 
-    async def dead_letter_counts(self) -> list[LetterCount]:
-        """Count the dead letters there ever were by queue, job and kind of error, the most frequent first."""
-        return await self._dead_letters.counts()
+    async def dead_letter_counts(self, queue: str | None = None) -> list[LetterCount]:
+        """Count the dead letters there ever were, of a queue or of all, by queue, job and kind of error, the most frequent first."""
+        return await self._dead_letters.counts(queue)
 
     async def cancel(self, queue: str, *ids: str) -> list[Cancellation]:
         """Cancel jobs wherever they are; one that runs is asked to stop, and its worker settles it as cancelled."""

@@ -15,7 +15,7 @@ from jobs_core.records import AttemptRecord, JobRecord, job_name
 from jobs_core.states import Priority
 from jobs_dashboard.bodies import Changed, ReasonQuery, Replay
 from jobs_dashboard.call import Call
-from jobs_dashboard.records import JobId, Letter, LetterPage, LettersQuery
+from jobs_dashboard.records import JobId, Letter, LetterGroupsQuery, LetterPage, LettersQuery
 from jobs_dashboard.replaying import replay
 
 _AS_IT_WAS = Replay()
@@ -42,9 +42,9 @@ async def list_dead_letters(call: Call, query: LettersQuery) -> LetterPage:
     return LetterPage(letters=tuple(letters), cursor=page.cursor)
 
 
-async def list_dead_letter_groups(call: Call) -> list[LetterCount]:
+async def list_dead_letter_groups(call: Call, query: LetterGroupsQuery) -> list[LetterCount]:
     """Count the dead letters there ever were by queue, job and kind of error, the most frequent first."""
-    return (await call.admin.dead_letter_counts())[:500]
+    return (await call.admin.dead_letter_counts(query.queue))[:500]
 
 
 async def get_dead_letter(call: Call, letter_id: JobId) -> Letter:

@@ -20,7 +20,7 @@ from jobs_core.errors import OptionError
 from jobs_core.flow import RateLimit
 from jobs_dashboard.bodies import AlertChange, Changed, Limits, Pause, Rate, Resume, ScaleChange
 from jobs_dashboard.call import Call
-from jobs_dashboard.records import HistoryQuery, Name, SeriesQuery
+from jobs_dashboard.records import ErrorsQuery, HistoryQuery, Name, SeriesQuery
 
 _WHOLE_QUEUE = Pause()
 _WHOLE_AGAIN = Resume()
@@ -56,9 +56,9 @@ async def get_series(call: Call, query: SeriesQuery) -> tuple[MinuteRecord, ...]
     return await call.admin.series(minutes=query.minutes)
 
 
-async def list_errors(call: Call, query: SeriesQuery) -> ErrorGroups:
+async def list_errors(call: Call, query: ErrorsQuery) -> ErrorGroups:
     """Group what failed for good in the last minutes by the fingerprint of its error, the most frequent first."""
-    return await call.admin.errors(query.minutes)
+    return await call.admin.errors(query.minutes, queue=query.queue)
 
 
 async def list_queue_history(call: Call, queue: Name, query: HistoryQuery) -> HistoryPage:

@@ -29,6 +29,8 @@ export function layers(jobs: readonly FlowJobRecord[], opened: ReadonlySet<strin
   const followers = new Map<number, number[]>();
   let outside = 0;
   for (const job of jobs) {
+    // Of thousands that it waits for some are named, those that are here before others.
+    outside += job.after_total - job.after.length;
     for (const { number } of job.after) {
       if (!here.has(number)) outside += 1;
       else followers.set(number, [...(followers.get(number) ?? []), job.number]);

@@ -428,6 +428,7 @@ export interface FlowJobRecord {
   name: string;
   state: string;
   after: Waited[];
+  after_total: number;
   error: string | null;
 }
 

@@ -20,8 +20,10 @@ const DAY = 1440;
 export function DeadLetters(): JSX.Element {
   const given = query.value;
   const chosen = { queue: given.get("queue") ?? "", name: given.get("name") ?? "", group: given.get("group") ?? "" };
-  const groups = useResource<LetterCount[]>("/dead-letters/groups", undefined, 10_000);
-  const errors = useResource<ErrorGroups>("/errors", { minutes: DAY }, 60_000);
+  // A queue is asked for by a link; where one of its kinds of errors is chosen, the others stay in sight.
+  const queue = chosen.group ? null : chosen.queue || null;
+  const groups = useResource<LetterCount[]>("/dead-letters/groups", { queue }, 10_000);
+  const errors = useResource<ErrorGroups>("/errors", { minutes: DAY, queue: chosen.queue || null }, 60_000);
   const some = Boolean(chosen.queue || chosen.name || chosen.group);
   const [turn, setTurn] = useState(0);
   return (
@@ -119,8 +121,9 @@ function Groups(props: { groups: LetterCount[]; chosen: Chosen; errors: ErrorGro
         {
           name: "Last 24 h",
           cell: (each) => {
-            const found = lately.get(each.group);
-            return found ? <Trend counts={found.trend} label={`${plural(found.count, "failure")} in 24 hours, in all queues`} /> : "–";
+            const found = !chosen.queue || chosen.queue === each.queue ? lately.get(each.group) : undefined;
+            const where = chosen.queue ? `in ${chosen.queue}` : "in all queues";
+            return found ? <Trend counts={found.trend} label={`${plural(found.count, "failure")} in 24 hours, ${where}`} /> : "–";
           },
         },
         { name: "Count", as: "#", cell: (each) => <Badge tone="bad">{count(each.count)}</Badge> },

@@ -104,7 +104,7 @@ const List = (props: { jobs: FlowJobRecord[] }): JSX.Element => (
       { name: "State", cell: (each) => <StateBadge state={each.state as State} /> },
       {
         name: "After",
-        cell: (each) => `${each.after.slice(0, 5).map((other) => other.label || other.number).join(", ")}${each.after.length > 5 ? ` and ${count(each.after.length - 5)} more` : ""}`,
+        cell: (each) => `${each.after.slice(0, 5).map((other) => other.label || other.number).join(", ")}${each.after_total > 5 ? ` and ${count(each.after_total - 5)} more` : ""}`,
       },
       { name: "Why", as: "_", cell: (each) => each.error },
     ]}

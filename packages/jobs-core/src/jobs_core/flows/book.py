@@ -205,13 +205,14 @@ class FlowBook:
         """Return jobs of a flow from a number on, with the states that they are in now, and the number to go on with."""
         found: list[FlowJobRecord] = []
         labels: dict[int, str] = {}
+        near = range(start, start + limit)
         at: int | None = start
         while at is not None and len(found) < limit:
             page = await self._scripts.flow_jobs(
                 queue, flow_id=flow_id, from_=at, count=limit - len(found), deadline=deadline
             )
             for number, job in enumerate(page.jobs, at):
-                record = job_record(number, job, labels)
+                record = job_record(number, job, labels, near)
                 if record is not None:
                     found.append(record)
             at = page.next

@@ -15,6 +15,8 @@ from jobs_core.options import MetaValue
 from jobs_core.records import job_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobs_core.scripts.flows import FlowJob, FlowTold
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "with_labels",
 ]
 
+MOST_AFTER = 200
 FlowKind = Literal["workflow", "flow", "batch", "map_reduce"]
 ShownKind = Literal["workflow", "flow", "batch", "map_reduce", "chain", "job"]
 FlowState = Literal["staging", "open", "running", "completed", "failed", "cancelled"]
@@ -84,7 +87,10 @@ class Waited(msgspec.Struct, frozen=True):
 
 
 class FlowJobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One job of a flow. `state` is that of the job, or how it ended as the flow knows it: `skipped` and `missing` besides."""
+    """One job of a flow. `state` is that of the job, or how it ended as the flow knows it: `skipped` and `missing` besides.
+
+    It waits for `after_total` jobs, of which `after` names at most 200: those that are told along with it before others.
+    """
 
     number: int
     label: str
@@ -93,6 +99,7 @@ class FlowJobRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: str
     after: tuple[Waited, ...] = ()
+    after_total: int = 0
     error: str | None = None
 
 
@@ -131,10 +138,10 @@ def flow_record(queue: str, flow_id: str, told: FlowTold) -> FlowRecord:
     )
 
 
-def job_record(number: int, job: FlowJob, labels: dict[int, str]) -> FlowJobRecord | None:
+def job_record(number: int, job: FlowJob, labels: dict[int, str], near: range) -> FlowJobRecord | None:
     """Return one job of a flow as far as the flow knows it; None of one that it does not list and that ended without a word.
 
-    `labels` are those of the flow's jobs so far; the job's own is added.
+    `labels` are those of the flow's jobs so far; the job's own is added. `near` are the numbers of those that are told along with it.
     """
     node = decode_node(job.node) if job.node else None
     sign, ended = read_ended(job.told) if job.told else (Sign.COMPLETED, None)
@@ -142,9 +149,8 @@ def job_record(number: int, job: FlowJob, labels: dict[int, str]) -> FlowJobReco
         return None
     queue, job_id, name = (node.queue, node.id, node.name) if node else _named(ended)
     label = labels[number] = node.label if node else job_id
-    after = tuple(
-        Waited(at, labels.get(at, str(at)), MODES[Mode(mode)]) for at, mode in (node.after if node else ())
-    )
+    waits = node.after if node else ()
+    after = tuple(Waited(at, labels.get(at, str(at)), MODES[Mode(mode)]) for at, mode in _some(waits, near))
     return FlowJobRecord(
         number=number,
         label=label,
@@ -153,6 +159,7 @@ def job_record(number: int, job: FlowJob, labels: dict[int, str]) -> FlowJobReco
         name=job_name(name),
         state=STATES[sign] if job.ended else "",
         after=after,
+        after_total=len(waits),
         error=_error(sign, ended) if job.ended and sign is not Sign.COMPLETED else None,
     )
 
@@ -163,6 +170,14 @@ def with_labels(record: FlowJobRecord, labels: dict[int, str]) -> FlowJobRecord:
         Waited(each.number, labels.get(each.number, each.label), each.mode) for each in record.after
     )
     return replace(record, after=after) if after else record
+
+
+def _some(waits: Sequence[tuple[int, str]], near: range) -> Sequence[tuple[int, str]]:
+    """Return what is told of the jobs that one waits for, which may be ten thousand: those `near` it first."""
+    if len(waits) <= MOST_AFTER:
+        return waits
+    places = sorted(range(len(waits)), key=lambda place: waits[place][0] not in near)
+    return [waits[place] for place in sorted(places[:MOST_AFTER])]
 
 
 def _named(ended: Ended | None) -> tuple[str, str, str]:
