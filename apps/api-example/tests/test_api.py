@@ -213,6 +213,7 @@ def test_array_may_be_empty_but_not_endless(client: TestClient, monkeypatch: pyt
     assert client.post("/emails", json=[]).json() == []
     monkeypatch.setattr(bodies, "MAX_ITEMS", 2)
     assert client.post("/emails", json=[MAIL] * 3).status_code == 413
+    assert client.post("/emails", content=b"[" * 100_000 + b"]" * 100_000).status_code == 400
 
 
 def test_one_id_for_an_array_is_refused(client: TestClient) -> None:

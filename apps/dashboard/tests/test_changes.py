@@ -46,6 +46,12 @@ async def test_what_does_not_fit_is_not_added(
     assert await admin.queues() == []
 
 
+async def test_what_is_nested_too_deep_is_refused(ada: httpx2.AsyncClient) -> None:
+    deep = b'{"name": "send", "payload": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    response = await ada.post(JOBS, content=deep, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["type"]) == (400, "malformed_body")
+
+
 async def test_what_is_to_follow_is_added_with_its_job(ada: httpx2.AsyncClient) -> None:
     follower = {"queue": "mail", "job": "send", "payload": {"to": "eve"}, "options": {"job_id": "next"}}
     body = {"name": "send", "payload": {"to": "bob"}, "options": {"on_success": [follower]}}

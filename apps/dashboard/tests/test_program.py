@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -39,15 +40,27 @@ def address_of(lines: IO[str]) -> str:
     pytest.fail("the dashboard ended before it served")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_serves_until_it_is_told_to_stop(redis_url: str, number: signal.Signals, code: int) -> None:
-    program = started(redis_url, "--port", "0")
+@pytest.mark.parametrize(
+    ("number", "code", "form"), [(signal.SIGTERM, 0, "json"), (signal.SIGINT, 130, "console")]
+)
+def test_serves_until_it_is_told_to_stop(
+    redis_url: str, number: signal.Signals, code: int, form: str
+) -> None:
+    program = started(redis_url, "--port", "0", LOG_FORMAT=form)
     assert program.stderr is not None
     address = address_of(program.stderr)
     with urllib.request.urlopen(f"{address}api/queues", timeout=10) as response:
         assert response.read() == b"[]"
     program.send_signal(number)
     assert program.wait(timeout=10) == code
+    lines = program.stderr.read().splitlines()
+    if form == "json":
+        # A collector of logs reads each line.
+        assert {"event", "level", "logger", "timestamp"} <= set.intersection(
+            *(set(json.loads(line)) for line in lines)
+        )
+    else:
+        assert any(line.startswith("INFO uvicorn.error: ") for line in lines)
     program.stderr.close()
 
 

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from jobs_api_example.endpoints import Endpoint, Served, status_url
 from jobs_api_example.problems import on_http_error, on_jobs_error
+from jobs_core import log_lines
 from jobs_core.downloads import open_download
 from jobs_core.durations import parse_duration
 from jobs_core.errors import (
@@ -39,7 +40,7 @@ from jobs_core.queues.notifications import NOTIFY
 from jobs_core.queues.reports import EXPORT
 from jobs_core.queues.webhooks import DELIVER
 from jobs_core.records import JobRecord
-from jobs_core.settings import FeatureSettings
+from jobs_core.settings import CommonSettings, FeatureSettings
 from jobs_core.states import State
 from jobs_producer import Producer
 
@@ -211,6 +212,7 @@ def main() -> None:
         port = _port(os.environ.get("API_PORT") or "8000")
         # What is wrong is told here in a sentence; from the lifespan it would come as a traceback.
         FeatureSettings.from_env()
+        settings = CommonSettings.from_env()
         asyncio.run(_try_out())
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201 - whoever starts the program reads it there
@@ -218,8 +220,11 @@ def main() -> None:
     except ConnectionFailed as error:
         print(error, file=sys.stderr)  # noqa: T201 - as above
         sys.exit(_UNREACHABLE)
-    level = (os.environ.get("LOG_LEVEL") or "info").lower()
-    uvicorn.run(create_app(), host=host, port=port, log_level=level, access_log=level == "debug")
+    level = settings.log_level
+    log_lines.configure(level, settings.log_format)
+    uvicorn.run(
+        create_app(), host=host, port=port, log_config=None, log_level=level, access_log=level == "debug"
+    )
 
 
 async def _try_out() -> None:

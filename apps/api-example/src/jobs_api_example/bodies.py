@@ -33,6 +33,8 @@ def split_array(body: bytes) -> Sequence[msgspec.Raw]:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HTTPException(400, f"The body is no JSON array: {error}.") from error
+    except RecursionError:
+        raise HTTPException(400, "The body is nested too deep to be read.") from None
     if len(items) > MAX_ITEMS:
         raise HTTPException(413, f"An array holds at most {MAX_ITEMS:,} payloads.")
     return items

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from jobs_core import log_lines
+
 if TYPE_CHECKING:
     from jobs_admin import Admin, Crossing
 
@@ -15,11 +17,21 @@ _log = logging.getLogger("jobs_dashboard")
 
 async def watch(admin: Admin) -> None:
     """Judge each minute that nobody else did, and log what crossed its threshold."""
-    await admin.watch_alerts(_crossed, lambda error: _log.warning("alerts cannot be judged: %s", error))
+    await admin.watch_alerts(
+        _crossed, lambda error: _log.warning("alerts_failed", extra=log_lines.fields(error=error))
+    )
 
 
 def _crossed(each: Crossing) -> None:
+    told = log_lines.fields(
+        queue=each.queue,
+        alert=each.alert,
+        value=each.value,
+        threshold=each.threshold,
+        message=each.message,
+        sent=each.sent,
+    )
     if each.fired:
-        _log.warning("alert_fired %s: %s", each.alert, each.message)
+        _log.warning("alert_fired", extra=told)
     else:
-        _log.info("alert_recovered %s: %s", each.alert, each.message)
+        _log.info("alert_recovered", extra=told)

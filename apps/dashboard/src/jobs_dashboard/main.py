@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from jobs_admin import Admin
+from jobs_core import log_lines
 from jobs_core.errors import ConfigurationError
 from jobs_core.settings import FeatureSettings
 from jobs_dashboard.access import check_exposure
@@ -28,6 +29,7 @@ __all__ = ["run"]
 _CONNECT_TIMEOUT = 3.0
 _BACKLOG = 128
 _GRACE_S = 10
+_log = logging.getLogger("jobs_dashboard")
 
 
 def run(settings: DashboardSettings) -> int:
@@ -39,7 +41,7 @@ def run(settings: DashboardSettings) -> int:
     check_exposure(settings)
     # It serves the files of the features; what is wrong with them is told now.
     FeatureSettings.from_env()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    log_lines.configure(settings.log_level, settings.log_format)
     with _bound(settings.host, settings.port) as listener:
         return asyncio.run(_serve(settings, listener))
 
@@ -62,7 +64,10 @@ async def _serve(settings: DashboardSettings, listener: socket.socket) -> int:
     server = _Server(config, app.state.services)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    print(f"dashboard at {address}", file=sys.stderr, flush=True)  # noqa: T201 - whoever starts it reads it there
+    if settings.log_format == "json":
+        _log.info("serving", extra=log_lines.fields(address=address))
+    else:
+        print(f"dashboard at {address}", file=sys.stderr, flush=True)  # noqa: T201 - whoever starts it reads it there
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop, number)

@@ -79,6 +79,9 @@ class Router:
                 raise Refused(
                     400, "malformed_body", "Malformed body", f"The body is no JSON: {error}."
                 ) from None
+            except RecursionError:
+                detail = "The body is nested too deep to be read."
+                raise Refused(400, "malformed_body", "Malformed body", detail) from None
         try:
             async with asyncio.timeout(_HANDLER_S):
                 content = await row.handler(call, **arguments)
