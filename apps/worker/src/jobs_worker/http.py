@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -19,7 +18,8 @@ from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from jobs_core.errors import JobsError, SettingsError
+from jobs_core.errors import JobsError
+from jobs_core.hosts import Hosts
 
 _KEEP_METHOD = (307, 308)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -42,31 +42,11 @@ class AddressRefused(JobsError):
 class AllowedHosts(Struct, frozen=True):
     """The hosts that may be contacted whatever they resolve to, each with one port or with all (None)."""
 
-    hosts: frozenset[tuple[str, int | None]] = frozenset()
-
-    @classmethod
-    def parse(cls, text: str, *, variable: str) -> "AllowedHosts":
-        """Read a comma-separated list of `host` and `host:port`, an IPv6 address in brackets.
-
-        Raises SettingsError that names `variable`.
-        """
-        return cls(frozenset(_parse_host(part.strip(), variable) for part in text.split(",") if part.strip()))
+    hosts: Hosts = frozenset()
 
     def admit(self, host: str, port: int | None) -> bool:
         """Tell whether the host is allowed by name on this port."""
         return (host.lower(), None) in self.hosts or (host.lower(), port) in self.hosts
-
-
-def _parse_host(part: str, variable: str) -> tuple[str, int | None]:
-    try:
-        parsed = urlsplit(f"//{part}")
-        port = parsed.port
-        host = (parsed.hostname or "").encode("idna").decode()
-    except ValueError:
-        parsed, host, port = None, "", None
-    if parsed is None or not host or parsed.netloc != part or "@" in part or "*" in part:
-        raise SettingsError(variable, part, "host or host:port, separated by commas, without patterns")
-    return host, port
 
 
 class Reply(Struct, frozen=True, kw_only=True):

@@ -14,8 +14,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from jobs_core.errors import SettingsError
+from jobs_core.hosts import parse_hosts
 from jobs_core.queues.webhooks import Deliver, verify_signature
 from jobs_core.queues.webhooks.signature import signature_header
+from jobs_core.settings import FeatureSettings
 from jobs_worker import Fail, JobContext, Retry
 from jobs_worker.http import AddressRefused, AllowedHosts, guarded_session, is_public
 from jobs_worker.queues.webhooks.processor import DeliveryFailed, deliver
@@ -400,7 +402,7 @@ async def test_name_that_changes_its_address_is_refused(receiver: Receiver) -> N
 
 
 async def test_name_allowed_with_its_port_is_reached(receiver: Receiver) -> None:
-    allowed = AllowedHosts.parse(f"other, Hooks.Example.com:{receiver.port}", variable="X")
+    allowed = AllowedHosts(parse_hosts(f"other, Hooks.Example.com:{receiver.port}", variable="X"))
     async with guarded_session(allowed, resolver=Rebinding("127.0.0.1")) as session:
         reply = await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=5)
         assert reply.status == 204
@@ -425,11 +427,11 @@ async def test_host_allowed_by_name_is_reached(
 )
 def test_wrong_list_of_hosts_names_the_variable(entry: str) -> None:
     with pytest.raises(SettingsError, match="WEBHOOK_ALLOW_HOSTS"):
-        AllowedHosts.parse(entry, variable="WEBHOOK_ALLOW_HOSTS")
+        FeatureSettings.from_env({"WEBHOOK_ALLOW_HOSTS": entry})
 
 
 def test_list_of_hosts_takes_ports_and_ipv6() -> None:
-    allowed = AllowedHosts.parse("[::1]:8080, Example.com, bücher.example:80,", variable="X")
+    allowed = AllowedHosts(parse_hosts("[::1]:8080, Example.com, bücher.example:80,", variable="X"))
     assert allowed.admit("::1", 8080)
     assert not allowed.admit("::1", 80)
     assert allowed.admit("EXAMPLE.com", 1)
@@ -525,7 +527,7 @@ async def test_compressed_answer_is_not_inflated(receiver: Receiver) -> None:
         response.enable_compression(web.ContentCoding.gzip)
         return response
 
-    allowed = AllowedHosts.parse("127.0.0.1", variable="X")
+    allowed = AllowedHosts(parse_hosts("127.0.0.1", variable="X"))
     receiver.answers.append(bomb)
     async with guarded_session(allowed) as session:
         reply = await session.request("GET", receiver.url, timeout=5)

@@ -17,6 +17,7 @@ from jobs_core.codecs import KeyRing
 from jobs_core.connection.address import CLUSTER_SCHEMES, SCHEMES, SENTINEL_SCHEMES, parse_address
 from jobs_core.durations import parse_duration
 from jobs_core.errors import ConfigurationError, OptionError, SettingsError
+from jobs_core.hosts import Hosts, parse_hosts
 from jobs_core.json_options import parse_options
 from jobs_core.names import check_prefix, check_queue_name
 from jobs_core.options import DefaultJobOptions, check_options
@@ -44,7 +45,7 @@ _PACKAGE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII).fullmatch
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}", re.ASCII).fullmatch
 _SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:pass|token|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 _MAX_PROCESSES = 1024
-_MAIL_ADDRESS = re.compile(r"(?:[^<>\r\n]*<)?[^\s<>,]+@[^\s<>@,]+>?").fullmatch
+_MAIL_ADDRESS = re.compile(r"(?:[^<>\r\n]*<)?[^\s<>,;]+@[^\s<>@,;]+>?").fullmatch
 _DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
 _SHORTEST_SECRET = 16
 
@@ -274,10 +275,19 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
     cache_url: str | None = None
     alert_webhook: str | None = None
     alert_email: str | None = None
+    digest_to: tuple[str, ...] = ()
+    summary_to: tuple[str, ...] = ()
+    webhook_allow_hosts: Hosts = frozenset()
+    cache_allow_hosts: Hosts = frozenset()
+    cache_warmup_urls: tuple[str, ...] = ()
+    tool_allow_hosts: Hosts = frozenset()
 
-    # A report source may hold a password, and the path of an alert webhook often is one.
+    # A report source and a page may hold a password, and the path of an alert webhook often is one.
     _secrets: ClassVar[frozenset[str]] = frozenset(
-        {"webhook_secret", "llm_api_key", "report_sources", "alert_webhook", "download_secret"}
+        {
+            *("webhook_secret", "llm_api_key", "report_sources", "alert_webhook", "download_secret"),
+            "cache_warmup_urls",
+        }
     )
     _urls: ClassVar[frozenset[str]] = frozenset({"smtp_url", "llm_base_url", "files_url", "cache_url"})
 
@@ -297,6 +307,12 @@ class FeatureSettings(_Settings, frozen=True, kw_only=True):
             "cache_url": read.url("CACHE_URL", _SERVER_SCHEMES),
             "alert_webhook": read.url("ALERT_WEBHOOK", ("http", "https")),
             "alert_email": _mail_address(read, "ALERT_EMAIL"),
+            "digest_to": _mail_addresses(read, "DIGEST_TO"),
+            "summary_to": _mail_addresses(read, "SUMMARY_TO"),
+            "webhook_allow_hosts": read.hosts("WEBHOOK_ALLOW_HOSTS"),
+            "cache_allow_hosts": read.hosts("CACHE_ALLOW_HOSTS"),
+            "cache_warmup_urls": _pages(read),
+            "tool_allow_hosts": read.hosts("TOOL_ALLOW_HOSTS"),
         }
 
 
@@ -311,6 +327,9 @@ class _Reader:
 
     def names(self, variable: str) -> list[str]:
         return [one for one in (part.strip() for part in self.text(variable).split(",")) if one]
+
+    def hosts(self, variable: str) -> Hosts:
+        return parse_hosts(self.text(variable), variable=variable)
 
     def keys(self, variable: str) -> KeyRing | None:
         text = self.text(variable)
@@ -534,6 +553,24 @@ def _mail_address(read: _Reader, variable: str) -> str | None:
     if text and not _MAIL_ADDRESS(text):
         raise SettingsError(variable, text, "one address: ada@example.com or Ada <ada@example.com>")
     return text or None
+
+
+def _mail_addresses(read: _Reader, variable: str) -> tuple[str, ...]:
+    addresses = tuple(read.names(variable))
+    for each in addresses:
+        if not _MAIL_ADDRESS(each):
+            allowed = "addresses such as ada@example.com or Ada <ada@example.com>, separated by commas"
+            raise SettingsError(variable, each, allowed)
+    return addresses
+
+
+def _pages(read: _Reader) -> tuple[str, ...]:
+    urls = tuple(read.text("CACHE_WARMUP_URLS").replace(",", " ").split())
+    for each in urls:
+        _check_url(
+            "CACHE_WARMUP_URLS", each, ("http", "https"), "URLs http:// or https://, separated by commas"
+        )
+    return urls
 
 
 def _download_secrets(read: _Reader) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Fetch pages into the cache."""
 
 import asyncio
-import os
 import time
 from contextlib import AbstractAsyncContextManager
 
@@ -10,6 +9,7 @@ import aiohttp
 from jobs_core.errors import JobsError
 from jobs_core.queues.cache_warmup.pages import Page, PageCache
 from jobs_core.queues.cache_warmup.queue import WARM, NotWarmed, Warm, WarmResult
+from jobs_core.settings import FeatureSettings
 from jobs_worker import Fail, JobContext, processor
 from jobs_worker.http import AddressRefused, AllowedHosts, GuardedSession, guarded_session
 
@@ -44,9 +44,7 @@ async def warm(payload: Warm, ctx: JobContext) -> WarmResult:
     """Fetch the pages, a few at once, and store what changed; one page that fails does not hold up the others."""
     cache = await ctx.shared(open_cache)
     session = await ctx.shared(open_session)
-    urls = list(
-        dict.fromkeys(payload.urls or os.environ.get("CACHE_WARMUP_URLS", "").replace(",", " ").split())
-    )
+    urls = list(dict.fromkeys(payload.urls or FeatureSettings.from_env().cache_warmup_urls))
     if not urls:
         raise Fail("no pages are named: give `urls`, or set CACHE_WARMUP_URLS")
     turns = asyncio.Semaphore(_AT_ONCE)
@@ -86,8 +84,7 @@ def open_cache() -> PageCache:
 
 def open_session() -> AbstractAsyncContextManager[GuardedSession]:
     """Open the HTTP session that all jobs of a worker child share."""
-    allowed = os.environ.get("CACHE_ALLOW_HOSTS", "")
-    return guarded_session(AllowedHosts.parse(allowed, variable="CACHE_ALLOW_HOSTS"))
+    return guarded_session(AllowedHosts(FeatureSettings.from_env().cache_allow_hosts))
 
 
 async def _fetch(url: str, payload: Warm, cache: PageCache, session: GuardedSession) -> tuple[Page, bool]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs_core.queues.email.queue import DailyDigest, SendEmail
+from jobs_core.settings import FeatureSettings
 from jobs_worker.queue_totals import read_totals
 from jobs_worker.queues.email.recipients import recipients
 
@@ -18,7 +19,7 @@ _FORMAT = "%Y-%m-%d %H:%M UTC"
 
 async def write_digest(payload: DailyDigest, admin: Admin) -> SendEmail:
     """Make the mail of the queues that did something, or have something to do. Raises Fail where nobody is to get it."""
-    to = recipients(payload.to, "DIGEST_TO", "the digest")
+    to = recipients(payload.to or FeatureSettings.from_env().digest_to, "DIGEST_TO", "the digest")
     totals = await read_totals(admin, payload.hours)
     until = datetime.now(UTC)
     context: dict[str, JsonValue] = {

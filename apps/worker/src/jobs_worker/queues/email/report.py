@@ -9,6 +9,7 @@ import msgspec
 
 from jobs_core.payloads import JsonValue
 from jobs_core.queues.email.queue import Attachment, MailReport, SendEmail
+from jobs_core.settings import FeatureSettings
 from jobs_worker import Fail
 from jobs_worker.following import Previous
 from jobs_worker.queues.email.recipients import recipients
@@ -32,7 +33,7 @@ class _Written(msgspec.Struct):
 
 def write_report_mail(payload: MailReport, previous: Previous | None) -> SendEmail:
     """Make the mail with the file. Raises Fail where nobody is to get it, or no report came before it."""
-    to = recipients(payload.to, "SUMMARY_TO", "the report")
+    to = recipients(payload.to or FeatureSettings.from_env().summary_to, "SUMMARY_TO", "the report")
     if previous is None:
         raise Fail(
             "no job came before this one: let it follow one of `reports`, by `chain_to` or `on_success`"

@@ -1,6 +1,5 @@
 """The tools that come with the system: fetch a page, ask a named source, digest and convert files."""
 
-import os
 from collections.abc import Mapping, Sequence
 from hashlib import new as new_hash
 from typing import Annotated, Literal
@@ -9,6 +8,7 @@ from msgspec import Meta, Struct
 
 from jobs_core.payloads import JsonValue
 from jobs_core.queues.reports.queue import Scalar
+from jobs_core.settings import FeatureSettings
 from jobs_worker import Fail, JobContext
 from jobs_worker.files import FilePathError, store
 from jobs_worker.tools import tool
@@ -61,8 +61,8 @@ async def http_fetch(
     # Only here: a worker that fetches nothing need not have the HTTP client installed.
     from jobs_worker.http import AddressRefused, AllowedHosts, guarded_session  # noqa: PLC0415
 
-    allowed = AllowedHosts.parse(os.environ.get("TOOL_ALLOW_HOSTS", ""), variable="TOOL_ALLOW_HOSTS")
-    async with guarded_session(allowed) as session:
+    allowed = FeatureSettings.from_env().tool_allow_hosts
+    async with guarded_session(AllowedHosts(allowed)) as session:
         try:
             reply = await session.request("GET", url, timeout=timeout, max_body=max_bytes)
         except AddressRefused as error:

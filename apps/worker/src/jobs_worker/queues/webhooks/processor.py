@@ -15,6 +15,7 @@ from yarl import URL
 from jobs_core.errors import JobsError, SettingsError
 from jobs_core.queues.webhooks.queue import DELIVER, Deliver, WebhookReceipt
 from jobs_core.queues.webhooks.signature import signature_header
+from jobs_core.settings import FeatureSettings
 from jobs_worker import Fail, JobContext, Retry, processor
 from jobs_worker.http import AddressRefused, AllowedHosts, GuardedSession, Reply, guarded_session
 
@@ -88,8 +89,7 @@ async def deliver(payload: Deliver, ctx: JobContext) -> WebhookReceipt:
 
 def open_session() -> AbstractAsyncContextManager[GuardedSession]:
     """Open the HTTP session that all deliveries of a worker child share."""
-    allowed = os.environ.get("WEBHOOK_ALLOW_HOSTS", "")
-    return guarded_session(AllowedHosts.parse(allowed, variable="WEBHOOK_ALLOW_HOSTS"))
+    return guarded_session(AllowedHosts(FeatureSettings.from_env().webhook_allow_hosts))
 
 
 def _secrets() -> list[str]:
