@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -271,6 +272,17 @@ async def test_calls_outlive_a_restart_of_the_server(connect: Connect, port: int
         assert connects == [True]
 
 
+async def test_a_loop_that_stood_still_meanwhile_connects_again(connect: Connect) -> None:
+    with EmbeddedServer() as server:
+        client = await connect(server.url, read_deadline=0.2)
+        # The end of the connection and the time to ask for a sign of life are noticed in one turn of the loop.
+        server.kill()
+        time.sleep(0.25)  # noqa: ASYNC251 - this is what it is about
+        await asyncio.sleep(0)
+        server.start()
+        assert await client.call("PING", deadline=soon(10)) == b"PONG"
+
+
 async def test_a_script_that_the_server_lost_is_loaded_again(connect: Connect, redis_url: str) -> None:
     client = await connect(redis_url)
     engine = await Engine(client, "p").start()
@@ -461,7 +473,9 @@ async def test_a_server_that_refuses_is_not_asked_again(
         assert server.greetings == 1
 
 
-@pytest.mark.parametrize("hello", [b"-LOADING dataset\r\n", b"-ERR max number of clients reached\r\n"])
+@pytest.mark.parametrize(
+    "hello", [b"-LOADING dataset\r\n", b"-ERR max number of clients reached\r\n", b"+PONG\r\n"]
+)
 async def test_a_server_that_is_not_ready_is_asked_again(
     connect: Connect, waits: Waits, hello: bytes
 ) -> None:

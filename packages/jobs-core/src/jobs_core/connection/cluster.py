@@ -7,6 +7,7 @@ its way to another node (ASK) is waited for: a script touches many keys of its q
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable, Protocol
 
 _ASK_TIMEOUT = 2.0
+_log = logging.getLogger("jobs.connection")
 
 
 class ClusterClient(Client):
@@ -221,6 +223,9 @@ class ClusterClient(Client):
                 self._refusal, self._failure = error, str(error)
                 self._pulse()
                 return
+            except Exception as error:  # noqa: BLE001 - who waits for a connection would wait for ever without this loop
+                _log.exception("the map of the cluster is read again after an error that nobody foresaw")
+                self._failure, found = f"{type(error).__name__}: {error}", None
             if found is None:
                 self._stale.set()
                 self._pulse()

@@ -106,9 +106,11 @@ class Node:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
+            began = loop.time()
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     protocol = await self._open()
+                await self._watch(protocol)
             except JobsError as error:
                 # A refusal does not heal by trying again: whoever waits gets it.
                 self._refuse(error)
@@ -118,11 +120,13 @@ class Node:
                 return
             except (OSError, TimeoutError, Disconnected, hiredis.HiredisError) as error:
                 self.failure = str(error) or type(error).__name__
-            else:
-                began = loop.time()
-                await self._watch(protocol)
-                if loop.time() - began > _STEADY:
-                    failures = 0
+            except Exception as error:  # noqa: BLE001 - who waits for a connection would wait for ever without this loop
+                _log.exception("the connection is made again after an error that nobody foresaw")
+                if self.protocol is not None:
+                    self.protocol.abort(str(error))
+                self.failure = f"{type(error).__name__}: {error}"
+            if loop.time() - began > CONNECT_TIMEOUT + _STEADY:
+                failures = 0
             if self._failed is not None:
                 self._failed()
             failures += 1
@@ -156,6 +160,8 @@ class Node:
         except BaseException:
             protocol.abort("the greeting failed")
             raise
+        if protocol.lost.is_set():
+            raise Disconnected("the server closed the connection", sent=False)
         # In this order and without a pause: who waits finds the subscriptions sent before whatever he sends.
         for channel in self._channels:
             protocol.subscribe(channel, to=True)
@@ -173,6 +179,8 @@ class Node:
         greeting = await protocol.call((*hello, "SETNAME", self._name))
         if isinstance(greeting, hiredis.ReplyError):
             raise greeting_error(str(greeting))
+        if not isinstance(greeting, dict):
+            raise Disconnected(f"{address.display} does not greet as Redis or Valkey does", sent=False)
         facts = cast("dict[bytes, bytes | int | list[bytes]]", greeting)
         self.facts = {key.decode(): each.decode() for key, each in facts.items() if isinstance(each, bytes)}
         if self._find is not None and self.facts.get("role") != "master":

@@ -109,8 +109,9 @@ class Protocol(asyncio.Protocol):
         return future
 
     def ping(self) -> None:
-        """Make the server owe a reply, so that a dead connection is noticed."""
-        self.call(("PING",)).add_done_callback(_ignore)
+        """Make the server owe a reply, so that a dead connection is noticed; does nothing on a closed one."""
+        if not self._closed:
+            self.call(("PING",)).add_done_callback(_ignore)
 
     def subscribe(self, channel: bytes, *, to: bool) -> None:
         """Subscribe to a shard channel, or unsubscribe from it; does nothing on a closed connection."""
