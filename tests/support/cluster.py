@@ -13,6 +13,7 @@ from tests.support.waiting import wait_until
 from jobs_core.server import EmbeddedServer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -53,7 +54,8 @@ class Cluster:
     """`primaries` nodes with equal parts of the slots, and so many replicas: the first for the first of them, and so on.
 
     With `data_dir` every write goes to an append-only file there, and a node that is started again knows who it was.
-    `node_timeout_ms` is for how long a node may be silent before the others hold it for down.
+    `node_timeout_ms` is for how long a node may be silent before the others hold it for down. With `tls`, settings of
+    servers, each listens for TLS as well, at the port of `tls_url`.
     """
 
     def __init__(
@@ -63,10 +65,13 @@ class Cluster:
         replicas: int = 0,
         data_dir: Path | None = None,
         node_timeout_ms: int = 1000,
+        tls: Mapping[str, str] | None = None,
     ) -> None:
         self._primaries, self._replicas = primaries, replicas
         self._node_timeout_ms = node_timeout_ms
         self._data_dir = data_dir
+        self._tls = tls
+        self._tls_ports: list[int] = []
         self._stack = ExitStack()
         self.nodes: list[Member] = []
 
@@ -74,6 +79,11 @@ class Cluster:
     def url(self) -> str:
         """Return what to set REDIS_URL to: it names all nodes, so that any of them may be away."""
         return "redis+cluster://" + ",".join(f"{HOST}:{node.port}" for node in self.nodes)
+
+    @property
+    def tls_url(self) -> str:
+        """Return the same for connections by TLS."""
+        return "rediss+cluster://" + ",".join(f"{HOST}:{port}" for port in self._tls_ports)
 
     def __enter__(self) -> Self:
         """Start the nodes, join them, and wait until each says that the cluster works and is whole."""
@@ -134,6 +144,9 @@ class Cluster:
             "cluster-require-full-coverage": "no",
             "repl-diskless-sync-delay": "0",
         }
+        if self._tls is not None:
+            self._tls_ports.append(free_port())
+            options |= {**self._tls, "tls-port": str(self._tls_ports[-1]), "tls-cluster": "yes"}
         directory = None if self._data_dir is None else self._data_dir / str(number)
         server = stack.enter_context(EmbeddedServer(data_dir=directory, port=0, options=options))
         node = Member(server)

@@ -8,6 +8,7 @@ from jobs_core.boot import audit_server
 from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.server import EmbeddedServer
 
+PREFIX = "jobs"
 GOOD = {
     "redis_version": "7.0.15",
     "maxmemory_policy": "noeviction",
@@ -28,16 +29,16 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 async def audited(**facts: str) -> tuple[list[str], list[str]]:
     """Audit a server that says this of itself."""
     text = "# All\r\n" + "".join(f"{name}:{value}\r\n" for name, value in (GOOD | facts).items())
-    async with FakeServer(f"${len(text)}\r\n{text}\r\n".encode()) as server:
+    async with FakeServer(f"${len(text)}\r\n{text}\r\n".encode(), b"*0\r\n") as server:
         client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
-        audit = await audit_server(client, env={})
+        audit = await audit_server(client, PREFIX, env={})
         await client.close()
     return [each.reason for each in audit.refusals], audit.warnings
 
 
 async def test_a_good_server_passes(client: Client) -> None:
-    audit = await audit_server(client, env={})
+    audit = await audit_server(client, PREFIX, env={})
     assert audit.refusals == []
     [facts] = audit.facts.values()
     assert facts.server in ("redis", "valkey")
@@ -74,7 +75,7 @@ async def test_newer_servers_pass(version: str) -> None:
 async def test_eviction_can_be_allowed_loudly(client: Client, value: str) -> None:
     await client.call("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
     try:
-        audit = await audit_server(client, env={"JOBS_ALLOW_EVICTION": value})
+        audit = await audit_server(client, PREFIX, env={"JOBS_ALLOW_EVICTION": value})
     finally:
         await client.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
     assert audit.refusals == []
@@ -85,6 +86,6 @@ async def test_an_append_only_file_needs_no_warning(tmp_path: Path) -> None:
     with EmbeddedServer(data_dir=tmp_path) as server:
         client = client_for(parse_address(server.url))
         await client.connect(timeout=5)
-        audit = await audit_server(client, env={})
+        audit = await audit_server(client, PREFIX, env={})
         await client.close()
     assert ([facts.persistence for facts in audit.facts.values()], audit.warnings) == (["aof"], [])

@@ -13,10 +13,12 @@ from tests.support.proxy import Proxy
 from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.connection.replies import classify, to_error
+from jobs_core.connection.tls import tls_context
 from jobs_core.errors import (
     ConfigurationError,
     ConnectionFailed,
     JobsError,
+    NotPermitted,
     OwnerGone,
     PayloadTooLarge,
     SchemaMismatch,
@@ -122,13 +124,13 @@ def test_addresses(url: str, shown: str, username: str, password: str) -> None:
 
 
 def test_tls_verifies_unless_told_otherwise() -> None:
-    context = parse_address("rediss://h").ssl_context()
+    context = tls_context(parse_address("rediss://h"))
     assert context is not None
     assert context.check_hostname
-    context = parse_address("rediss://h?ssl_cert_reqs=none").ssl_context()
+    context = tls_context(parse_address("rediss://h?ssl_cert_reqs=none"))
     assert context is not None
     assert not context.check_hostname
-    assert parse_address("redis://h").ssl_context() is None
+    assert tls_context(parse_address("redis://h")) is None
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,22 @@ def test_errors_are_classified(text: str, kind: str) -> None:
         ("TOO_LARGE my id", PayloadTooLarge, {"queue": "mail", "job": "my id"}),
         ("OOM command not allowed", ServerFull, {}),
         ("ERR x: -NOREPLICAS Not enough good replicas", ServerFull, {}),
-        ("NOPERM User ada has no permissions to run the 'evalsha' command", ConfigurationError, {}),
+        (
+            "NOPERM User ada has no permissions to run the 'script|load' command",
+            NotPermitted,
+            {"reason": "its ACL does not let this user run SCRIPT|LOAD"},
+        ),
+        ("NOPERM No permissions to access a channel", NotPermitted, {}),
+        (
+            "ERR The user executing the script can't access at least one of the keys mentioned in the command",
+            NotPermitted,
+            {"reason": "its ACL does not let this user use a key of this program"},
+        ),
+        (
+            "ERR ACL failure in script: User ada has no permissions to run the 'hset' command script: on @user_script:2",
+            NotPermitted,
+            {"reason": "its ACL does not let this user run HSET"},
+        ),
         ("NOAUTH Authentication required.", ConfigurationError, {}),
         ("ERR whatever", ServerError, {"reply": "ERR whatever"}),
         ("", ServerError, {}),
@@ -295,7 +312,7 @@ async def test_a_script_that_the_server_lost_is_loaded_again(connect: Connect, r
 async def test_a_script_that_cannot_be_loaded_fails(connect: Connect) -> None:
     async with FakeServer(b"-NOSCRIPT none\r\n", b"-NOPERM this user may not\r\n") as server:
         client = await connect(server.url)
-        with pytest.raises(ConfigurationError, match="NOPERM"):
+        with pytest.raises(ConfigurationError, match="does not let this user run a command"):
             await client.run(SCRIPT, ["p:{q}:"], ["a"])
         assert [command[0] for command in server.commands] == [b"EVALSHA", b"SCRIPT"]
 

@@ -155,7 +155,9 @@ def test_no_fragment_of_the_package_tells_another_time() -> None:
 def test_the_facade_takes_what_the_header_names(name: str) -> None:
     method = getattr(Scripts, name, None) or getattr(Scripts, f"{name}_")
     # Scripts of the whole system are of no queue.
-    parameters = list(inspect.signature(method).parameters.values())[1 if name.startswith("alert_") else 2 :]
+    parameters = list(inspect.signature(method).parameters.values())[
+        1 if name.startswith("alert_") or name == "rights" else 2 :
+    ]
     assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in parameters)
     names = [each.name for each in parameters if each.name != "deadline"]
     # `id` is a function of Python's.

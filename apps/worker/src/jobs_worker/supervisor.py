@@ -99,7 +99,8 @@ class Supervisor:
         while not self._shutdown.begun:
             try:
                 await self._client.connect(timeout=2.0)
-                audit = await audit_server(self._client, deadline=asyncio.get_running_loop().time() + 2.0)
+                deadline = asyncio.get_running_loop().time() + 2.0
+                audit = await audit_server(self._client, self._settings.prefix, deadline=deadline)
             except ConnectionFailed as error:
                 waited += 2.0
                 _log.warning("server_unreachable", error=str(error), waited_s=waited)

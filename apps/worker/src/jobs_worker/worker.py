@@ -128,7 +128,7 @@ class Worker:
         client = self._client = client_for(self._address, name="jobs:worker:embedded")
         try:
             await client.connect(timeout=_CONNECT_TIMEOUT)
-            audit = await audit_server(client)
+            audit = await audit_server(client, self._prefix)
             if audit.refusals:
                 raise audit.refusals[0]
             scripts = Scripts(client, self._prefix)

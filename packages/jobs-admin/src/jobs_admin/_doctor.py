@@ -41,7 +41,7 @@ _MENDS = {
 
 async def examine_server(calls: Calls, prefix: str) -> list[Finding]:
     """Look at the server (version, eviction, persistence, memory, clock, latency) and who works on it."""
-    audit = await calls.read(audit_server(calls.client))
+    audit = await calls.read(audit_server(calls.client, prefix))
     workers = await calls.read(list_workers(calls.client, prefix))
     latency_ms, offset_ms = await _clocks(calls)
     info = calls.client.info()
@@ -293,7 +293,12 @@ def _audited(audit: Audit) -> Iterator[Finding]:
 
 def _subject(text: str) -> str:
     """Return the code of what the audit found."""
-    subjects = {"too old": "server_version", "maxmemory-policy": "eviction", "append-only": "persistence"}
+    subjects = {
+        "too old": "server_version",
+        "maxmemory-policy": "eviction",
+        "append-only": "persistence",
+        "the ACL of": "rights",
+    }
     return next((code for words, code in subjects.items() if words in text), "role")
 
 

@@ -185,7 +185,7 @@ class Admin:
 
     async def check_server(self) -> list[str]:
         """Make sure that the server can be trusted; return what to warn of. Raises ServerRefused."""
-        audit = await self._calls.read(audit_server(self._client))
+        audit = await self._calls.read(audit_server(self._client, self._calls.scripts.prefix))
         if audit.refusals:
             raise audit.refusals[0]
         return audit.warnings

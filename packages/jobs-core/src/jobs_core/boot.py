@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from jobs_core.errors import ServerRefused
+from jobs_core.errors import NotPermitted, ServerRefused
+from jobs_core.rights import check_rights
+from jobs_core.scripts import Scripts
 from jobs_core.settings import read_flag
 
 if TYPE_CHECKING:
@@ -37,16 +39,17 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     facts: dict[str, ServerFacts]
-    refusals: list[ServerRefused]
+    refusals: list[ServerRefused | NotPermitted]
     warnings: list[str]
 
 
 async def audit_server(
-    client: Client, *, env: Mapping[str, str] | None = None, deadline: float | None = None
+    client: Client, prefix: str, *, env: Mapping[str, str] | None = None, deadline: float | None = None
 ) -> Audit:
     """Look at the server, of a cluster at each primary. Nothing is changed, and CONFIG is not needed: INFO tells all.
 
-    Raises `SettingsError` where JOBS_ALLOW_EVICTION would matter and is no switch.
+    What the ACL of the server lacks for the keys of `prefix` is a refusal. Raises `SettingsError` where
+    JOBS_ALLOW_EVICTION would matter and is no switch, `NotPermitted` where the user may not even ask.
     """
     replies = await client.call_each("INFO", "everything", deadline=deadline)
     audit = Audit(facts={}, refusals=[], warnings=[])
@@ -55,6 +58,8 @@ async def audit_server(
         audit.facts.update(one.facts)
         audit.refusals.extend(one.refusals)
         audit.warnings.extend(one.warnings)
+    if not audit.refusals:
+        audit.refusals.extend(await check_rights(Scripts(client, prefix), deadline=deadline))
     return audit
 
 
@@ -78,7 +83,7 @@ def _audit(raw: bytes, env: Mapping[str, str] | None, *, node: str, cluster: boo
         maxmemory=int(info.get("maxmemory", "0")),
         used_memory=int(info.get("used_memory", "0")),
     )
-    refusals: list[ServerRefused] = []
+    refusals: list[ServerRefused | NotPermitted] = []
     warnings: list[str] = []
     floor = VALKEY_FLOOR if valkey else REDIS_FLOOR
     if _version(facts.version) < floor:

@@ -5,6 +5,8 @@
         - SettingsError: an environment variable has a wrong value
         - DeclarationError: a queue, job or processor is declared wrongly
         - ServerRefused: the server is too old, or would evict jobs
+        - NotPermitted: the server's ACL does not let this user do what is needed
+        - TlsFailed: a certificate is not accepted, by this program or by the server, or cannot be read
     - PayloadError: a payload or result does not fit its declared type
     - PayloadTooLarge: a payload or result is over the size cap
     - CodecError: what is stored of a payload or result cannot be read
@@ -76,6 +78,7 @@ __all__ = [
     "JobsError",
     "KeyUnknown",
     "LeaseLost",
+    "NotPermitted",
     "OptionError",
     "OutcomeUnknown",
     "Overloaded",
@@ -96,6 +99,7 @@ __all__ = [
     "ServerFull",
     "ServerRefused",
     "SettingsError",
+    "TlsFailed",
     "UnknownJob",
     "UnknownQueue",
     "WorkerNotFound",
@@ -183,6 +187,29 @@ class ServerRefused(ConfigurationError):
         self.reason = reason
         self.remedy = remedy
         super().__init__(f"Will not use this server: {reason}. {remedy}")
+
+
+class NotPermitted(ConfigurationError):
+    """The server's ACL does not let this user do what is needed."""
+
+    code = "not_permitted"
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"Not permitted by the server: {reason}. {remedy}")
+
+
+class TlsFailed(ConfigurationError):
+    """No connection by TLS: a certificate is not accepted, by this program or by the server, or cannot be read."""
+
+    code = "tls_failed"
+
+    def __init__(self, address: str, reason: str, remedy: str) -> None:
+        self.address = address
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"No connection to {address} by TLS: {reason}. {remedy}")
 
 
 class PayloadError(JobsError):

@@ -134,7 +134,7 @@ class Producer:
         try:
             deadline = loop.time() + link.timeout
             await client.connect(timeout=link.timeout)
-            audit = await audit_server(client, deadline=deadline)
+            audit = await audit_server(client, self._prefix, deadline=deadline)
             if audit.refusals:
                 raise audit.refusals[0]
         except BaseException:

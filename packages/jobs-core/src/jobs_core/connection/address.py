@@ -6,7 +6,6 @@ The repr and `display` never hold the password.
 from __future__ import annotations
 
 import re
-import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -79,18 +78,6 @@ class Address(msgspec.Struct, frozen=True):
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """Show the same where rich prints it: without this it would show every field."""
         return [("url", self.display)]
-
-    def ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context for TLS: verification is on unless the URL says `ssl_cert_reqs=none`."""
-        if not self.tls:
-            return None
-        context = ssl.create_default_context(cafile=self.ca_file or None)
-        if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file or None)
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
 
 def parse_address(url: str) -> Address:

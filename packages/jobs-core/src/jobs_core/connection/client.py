@@ -180,9 +180,20 @@ class Client(ABC):
         command = ("EVALSHA", script.sha, len(keys), *keys, *args)
         return await self._send(keys[0], command, script, deadline, queue)
 
-    async def _ask(self, node: Node, args: tuple[Encodable, ...], deadline: float | None) -> Reply:
+    async def run_each(
+        self, script: Script, args: Sequence[Encodable], *, deadline: float | None = None
+    ) -> dict[str, Reply]:
+        """Run a script without keys that changes nothing on each node; return the replies by address. Raises as `call`."""
+        command = ("EVALSHA", script.sha, 0, *args)
+        nodes = self.nodes()
+        replies = await asyncio.gather(*(self._ask(node, command, deadline, script) for node in nodes))
+        return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
+
+    async def _ask(
+        self, node: Node, args: tuple[Encodable, ...], deadline: float | None, script: Script | None = None
+    ) -> Reply:
         try:
-            return await self._send(node, args, None, deadline)
+            return await self._send(node, args, script, deadline)
         except OutcomeLost as error:
             raise ConnectionFailed(address=self.address.display, reason=str(error)) from None
 

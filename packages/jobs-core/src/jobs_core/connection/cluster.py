@@ -17,8 +17,9 @@ import hiredis
 from jobs_core.connection.client import BACKOFF_CAP, BACKOFF_STEP, READ_DEADLINE, Client
 from jobs_core.connection.node import Node
 from jobs_core.connection.protocol import Disconnected
+from jobs_core.connection.replies import to_error
 from jobs_core.connection.slots import SLOTS, Place, SlotMap, parse_moved, parse_slots, slot_of
-from jobs_core.errors import JobsError, ServerRefused
+from jobs_core.errors import JobsError, NotPermitted, ServerRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -190,6 +191,7 @@ class ClusterClient(Client):
             self.address.at(*place),
             name=self._name,
             read_deadline=self._read_deadline,
+            patient=self._known,
             on_connect=self._node_connected,
             on_failure=self._node_failed,
             on_moved=self._channel_moved,
@@ -259,6 +261,7 @@ class ClusterClient(Client):
             self.address.at(*place),
             name=self._name,
             read_deadline=self._read_deadline,
+            patient=self._known,
             on_failure=lambda: node.ready.set(),  # noqa: PLW0108 - there is no node yet
         )
         node.start()
@@ -291,6 +294,8 @@ class ClusterClient(Client):
                     reason=f"{node.display} is no node of a cluster",
                     remedy="Set REDIS_URL to redis://… for one server.",
                 )
+            if isinstance(error := to_error(str(reply)), NotPermitted) and not self._known:
+                raise error
             self._failure = f"{node.display}: {reply}"
             return None
         found = parse_slots(reply, node.address.host)

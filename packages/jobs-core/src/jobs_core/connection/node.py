@@ -13,6 +13,7 @@ import hiredis
 from jobs_core.connection.client import BACKOFF_CAP, BACKOFF_STEP, guarded
 from jobs_core.connection.protocol import Disconnected, Encodable, Protocol
 from jobs_core.connection.replies import greeting_error
+from jobs_core.connection.tls import tls_context, tls_failure
 from jobs_core.errors import ConfigurationError, JobsError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from jobs_core.connection.address import Address
 
 CONNECT_TIMEOUT = 5.0
+# A server that speaks no TLS waits for more of what it takes for a command.
+HANDSHAKE_TIMEOUT = 3.0
 _CLOSE_TIMEOUT = 1.0
 # A connection that ends sooner than this counts as another failure: whatever ended it may do so again.
 _STEADY = 5.0
@@ -31,8 +34,10 @@ class Node:
     """One connection to one server, made again whenever it is lost.
 
     `find`, where given, is asked for the address before each connection: then the server may be another each time, and
-    one that is no primary is left again. The callbacks are for the client: `on_connect` after each connection, `on_failure`
-    when one was lost or could not be made, `on_moved(channel)` when the server hears for a channel no more.
+    one that is no primary is left again. A server that refuses this client at first ends the trying; one that did not, or
+    any with `patient`, is tried again: its users or certificates are being changed. The callbacks are for the client:
+    `on_connect` after each connection, `on_failure` when one was lost or could not be made, `on_moved(channel)` when the
+    server hears for a channel no more.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Node:
         name: str,
         read_deadline: float,
         find: Callable[[], Awaitable[Address]] | None = None,
+        patient: bool = False,
         on_connect: Callable[[], None] | None = None,
         on_failure: Callable[[], None] | None = None,
         on_moved: Callable[[str], None] | None = None,
@@ -58,6 +64,7 @@ class Node:
         self._name = name
         self._read_deadline = read_deadline
         self._find = find
+        self._patient = patient
         self._connected, self._failed, self._moved = on_connect, on_failure, on_moved
         self._keeper: asyncio.Task[None] | None = None
         self._channels: dict[bytes, Callable[[bytes], None]] = {}
@@ -110,16 +117,18 @@ class Node:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     protocol = await self._open()
+                self._patient = True
                 await self._watch(protocol)
-            except JobsError as error:
-                # A refusal does not heal by trying again: whoever waits gets it.
-                self._refuse(error)
-                return
-            except ValueError as error:
-                self._refuse(ConfigurationError(f"{self.address.display} is no address: {error}"))
-                return
-            except (OSError, TimeoutError, Disconnected, hiredis.HiredisError) as error:
-                self.failure = str(error) or type(error).__name__
+            except (JobsError, OSError, ValueError, Disconnected, hiredis.HiredisError) as error:
+                refusal = self._refusal_in(error)
+                if refusal is not None and not self._patient:
+                    # Whoever waits gets it: it does not heal by trying again.
+                    self._refuse(refusal)
+                    return
+                failure = str(refusal or error) or type(error).__name__
+                if refusal is not None and failure != self.failure:
+                    _log.warning("no connection, and tried again: %s", failure)
+                self.failure = failure
             except Exception as error:  # noqa: BLE001 - who waits for a connection would wait for ever without this loop
                 _log.exception("the connection is made again after an error that nobody foresaw")
                 if self.protocol is not None:
@@ -132,6 +141,15 @@ class Node:
             failures += 1
             wait = min(BACKOFF_STEP * failures, BACKOFF_CAP)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+
+    def _refusal_in(self, error: Exception) -> JobsError | None:
+        """Return what only people can mend; None for what passes."""
+        if isinstance(error, JobsError):
+            return error
+        failed = tls_failure(self.address, error)
+        if failed is None and isinstance(error, ValueError):
+            return ConfigurationError(f"{self.address.display} is no address: {error}")
+        return failed
 
     def _refuse(self, error: JobsError) -> None:
         self.refusal = error
@@ -152,8 +170,11 @@ class Node:
         if address.path:
             _, protocol = await loop.create_unix_connection(make, address.path)
         else:
-            context = address.ssl_context()
-            transport, protocol = await loop.create_connection(make, address.host, address.port, ssl=context)
+            context = tls_context(address)
+            patience = None if context is None else HANDSHAKE_TIMEOUT
+            transport, protocol = await loop.create_connection(
+                make, address.host, address.port, ssl=context, ssl_handshake_timeout=patience
+            )
             _keep_alive(transport)
         try:
             await self._greet(protocol)
@@ -176,7 +197,13 @@ class Node:
         hello: tuple[Encodable, ...] = ("HELLO", 3)
         if address.password:
             hello = (*hello, "AUTH", address.username or "default", address.password)
-        greeting = await protocol.call((*hello, "SETNAME", self._name))
+        try:
+            greeting = await protocol.call((*hello, "SETNAME", self._name))
+        except Disconnected as error:
+            if address.tls or address.path:
+                raise
+            # A server that listens for TLS hangs up on who speaks otherwise.
+            raise Disconnected(f"{error} (if it wants TLS: rediss://)", sent=False) from error
         if isinstance(greeting, hiredis.ReplyError):
             raise greeting_error(str(greeting))
         if not isinstance(greeting, dict):

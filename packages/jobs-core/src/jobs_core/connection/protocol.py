@@ -92,7 +92,9 @@ class Protocol(asyncio.Protocol):
         owed, self._owed = self._owed, deque()
         for waiting, _ in owed:
             if not isinstance(waiting, bytes) and not waiting.done():
-                waiting.set_exception(Disconnected(reason, sent=True))
+                lost = Disconnected(reason, sent=True)
+                lost.__cause__ = exc
+                waiting.set_exception(lost)
         self._on_lost(self, reason)
 
     def call(self, args: tuple[Encodable, ...]) -> asyncio.Future[Reply]:

@@ -18,6 +18,7 @@ from jobs_core.connection.protocol import Disconnected
 from jobs_core.errors import (
     ConfigurationError,
     JobsError,
+    NotPermitted,
     OwnerGone,
     PayloadTooLarge,
     SchemaMismatch,
@@ -25,6 +26,7 @@ from jobs_core.errors import (
     ServerFull,
     ServerRefused,
 )
+from jobs_core.rights import rule
 
 Kind = Literal["reload", "again", "rediscover", "refuse", "fatal"]
 
@@ -42,6 +44,14 @@ _KINDS: dict[str, Kind] = {
     "OOM": "refuse",
     "MISCONF": "refuse",
     "NOREPLICAS": "refuse",
+}
+# Of a script Redis 7.0 says no NOPERM, and no command.
+_ACL = re.compile(r"ACL failure in script|user executing the script can't")
+_COMMAND = re.compile(r"run the '([a-zA-Z|]+)' command")
+_LOGIN = {
+    "NOAUTH": "wants a password",
+    "WRONGPASS": "does not know this user with this password",
+    "DENIED": "takes no connections from elsewhere without a password",
 }
 _WORD = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
 _FULL_HOUSE = "max number of clients"
@@ -73,12 +83,25 @@ def to_error(text: str, *, queue: str = "") -> JobsError:
         return PayloadTooLarge(queue=queue, job=rest, size=0, limit=1310720)
     if classify(text) == "refuse":
         return ServerFull(reply=text)
-    if first in ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED"):
+    return _refused_user(first, text) or ServerError(reply=text)
+
+
+def _refused_user(first: str, text: str) -> ConfigurationError | None:
+    if first in _LOGIN:
         return ConfigurationError(
-            f"the server refused the credentials or rights of this connection ({first}); "
-            "check user, password and ACL"
+            f"the server {_LOGIN[first]} ({first}): check user and password of REDIS_URL"
         )
-    return ServerError(reply=text)
+    return _not_permitted(text) if first == "NOPERM" or _ACL.search(text) else None
+
+
+def _not_permitted(text: str) -> NotPermitted:
+    command = _COMMAND.search(text)
+    if command is not None:
+        reason = f"its ACL does not let this user run {command[1].upper()}"
+        return NotPermitted(reason, f"Grant +{command[1].lower()}, or all that is needed: {rule()}")
+    what = "use a channel" if "channel" in text else "use a key" if "key" in text else "run a command"
+    reason = f"its ACL does not let this user {what} of this program"
+    return NotPermitted(reason, f"Grant all that is needed: {rule()}")
 
 
 def greeting_error(text: str) -> JobsError | Disconnected:

@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from jobs_core.connection.protocol import Disconnected
+from jobs_core.connection.tls import tls_failure
 from jobs_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,13 +26,12 @@ class PrimaryFinder:
     def __init__(self, address: Address) -> None:
         """Prepare to ask."""
         self._address = address
-        self._found = False
 
     async def find(self) -> Address:
         """Return the address of the primary.
 
-        Raises Disconnected where none is known now, and until one was found for the first time ConfigurationError where the
-        sentinels know no such service or refuse who asks.
+        Raises Disconnected where none is known now, ConfigurationError where the sentinels know no such service or refuse
+        who asks, or TlsFailed.
         """
         address = self._address
         options: dict[str, object] = {
@@ -55,33 +55,32 @@ class PrimaryFinder:
             try:
                 found = cast("tuple[str, int]", await sentinel.discover_master(address.service))
             except (AuthenticationError, NoPermissionError):
-                raise self._refusal(
-                    "the sentinels refuse whoever asks: give sentinel_username and sentinel_password in the URL"
+                raise ConfigurationError(
+                    "the sentinels refuse who asks: give sentinel_username and sentinel_password in the URL, of a user with "
+                    "+sentinel|masters"
                 ) from None
             except MasterNotFoundError:
                 raise await self._why_not(sentinel) from None
             except RedisError as error:
                 raise Disconnected(f"a sentinel answered: {error}", sent=False) from None
-        self._found = True
         return address.at(*found)
 
     async def _why_not(self, sentinel: Sentinel) -> Exception:
-        answered, known = 0, False
+        answered, known, failed = 0, False, None
         for each in sentinel.sentinels:
             try:
                 services = await each.sentinel_masters()
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
+                failed = failed or tls_failure(self._address, error)
                 continue
             answered += 1
             known = known or self._address.service in services
         if not answered:
+            if failed is not None:
+                return failed
             return Disconnected(f"no sentinel answers ({self._address.display})", sent=False)
         if known:
             return Disconnected(
                 f"the sentinels hold the primary of {self._address.service} for down", sent=False
             )
-        return self._refusal(f"the sentinels know no service {self._address.service!r}")
-
-    def _refusal(self, reason: str) -> Exception:
-        # Who had a primary before waits for the next one: sentinels that start anew learn of it yet.
-        return Disconnected(reason, sent=False) if self._found else ConfigurationError(reason)
+        return ConfigurationError(f"the sentinels know no service {self._address.service!r}")

@@ -8,8 +8,8 @@ is given.
 
 from __future__ import annotations
 
-from jobs_core.scripts.alerts import SYSTEM, AlertScripts
-from jobs_core.scripts.caller import MAX_BYTES, MAX_ITEMS, TRIM_LIMIT
+from jobs_core.scripts.alerts import AlertScripts
+from jobs_core.scripts.caller import MAX_BYTES, MAX_ITEMS, SYSTEM, TRIM_LIMIT
 from jobs_core.scripts.changes import ChangeScripts
 from jobs_core.scripts.engine import EngineScripts
 from jobs_core.scripts.flows import FlowScripts

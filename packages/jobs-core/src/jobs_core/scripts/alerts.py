@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.scripts.caller import ScriptCaller
+from jobs_core.scripts.caller import SYSTEM, ScriptCaller
 from jobs_core.scripts.reading import fields, texts
 from jobs_core.scripts.replies import AlertRound
 
@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jobs_core.connection.protocol import Encodable, Reply
-
-
-# What lies beside the queues lies under the tag of a queue that nobody can make.
-SYSTEM = "~"
 
 
 class AlertScripts(ScriptCaller):

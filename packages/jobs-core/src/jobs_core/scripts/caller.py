@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jobs_core.connection.client import Client
     from jobs_core.connection.protocol import Encodable, Reply
 
+# What lies beside the queues lies under the tag of a queue that nobody can make.
+SYSTEM = "~"
 MAX_ITEMS = 128
 MAX_BYTES = 512 * 1024
 TRIM_LIMIT = 500

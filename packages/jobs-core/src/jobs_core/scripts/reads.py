@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.scripts.caller import MAX_ITEMS, ScriptCaller
+from jobs_core.loader import load
+from jobs_core.scripts.caller import MAX_ITEMS, SYSTEM, ScriptCaller
 from jobs_core.scripts.reading import counts, texts
 from jobs_core.scripts.replies import Glance, IdPage, JobLines, Located, Owner, Tally
 from jobs_core.wire import parse_state
@@ -61,6 +62,12 @@ class ReadScripts(ScriptCaller):
             )
             for queue, row in zip(queues, reply, strict=True)
         }
+
+    async def rights(self, *, commands: Sequence[str], deadline: float | None = None) -> dict[str, list[str]]:
+        """Tell of each server which commands the user of this client may not run on keys and channels of the prefix."""
+        args = (self.key(SYSTEM) + "rights", *commands)
+        replies = await self.client.run_each(load("rights", self._clock), args, deadline=deadline)
+        return {node: texts(reply) for node, reply in replies.items()}
 
     async def lookup(self, queue: str, *, ids: Sequence[str], deadline: float | None = None) -> list[Located]:
         """Find jobs by id, at most 128; large ones take more than one call."""
