@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
+from tests.support.waiting import until
+
+from jobs_admin import Admin
 from jobs_core import Queue
+from jobs_core.connection import client_for, parse_address
 from jobs_producer import Producer
-from jobs_worker import Fail, JobContext, Worker, processor
+from jobs_worker import Fail, JobContext, Worker, processor, tending
+
+if TYPE_CHECKING:
+    import pytest
 
 
 async def test_it_starts_stops_waits_and_measures(redis_url: str, prefix: str) -> None:
@@ -47,3 +55,34 @@ async def test_it_starts_stops_waits_and_measures(redis_url: str, prefix: str) -
         await worker.start()
         assert await later.result(10) == "later"
     assert not await worker.is_connected()
+
+
+async def test_what_the_server_lost_is_declared_again(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tending, "_LIST_EVERY", 0.0)
+    monkeypatch.setattr(tending, "_ROUND", 1)
+    monkeypatch.setattr(tending, "TEND_EVERY", 0.02)
+    queue = Queue("embedded", max_active=7)
+    work = queue.job("work", payload=str)
+
+    @processor(work)
+    async def do(payload: str, ctx: JobContext) -> None: ...
+
+    client = client_for(parse_address(redis_url))
+    await client.connect(timeout=5)
+    async with (
+        Worker(processors=[do], url=redis_url, prefix=prefix),
+        Admin(redis_url, prefix=prefix) as admin,
+    ):
+        keys = [f"{prefix}:{{~}}:queues", f"{prefix}:{{embedded}}:cfg"]
+        assert await client.call("DEL", *keys) == 2
+
+        async def declared() -> bool:
+            return await client.call("EXISTS", *keys) == 2
+
+        await until(declared)
+        assert [each.queue for each in await admin.queues()] == ["embedded"]
+        (limit,) = [each for each in await admin.limits("embedded") if each.limit == "max_active"]
+        assert limit.declared == 7
+    await client.close()

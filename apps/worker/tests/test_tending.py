@@ -1,6 +1,6 @@
 """What ends in a queue that no worker serves is told all the same to who waits for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import pytest
 from tests.support.engine import Engine
@@ -20,13 +20,17 @@ async def flowing(redis_url: str, prefix: str) -> AsyncIterator[Flowing]:
     await client.close()
 
 
+async def nothing(_listed: Collection[str]) -> None:
+    """Serve no queue."""
+
+
 @pytest.mark.parametrize("verb", ["cancel", "remove", "drain", "obliterate"])
 async def test_who_waits_hears_of_an_end_that_nobody_carried_on(flowing: Flowing, verb: str) -> None:
     for queue in ("mail", "kids", "aside"):
         await announce_queue(flowing.home.client, flowing.home.scripts.prefix, QueueEntry(queue=queue))
     await flowing.parent("p", 1)
     await flowing.child("k", "p", mode=Mode.IGNORE)
-    tender = Tender(flowing.home.scripts, flowing.relay)
+    tender = Tender(flowing.home.scripts, flowing.relay, nothing)
     assert tender.pause == 1
     scripts = flowing.kids.scripts
     if verb in {"cancel", "remove"}:
@@ -46,5 +50,5 @@ async def test_who_waits_hears_of_an_end_that_nobody_carried_on(flowing: Flowing
 
 
 async def test_a_server_without_queues_is_left_alone(flowing: Flowing) -> None:
-    await Tender(flowing.home.scripts, flowing.relay).run_once()
+    await Tender(flowing.home.scripts, flowing.relay, nothing).run_once()
     assert await flowing.home.dump() == {}

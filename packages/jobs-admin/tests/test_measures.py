@@ -10,6 +10,7 @@ from tests.support.seeding import Seeder
 from jobs_admin import Admin
 from jobs_core.errors import OptionError, UnknownQueue
 from jobs_core.measures import measure_items
+from jobs_core.schedules.fires import hand_id
 from jobs_core.scripts import Group
 from jobs_core.told import Batch, pack_batches
 from jobs_core.wire import OWN_ID
@@ -121,9 +122,11 @@ async def test_history_by_outcome_and_name(admin: Admin, mail: Seeder) -> None:
 
 
 async def test_history_of_a_schedule(admin: Admin, mail: Seeder) -> None:
-    ids = ("day:170", "day:171", "day:x", "day:late:170", "172")
-    await tell(mail, ended(*["send@1"] * 5, ids=ids))
-    assert [row.id for row in (await admin.history("mail", schedule="day")).rows] == ["day:171", "day:170"]
+    by_hand = hand_id("day")
+    ids = ("day:170", "day:171", "day:x", "day:late:170", "172", by_hand)
+    await tell(mail, ended(*["send@1"] * 6, ids=ids))
+    rows = (await admin.history("mail", schedule="day")).rows
+    assert [row.id for row in rows] == [by_hand, "day:171", "day:170"]
     assert [row.id for row in (await admin.history("mail", schedule="day:late")).rows] == ["day:late:170"]
 
 

@@ -12,7 +12,7 @@ from jobs_admin import Admin
 from jobs_core.codecs import Codecs
 from jobs_core.errors import OptionError, ScheduleNotFound
 from jobs_core.schedules.book import Book
-from jobs_core.schedules.fires import make_definition
+from jobs_core.schedules.fires import is_fire_of, make_definition
 from jobs_core.schedules.options import ScheduleOptions, read_options
 from jobs_core.schedules.recurrence import CronTimes
 from jobs_core.schedules.store import Schedules
@@ -44,6 +44,7 @@ async def test_what_is_changed_is_in_the_audit(admin: Admin, mail: Seeder) -> No
     assert (record.state, record.paused_by, record.note) == ("paused", "ada", "holidays")
     assert await acting.resume("mail", "often") is True
     job_id = await acting.trigger("mail", "often")
+    assert is_fire_of("often", job_id)
     start = datetime.now(UTC) - timedelta(minutes=4)
     end = start + timedelta(minutes=3, milliseconds=-1)
     assert await acting.backfill("mail", "often", start, end) == 3

@@ -7,9 +7,9 @@ from tests.support.mail import MAIL, SEND, Send
 
 from jobs_core.errors import DeclarationError, OptionError
 from jobs_core.queue import HEAVY, Queue
-from jobs_core.registry import QueueEntry, announce_queue, list_queues
+from jobs_core.registry import QueueEntry, announce_queue, forget_queue, list_queues
 from jobs_core.scripts import Scripts
-from jobs_producer import Producer
+from jobs_producer import Producer, _lane
 
 
 async def config(scripts: Scripts, queue: str) -> dict[bytes, bytes]:
@@ -68,6 +68,20 @@ async def test_who_knows_nothing_of_a_queue_leaves_its_entry(producer: Producer,
     await announce_queue(scripts.client, scripts.prefix, entry)
     await producer.queue("adhoc").enqueue("x")
     assert await list_queues(scripts.client, scripts.prefix) == [entry]
+
+
+async def test_who_goes_on_lists_a_queue_again_that_was_forgotten(
+    producer: Producer, scripts: Scripts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await producer.enqueue(SEND, Send(to="a"))
+    entries = await list_queues(scripts.client, scripts.prefix)
+    # As `obliterate` does where nobody serves the queue.
+    await forget_queue(scripts.client, scripts.prefix, "mail")
+    await producer.enqueue(SEND, Send(to="b"))
+    assert await list_queues(scripts.client, scripts.prefix) == []
+    monkeypatch.setattr(_lane, "_LIST_EVERY", 0.0)
+    await producer.enqueue(SEND, Send(to="c"))
+    assert await list_queues(scripts.client, scripts.prefix) == entries
 
 
 async def test_names_without_end_take_no_memory_without_end(

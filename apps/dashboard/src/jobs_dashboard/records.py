@@ -197,7 +197,7 @@ class HistoryQuery(ListQuery, frozen=True, kw_only=True):
     outcome: Literal["completed", "failed", "cancelled", "expired"] | None = None
     name: Annotated[str, Meta(max_length=80, description="Name of the job, or name@version.")] | None = None
     schedule: (
-        Annotated[str, Meta(max_length=100, description="Id of a schedule: the jobs of its times.")] | None
+        Annotated[str, Meta(max_length=100, description="Id of a schedule: the jobs that it sent.")] | None
     ) = None
 
 

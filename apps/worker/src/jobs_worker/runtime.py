@@ -20,7 +20,7 @@ from jobs_core.outbox import Relay
 from jobs_core.schedules.ticks import Ticker
 from jobs_worker import logs, loops
 from jobs_worker.chunks import Chunks
-from jobs_worker.declared import CodeSchedules
+from jobs_worker.declared import CodeSchedules, declare
 from jobs_worker.glances import glances
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
 from jobs_worker.job_logs import install, level_of, uninstall
@@ -132,7 +132,8 @@ class Runtime:
             )
             for name, each in routes.items()
         }
-        self._tender = Tender(scripts, relay)
+        self._routes, self._off = routes, off
+        self._tender = Tender(scripts, relay, self._declare_unlisted)
         self._schedules = CodeSchedules(scripts, routes, codecs)
         self._apart = [name for name, each in routes.items() if keeps_apart(each.queue)]
         self._loops: list[asyncio.Task[None]] = []
@@ -146,6 +147,7 @@ class Runtime:
             lane.start()
         # After a reconnect the first thing is a claim: what was published meanwhile is gone.
         self._scripts.client.on_connect(self._claim_all)
+        self._scripts.client.on_connect(self._tender.look_again)
         self._loops = [
             loops.spawn("glance", self._glance),
             loops.spawn("tick", self._tick),
@@ -267,6 +269,13 @@ class Runtime:
     def _claim_all(self) -> None:
         for lane in self.lanes.values():
             lane.kick(hungry=True)
+
+    async def _declare_unlisted(self, listed: Collection[str]) -> None:
+        """Declare once more the queues that are not listed: somebody obliterated them, or the server lost its data."""
+        lost = {name: each for name, each in self._routes.items() if name not in listed}
+        if lost:
+            await declare(self._scripts, lost, self._off)
+            _log.info("declared_again", queues=sorted(lost))
 
     async def _glance(self) -> None:
         """Look at all queues, the less often the more owners are idle: the backstop of messages and of effects left behind."""

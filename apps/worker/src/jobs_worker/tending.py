@@ -18,6 +18,8 @@ from jobs_core.registry import list_queues
 from jobs_worker import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
     from jobs_core.outbox import Relay
     from jobs_core.scripts import Scripts
 
@@ -36,10 +38,13 @@ _log = logs.get("jobs.worker")
 class Tender:
     """Comes by every listed queue in about 10 s, however many there are up to 160; each call looks at the next of them."""
 
-    def __init__(self, scripts: Scripts, relay: Relay) -> None:
-        """Bind to the scripts, and to what carries effects."""
+    def __init__(
+        self, scripts: Scripts, relay: Relay, declare: Callable[[Collection[str]], Awaitable[None]]
+    ) -> None:
+        """Bind to the scripts, and to what carries effects; `declare` is called with the queues each time that they are listed."""
         self._scripts = scripts
         self._relay = relay
+        self._declare = declare
         self._queues: list[str] = []
         self._at = 0
         self._listed = -_LIST_EVERY
@@ -49,6 +54,10 @@ class Tender:
         while True:
             await asyncio.sleep(self.pause * random.uniform(0.8, 1.2))
             await self.run_once()
+
+    def look_again(self) -> None:
+        """List the queues anew at the next look: the server may have lost them."""
+        self._listed = -_LIST_EVERY
 
     @property
     def pause(self) -> float:
@@ -77,6 +86,7 @@ class Tender:
         self._listed = time.monotonic()
         deadline = asyncio.get_running_loop().time() + _PATIENCE
         entries = await list_queues(self._scripts.client, self._scripts.prefix, deadline=deadline)
+        await self._declare({entry.queue for entry in entries})
         self._queues = [entry.queue for entry in entries]
         # Workers that began together do not go round together.
         self._at = random.randrange(len(self._queues) or 1)

@@ -282,7 +282,7 @@ class Admin:
         """List the last 10,000 jobs of a queue that ended, newest first, also those that are not kept.
 
         `outcome` is `completed`, `failed`, `cancelled` or `expired`, `name` that of the job, or `name@version`, `schedule` the id of
-        one: the jobs of its times, not those of `trigger`. `limit` is at most 500. Raises OptionError or UnknownQueue.
+        one that sent the job, by `trigger` too. `limit` is at most 500. Raises OptionError or UnknownQueue.
         """
         return await self._statistics.history(
             queue, outcome=outcome, name=name, schedule=schedule, limit=limit, cursor=cursor

@@ -74,10 +74,13 @@ class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def announce_queue(
-    client: Client, prefix: str, entry: QueueEntry, *, deadline: float | None = None
+    client: Client, prefix: str, entry: QueueEntry, *, anew: bool = True, deadline: float | None = None
 ) -> None:
-    """Enter a queue among those listed; who knows nothing of it (no profile) replaces no entry."""
-    command = "HSET" if entry.profile else "HSETNX"
+    """Enter a queue among those listed.
+
+    Who knows nothing of it (no profile) replaces no entry, and neither does who said it before (`anew` False).
+    """
+    command = "HSET" if entry.profile and anew else "HSETNX"
     key = system_prefix(prefix) + "queues"
     await client.call(command, key, entry.queue, msgspec.json.encode(entry), deadline=deadline)
 

@@ -40,6 +40,7 @@ BUFFER_BYTES = 16 * 1024 * 1024
 _PARALLEL = 2
 _SPLIT = 32
 _LISTED_WITHIN = 1.0
+_LIST_EVERY = 60.0
 # How long a job waits, about, before it asks a full queue again for room.
 _FULL = 0.1
 
@@ -120,6 +121,7 @@ class Lane:
         self._buffer = buffer
         self._slack = slack
         self._declared = False
+        self._listed_at = 0.0
         self._pending: deque[Item] = deque()
         self._idle = [_Session() for _ in range(_PARALLEL)]
         self._starting = False
@@ -271,6 +273,8 @@ class Lane:
         try:
             if not self._declared:
                 await self._declare(deadline)
+            elif asyncio.get_running_loop().time() - self._listed_at > _LIST_EVERY:
+                await self._announce(deadline, anew=False)
             verdicts = await call.send(scripts, deadline)
         except OutcomeLost as error:
             # What was lost may be sent again, so its session is used for nothing else any more.
@@ -342,16 +346,18 @@ class Lane:
             raise ConnectionFailed(self._scripts.client.address.display, str(error)) from None
         self._declared = self.declaration is declaration
 
-    async def _announce(self, deadline: float) -> None:
+    async def _announce(self, deadline: float, *, anew: bool = True) -> None:
+        """List the queue; once more (`anew` False) where it may have been obliterated, or the data lost, since."""
         client, declaration = self._scripts.client, self.declaration
         entry = queue_entry(declaration) if declaration else QueueEntry(queue=self._queue)
-        if not client.address.cluster:
+        self._listed_at = asyncio.get_running_loop().time()
+        if anew and not client.address.cluster:
             await announce_queue(client, self._scripts.prefix, entry, deadline=deadline)
             return
-        soon = min(deadline, asyncio.get_running_loop().time() + _LISTED_WITHIN)
-        with suppress(ConnectionFailed):
-            # The list is on a node of its own and no job depends on it. When that node is back, all is declared again.
-            await announce_queue(client, self._scripts.prefix, entry, deadline=soon)
+        soon = min(deadline, self._listed_at + _LISTED_WITHIN)
+        with suppress(ConnectionFailed, OutcomeLost):
+            # No job depends on the list, which in a cluster is on a node of its own. When that is back, all is declared again.
+            await announce_queue(client, self._scripts.prefix, entry, anew=anew, deadline=soon)
 
     def _expire(self, reason: str) -> None:
         """Give up those with hardly any time left: a silent server would leave their outcome unknown."""

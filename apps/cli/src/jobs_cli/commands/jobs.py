@@ -70,7 +70,7 @@ def history(
     *,
     outcome: Annotated[str | None, option("completed, failed, cancelled or expired; all without it.")] = None,
     name: Annotated[str | None, option("Name of the job, or name@version.")] = None,
-    schedule: Annotated[str | None, option("Id of a schedule: the jobs of its times.")] = None,
+    schedule: Annotated[str | None, option("Id of a schedule: the jobs that it sent.")] = None,
     limit: Annotated[int, option("At most so many (50), up to 500.")] = 50,
     cursor: Annotated[str | None, option("Go on where the page before ended.")] = None,
     json: Json = False,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from msgspec.structs import replace
 
 from jobs_core.errors import OptionError, ScheduleEnded, ScheduleNotFound
-from jobs_core.ids import new_job_id
 from jobs_core.options import instant_ms
 from jobs_core.schedules.definition import ScheduleDefinition
-from jobs_core.schedules.fires import make_fire, same_definition
+from jobs_core.schedules.fires import hand_id, make_fire, same_definition
 from jobs_core.schedules.plan import first_fire, upcoming
 from jobs_core.schedules.recurrence import AfterCompletion, Every, anchored, fires
 from jobs_core.schedules.store import ENDED, PAUSED, Schedules, Stored, act_ms
@@ -153,7 +152,7 @@ class Book:
 
         Returns the id of the job that stands for it, what became of it, and the definition. Raises ScheduleNotFound.
         """
-        job_id = new_job_id()
+        job_id = hand_id(schedule_id)
         while True:
             now_ms, seen = await self._find(queue, schedule_id, deadline)
             draft = await make_fire(seen.definition, now_ms, self._codecs, job_id=job_id, remembered=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from jobs_core.codecs import Codecs, Place
 from jobs_core.errors import OptionError
 from jobs_core.flows.successors import make_plan
+from jobs_core.ids import new_job_id
 from jobs_core.options import DefaultJobOptions, JobOptions, resolve
 from jobs_core.records import job_name
 from jobs_core.schedules.definition import ScheduleDefinition
@@ -22,13 +24,22 @@ if TYPE_CHECKING:
     from jobs_core.options import Resolved
     from jobs_core.queue import JobType
 
-__all__ = ["check_timing", "fire_id", "make_definition", "make_fire", "same_definition"]
+__all__ = [
+    "check_timing",
+    "fire_id",
+    "hand_id",
+    "is_fire_of",
+    "make_definition",
+    "make_fire",
+    "same_definition",
+]
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 _CONFLICTS = {"skip": "conflict=skip", "buffer_one": "conflict=keep_last"}
 _SENT_AT_ITS_TIME = "the job of a schedule has none: each is sent at its time"
+_is_new_id = re.compile(r"[0-9a-f]{24}").fullmatch
 _head = lru_cache(maxsize=4096)(RecordHead)
 
 
@@ -120,10 +131,15 @@ def fire_id(schedule_id: str, fire_ms: int) -> str:
     return f"{schedule_id}:{fire_ms}"
 
 
+def hand_id(schedule_id: str) -> str:
+    """Return a new id for a job that somebody has a schedule send out of turn."""
+    return f"{schedule_id}:{new_job_id()}"
+
+
 def is_fire_of(schedule_id: str, job_id: str) -> bool:
-    """Tell whether a job has the id of a fire of this schedule."""
+    """Tell whether a job has the id of one that this schedule sent, at one of its times or out of turn."""
     fire = job_id.removeprefix(f"{schedule_id}:")
-    return fire != job_id and fire.isdecimal()
+    return fire != job_id and (fire.isdecimal() or _is_new_id(fire) is not None)
 
 
 async def make_fire(
