@@ -20,10 +20,8 @@ async def test_all_that_is_asked_is_read_in_one_step(engine: Engine) -> None:
         engine.queue, groups=groups
     )
     assert isinstance(rec, list)
-    flags = [parse_header(each).flags for each in rec[::2] if isinstance(each, bytes)]
-    assert (flags, rec[4]) == ([OWN_ID, BIG], None)
-    weights = [await engine.call("HSTRLEN", "rec", each) for each in ids]
-    assert rec[1::2] == [weights[0], weights[1] + await engine.call("STRLEN", "big:big"), 0]  # pyright: ignore[reportOperatorIssue]
+    flags = [parse_header(each).flags for each in rec if isinstance(each, bytes)]
+    assert (flags, rec[2]) == ([OWN_ID, BIG], None)
     assert active == [b"w1", [str(job.fence).encode(), None, None]]
     place = await engine.call("ZSCORE", "waiting", "big")
     assert waiting == [None, f"{place:.0f}".encode(), None]
@@ -32,6 +30,44 @@ async def test_all_that_is_asked_is_read_in_one_step(engine: Engine) -> None:
     assert meta == [b"1", None]
     assert everything == [b"big", f"{place:.0f}".encode()]
     assert parked == []
+
+
+async def test_groups_may_share_the_members_of_one_before_them(engine: Engine) -> None:
+    await engine.add("1")
+    place = await engine.call("ZSCORE", "waiting", "1")
+    groups = [
+        "has",
+        "rec",
+        2,
+        "1",
+        "2",
+        "zset",
+        "waiting",
+        "=",
+        "zset",
+        "delayed",
+        "=",
+        "zset",
+        "delayed",
+        1,
+        "1",
+    ]
+    has, waiting, missing, asked = await engine.scripts.peek(engine.queue, groups=groups)
+    assert has == [1, 0]
+    assert waiting == [f"{place:.0f}".encode(), None]
+    assert missing == []
+    assert asked == [None]
+
+
+async def test_of_large_jobs_it_tells_as_many_as_it_can_read(engine: Engine) -> None:
+    ids = [str(i) for i in range(20)]
+    for each in ids:
+        await engine.add(each, envelope=b"x" * 60_000)
+    groups = ["jobs", "", 20, *ids, "rec", "rec", "=", "zset", "waiting", "="]
+    (read,), records, waiting = cast(
+        "list[list[int]]", await engine.scripts.peek(engine.queue, groups=groups)
+    )
+    assert read == len(records) == len(waiting) == 8
 
 
 async def test_homes_are_weighed_and_counted_by_name(engine: Engine) -> None:

@@ -22,6 +22,17 @@ async def test_every_member_is_named(engine: Engine, key: str) -> None:
     assert len(some) < 100
 
 
+async def test_the_larger_the_values_the_fewer_are_read_at_once(engine: Engine) -> None:
+    for i in range(600):
+        await engine.add(str(i), envelope=b"x" * (30_000 if i % 2 else 10))
+    cursor, sizes = "0", list[int]()
+    while cursor != "0" or not sizes:
+        cursor, some = await engine.scripts.walk(engine.queue, key="rec", cursor=cursor, count=500)
+        sizes.append(len(some))
+    assert sum(sizes) >= 600
+    assert max(sizes) < 80
+
+
 async def test_strays_are_ids_without_a_record(damaged: Engine) -> None:
     await damaged.add("1", "2")
     await damaged.call("ZADD", "waiting", 1, "ghost")

@@ -69,7 +69,7 @@ class View:
     """All that a queue holds of `ids` at one instant. Whatever does not concern them is not in it.
 
     `hashes` has the values of hashes by id where the table of keys asks for them, else b"". `records` are the
-    parsed headers, `sizes` the bytes of each job, `there` the ids that have a key of a family of strings (`big:`) or
+    parsed headers, `there` the ids that have a key of a family of strings (`big:`) or
     streams (`log:`, with how many entries). `owners` is whole, `meta` has the fields of `META`. `unique` says of jobs
     that have one until when their unique key is held (`s` start, `d` done, `t` ttl), and the key. Of unique keys that
     were asked for `holders` and `behind` name the jobs, `until` (ms) when they are let go of at the latest. `keyed` has
@@ -78,7 +78,6 @@ class View:
 
     ids: Sequence[str]
     records: dict[str, Header] = field(default_factory=dict[str, Header])
-    sizes: dict[str, int] = field(default_factory=dict[str, int])
     hashes: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     zsets: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     there: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
@@ -116,6 +115,7 @@ async def look(
 ) -> View:
     """Read all that a queue holds of some jobs, and who holds some unique keys, at one instant.
 
+    Of large jobs it reads as many as have 512 KiB together: those at the head of `ids`, at least one.
     `strays` names keys `active:OWNER` whose owner the queue may not know.
     """
     plain = [key for key in names("hash") if key != "rec"]
@@ -125,15 +125,14 @@ async def look(
     view.there = {family: {} for family in families}
     groups: list[Encodable] = ["hash", "meta", len(META), *META, "all", "owners", 0]
     if ids:
-        n = len(ids)
-        groups += ["rec", "rec", n, *ids, "active", "", n, *ids, "keyed", "", n, *ids]
-        groups += ["joins", "", n, *ids]
+        groups += ["jobs", "", len(ids), *ids, "rec", "rec", "=", "active", "", "=", "keyed", "", "="]
+        groups += ["joins", "", "="]
         for key in sets:
-            groups += ["zset", key, n, *ids]
+            groups += ["zset", key, "="]
         for key in plain:
-            groups += ["hash" if KEYS[key].values else "has", key, n, *ids]
+            groups += ["hash" if KEYS[key].values else "has", key, "="]
         for family in families:
-            groups += ["there" if KEYS[family].kind == "string" else "lines", family[:-1], n, *ids]
+            groups += ["there" if KEYS[family].kind == "string" else "lines", family[:-1], "="]
     if keys:
         n = len(keys)
         groups += ["hash", "uniq", n, *keys, "hash", "uniq.next", n, *keys, "zset", "uniq.due", n, *keys]
@@ -142,12 +141,14 @@ async def look(
 
 
 def _take_in(view: View, replies: Iterator[Reply], keys: Sequence[str]) -> None:
-    ids, sets, plain, families = view.ids, list(view.zsets), list(view.hashes), list(view.there)
+    sets, plain, families = list(view.zsets), list(view.hashes), list(view.there)
     meta = cast("list[bytes | None]", next(replies))
     view.meta = {key: value for key, value in zip(META, meta, strict=True) if value is not None}
     owners = iter(cast("list[bytes]", next(replies)))
     view.owners = {owner.decode(): float(score) for owner, score in zip(owners, owners, strict=True)}
-    if ids:
+    if view.ids:
+        (read,) = cast("list[int]", next(replies))
+        ids = view.ids = view.ids[:read]
         _read_records(view, next(replies))
         _read_active(view, next(replies))
         view.keyed = _scores(ids, next(replies))
@@ -167,11 +168,10 @@ def _take_in(view: View, replies: Iterator[Reply], keys: Sequence[str]) -> None:
 
 
 def _read_records(view: View, reply: Reply) -> None:
-    records = cast("list[bytes | int | None]", reply)
-    for job_id, record, size in zip(view.ids, records[::2], records[1::2], strict=True):
-        if isinstance(record, bytes):
+    records = cast("list[bytes | None]", reply)
+    for job_id, record in zip(view.ids, records, strict=True):
+        if record is not None:
             view.records[job_id] = parse_header(record)
-            view.sizes[job_id] = cast("int", size)
             if view.records[job_id].flags & UNIQUE:
                 view.unique[job_id] = parse_unique(record)
 
@@ -191,6 +191,8 @@ def _read_active(view: View, reply: Reply) -> None:
 
 def _fields(ids: Sequence[str], reply: Reply) -> dict[str, bytes]:
     values = cast("list[bytes | int | None]", reply)
+    if not values:
+        return {}  # There is no such key.
     return {
         job_id: value if isinstance(value, bytes) else b""
         for job_id, value in zip(ids, values, strict=True)
@@ -200,4 +202,6 @@ def _fields(ids: Sequence[str], reply: Reply) -> dict[str, bytes]:
 
 def _scores(ids: Sequence[str], reply: Reply) -> dict[str, float]:
     scores = cast("list[bytes | None]", reply)
+    if not scores:
+        return {}  # There is no such key.
     return {job_id: float(score) for job_id, score in zip(ids, scores, strict=True) if score is not None}

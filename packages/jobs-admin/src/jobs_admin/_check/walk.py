@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin._check.flows import check_flows
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Tour", "check_beside", "check_jobs", "check_sums", "scan"]
 
-# A job is looked for in each of these, so with many owners fewer jobs are looked at in one step.
-_MAX_LOOKUPS = 2048
-_MAX_BYTES = 512 * 1024
+# A job is looked for in each key by id, so with many owners fewer jobs are looked at in one step.
+_MAX_LOOKUPS = 8192
 _MAX_WALKED = 500
+# Of unique keys up to two jobs each are looked at.
+_MAX_KEYS = MAX_ITEMS // 2
 
 
 @dataclass
@@ -42,7 +44,6 @@ class Tour:
 
     calls: Calls
     queue: str
-    step: int = 32
     jobs: int = 0
     readable: bool = True
     unjudged: list[str] = field(default_factory=list[str])
@@ -52,16 +53,22 @@ class Tour:
         return await self.calls.read(self.calls.scripts.peek(self.queue, groups=groups))
 
     async def look(self, ids: Sequence[str], strays: Sequence[str] = (), keys: Sequence[str] = ()) -> View:
-        """Read all that the queue holds of some jobs, and who holds some unique keys."""
+        """Read all that the queue holds of some jobs (of the first of them, where they are large), and who holds some unique keys."""
         return await self.calls.read(look(self.calls.scripts, self.queue, ids, strays, keys))
 
-    async def walk(self, key: str, count: int | None = None, *only: str) -> AsyncIterator[list[str]]:
-        """Yield the members of a key, about `count` at once, or `step`."""
+    async def views(self, ids: Sequence[str], strays: Sequence[str] = ()) -> AsyncIterator[View]:
+        """Read all that the queue holds of some jobs, in as many steps as their size takes."""
+        at = 0
+        while at < len(ids):
+            view = await self.look(ids[at:], strays)
+            at += len(view.ids)
+            yield view
+
+    async def walk(self, key: str, count: int, *only: str) -> AsyncIterator[list[str]]:
+        """Yield the members of a key, about `count` at once, fewer where their values are large."""
         cursor = ""
         while cursor != "0":
-            call = self.calls.scripts.walk(
-                self.queue, key=key, cursor=cursor or "0", count=count or self.step, only=only
-            )
+            call = self.calls.scripts.walk(self.queue, key=key, cursor=cursor or "0", count=count, only=only)
             cursor, members = await self.calls.read(call)
             if members:
                 yield list(dict.fromkeys(members))
@@ -159,42 +166,44 @@ async def _jobs(tour: Tour, found: set[str]) -> AsyncIterator[Wrong]:
     owners = (await tour.look(())).owners
     active = (name for name in found if name.startswith("active:"))
     unknown = [name for name in active if name.removeprefix("active:") not in owners]
-    most = max(min(MAX_ITEMS, _MAX_LOOKUPS // (len(KEYS) + len(owners) + len(unknown))), 8)
-    # How large they are shows once some were read.
-    tour.step = 8
-    async for members in tour.walk("rec"):
-        at = 0
-        while at < len(members):
-            view = await tour.look(members[at : at + tour.step], unknown)
-            at += tour.step
+    by_id = sum(key.of == "id" for key in KEYS.values())
+    most = max(min(MAX_ITEMS, _MAX_LOOKUPS // (by_id + len(owners) + len(unknown))), 8)
+    async for ids in _full(tour.walk("rec", _MAX_WALKED), most):
+        async for view in tour.views(ids, unknown):
             tour.jobs += len(view.records)
-            # Records are read whole on the server, though little of them leaves it.
-            size = sum(view.sizes.values()) // len(view.ids)
-            tour.step = max(min(most, _MAX_BYTES // max(size, 1)), 8)
             for each in judge_jobs(view):
                 yield each
-    async for some in _strays(tour, found, most):
-        for each in judge_jobs(await tour.look(some, unknown)):
-            yield each
+    async for ids in _full(_strays(tour, found), most):
+        async for view in tour.views(ids, unknown):
+            for each in judge_jobs(view):
+                yield each
 
 
-async def _strays(tour: Tour, found: set[str], most: int) -> AsyncIterator[list[str]]:
-    """Yield ids without a record that are in any other key, at most so many at once."""
-    strays = set[str]()
+async def _full(walk: AsyncIterator[Iterable[str]], most: int) -> AsyncIterator[list[str]]:
+    """Yield what a walk finds, so many at once however many come by, each once among those that wait."""
+    waiting = dict[str, None]()
+    async for members in walk:
+        waiting |= dict.fromkeys(members)
+        while len(waiting) >= most:
+            some = list(islice(waiting, most))
+            yield some
+            for each in some:
+                del waiting[each]
+    if waiting:
+        yield list(waiting)
+
+
+async def _strays(tour: Tour, found: set[str]) -> AsyncIterator[list[str]]:
+    """Yield ids without a record that are in any other key."""
     for name in sorted(found):
         known = kind_of(name)
         if known is None or known.of != "id" or name == "rec":
             continue
         if known.kind not in {"hash", "zset"}:
-            strays.add(name.partition(":")[2])
+            yield [name.partition(":")[2]]
             continue
         async for members in tour.walk(name, _MAX_WALKED, "strays"):
-            strays.update(members)
-            while len(strays) >= most:
-                yield [strays.pop() for _ in range(most)]
-    rest = list(strays)
-    for at in range(0, len(rest), most):
-        yield rest[at : at + most]
+            yield members
 
 
 def judge_jobs(view: View) -> list[Wrong]:
@@ -284,13 +293,19 @@ async def _unique(tour: Tour) -> list[Wrong]:
     """Judge unique keys, and the jobs that wait behind those which hold them."""
     wrong: list[Wrong] = []
     for name in ("uniq", "uniq.next", "uniq.due"):
-        async for keys in tour.walk(name, 32):
+        async for keys in tour.walk(name, _MAX_KEYS):
             first = await tour.look((), keys=keys)
             ids = list(dict.fromkeys([*first.holders.values(), *first.behind.values()]))
-            wrong += unique_keys(await tour.look(ids, keys=keys))
-    async for ids in tour.walk("blocked", 32):
-        keys = [key for _, key in (await tour.look(ids)).unique.values()]
-        wrong += blocked_jobs(await tour.look(ids, keys=keys)) if keys else ()
+            while True:
+                view = await tour.look(ids, keys=keys)
+                wrong += unique_keys(view)
+                ids = ids[len(view.ids) :]
+                if not ids:
+                    break
+    async for ids in tour.walk("blocked", MAX_ITEMS):
+        async for view in tour.views(ids):
+            keys = [key for _, key in view.unique.values()]
+            wrong += blocked_jobs(await tour.look(view.ids, keys=keys)) if keys else ()
     return list(dict.fromkeys(wrong))
 
 

@@ -1,7 +1,7 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
--- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all)
--- RETURNS: of each group a list: `hash` values, `has` 1 or 0, `zset` scores, `rec` header and size, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `joins` of each job that waits for others, and `flows` of each flow: what is counted of it, see below, `bits` of the string KEY:MEMBER, `part` one element of the list KEY at the index MEMBER, `keyed` scores below the key of each job, `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
+-- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all); n may be "=": the members of the group before, of which nothing is told where the key is not there
+-- RETURNS: of each group a list: `jobs` how many of these jobs the groups that follow with "=" are about (as many as have 512 KiB of records), `hash` values, `has` 1 or 0, `zset` scores, `rec` headers, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners that have jobs and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `joins` of each job that waits for others, and `flows` of each flow: what is counted of it, see below, `bits` of the string KEY:MEMBER, `part` one element of the list KEY at the index MEMBER, `keyed` scores below the key of each job (of a queue indexed by key), `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
 -- INCLUDE: record weight key_of flow within
 -- FLAGS: no-writes
 local function whole(key, most)
@@ -77,10 +77,9 @@ local readers = {
       local rec = redis.call("HGET", key, members[i])
       if rec and #rec >= 36 then
         local _, _, _, _, _, head = record(rec)
-        found[2 * i - 1], found[2 * i] = string.sub(rec, 1, head), weight(P, { members[i] })[1]
-      else
-        found[2 * i - 1], found[2 * i] = rec, 0
+        rec = string.sub(rec, 1, head)
       end
+      found[i] = rec
     end
     return found
   end,
@@ -108,8 +107,10 @@ local readers = {
   active = function(_, members)
     local found, owners = {}, redis.call("ZRANGE", P .. "owners", 0, -1)
     for i = 1, #owners do
-      local scores = redis.call("ZMSCORE", P .. "active:" .. owners[i], unpack(members))
-      found[2 * i - 1], found[2 * i] = owners[i], scores
+      local key = P .. "active:" .. owners[i]
+      if redis.call("EXISTS", key) == 1 then
+        found[#found + 1], found[#found + 2] = owners[i], redis.call("ZMSCORE", key, unpack(members))
+      end
     end
     return found
   end,
@@ -122,8 +123,8 @@ local readers = {
     return { card, bytes }
   end,
   keyed = function(_, members)
-    local found = {}
-    for i = 1, #members do
+    local found, index = {}, flow(redis.call("HGET", P .. "meta", "flow") or nil).index
+    for i = 1, index == 2 and #members or 0 do
       local rec = redis.call("HGET", P .. "rec", members[i])
       local key = rec and #rec >= 36 and key_of(rec)
       found[i] = key and redis.call("ZSCORE", P .. "k:" .. key, members[i])
@@ -196,13 +197,25 @@ local readers = {
     return found
   end,
 }
-local out, at = {}, 1
+-- Whose members are read of the key itself: nothing has to be looked up where it is not there.
+local plain = { hash = true, has = true, zset = true }
+local out, at, members = {}, 1, {}
 while ARGV[at] do
-  local n, members = tonumber(ARGV[at + 2]), {}
-  for i = 1, n do
-    members[i] = ARGV[at + 2 + i]
+  local kind, key, n = ARGV[at], P .. ARGV[at + 1], tonumber(ARGV[at + 2])
+  if n then
+    members = {}
+    for i = 1, n do
+      members[i] = ARGV[at + 2 + i]
+    end
   end
-  out[#out + 1] = readers[ARGV[at]](P .. ARGV[at + 1], members)
-  at = at + 3 + n
+  if kind == "jobs" then
+    members = within(P, members)
+    out[#out + 1] = { #members }
+  elseif not n and plain[kind] and redis.call("EXISTS", key) == 0 then
+    out[#out + 1] = {}
+  else
+    out[#out + 1] = readers[kind](key, members)
+  end
+  at = at + 3 + (n or 0)
 end
 return out
