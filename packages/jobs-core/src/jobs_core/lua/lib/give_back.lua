@@ -1,4 +1,4 @@
---- Ends an owner: returns at most 128 of its jobs (32 where all are charged), and about 512 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
+--- Ends an owner: returns at most 128 of its jobs (32 where all are charged), and about 256 KiB of records and of what is sent on, to `waiting`, each to the score it had; `charged` ids spend one crash.
 -- `lost` says that its lease ran out, which is counted; `suspect`, that whoever of the others has no crash may have killed the worker.
 -- A job that was to stop ends as cancelled, one over its crash budget fails for good as poison. Returns the ids given back, the ids failed, and how many remain.
 -- INCLUDE: record history ready_at score to_ready finish freed call_off tell note_end series count_error
@@ -12,11 +12,11 @@ local function give_back(q, owner, charged, lost, suspect)
   local back, poisoned, pairs, spent, back_recs, ended = {}, {}, {}, {}, {}, { {}, {} }
   local ids, fences, recs, states, bytes = {}, {}, {}, {}, 0
   for i = 1, #all do
-    if bytes >= 524288 then
+    if bytes >= 262144 then
       break
     end
-    if i % 16 == 1 then
-      local some = { unpack(all, i, math.min(i + 15, #all)) }
+    if i % 8 == 1 then
+      local some = { unpack(all, i, math.min(i + 7, #all)) }
       local its, entries = redis.call("HMGET", P .. "rec", unpack(some)), redis.call("HMGET", P .. "state", unpack(some))
       for j = 1, #some do
         recs[i + j - 1], states[i + j - 1] = its[j], entries[j]

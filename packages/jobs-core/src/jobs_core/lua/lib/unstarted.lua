@@ -1,11 +1,11 @@
 --- Gives the jobs named from argument `at` on that wait or are delayed to `change` (id, record, state, entry of `state`), eight at a time,
--- and calls `step` behind each eight; 512 KiB of records at most. Returns for each: 1, 0 not known, or the state it is in instead;
--- then the ids that were changed, the heads of their records, and their entries.
+-- and calls `step` behind each eight; behind 256 KiB of records, which are read and mostly written, there are no further eight.
+-- Returns for each: 1, 0 not known, or the state it is in instead; then the ids that were changed, the heads of their records, and their entries.
 -- INCLUDE: homes
 local function unstarted(q, at, change, step)
   local P, verdicts, bytes = q.P, {}, 0
   local changed, heads, known = {}, {}, {}
-  while ARGV[at] and bytes < 524288 do
+  while ARGV[at] and bytes < 262144 do
     local ids, seen = { unpack(ARGV, at, math.min(at + 7, #ARGV)) }, {}
     at = at + #ids
     local states = homes(P, ids)
