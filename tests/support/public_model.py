@@ -261,6 +261,8 @@ class Model:
     def _take_over(self, there: Job, job: Job, *, everything: bool) -> None:
         """Give a job that is there the payload of a newer one, or with `everything` also its priority, time and expiry."""
         was = there.state
+        if everything:
+            self._unhold(there)
         if was in {"waiting", "unroutable"}:
             there.due_ms = min(there.due_ms, self.ms)
         there.payload, there.attempts, there.backoff_ms = job.payload, job.attempts, job.backoff_ms
@@ -315,6 +317,7 @@ class Model:
     def _finish(self, jobs: list[Job], state: str, *, keep: int, ttl: int = 0, letter: bool = True) -> None:
         self._let_go(jobs, ran=state in {"completed", "failed"})
         for job in jobs:
+            self._unhold(job)
             job.state, job.finished_ms, job.owner, job.stopping = state, self.ms, "", False
             self.followers.tell(job.id, state)
             if state == "failed" and self.letters_kept and letter:
@@ -333,6 +336,15 @@ class Model:
         self.followers.of.pop(job.id, None)
         if job.own:
             self.tombs[job.id] = self.ms + DAY_MS
+
+    def _unhold(self, job: Job) -> None:
+        """Let a strict key go on that waits for the retry of a job which leaves, or comes at another time."""
+        if (
+            self.limits.fifo
+            and job.state == "waiting"
+            and self.keys_held.get(job.key, 0) == job.again_ms > self.ms
+        ):
+            del self.keys_held[job.key]
 
     def call_off(self, jobs: list[Job]) -> None:
         """End jobs as cancelled."""
@@ -542,8 +554,10 @@ class Model:
         if job is None or job.state not in {"waiting", "delayed"}:
             return False
         due = self.ms + delay_ms
+        self._unhold(job)
         if job.expires_ms:
             job.expires_ms += due - (job.due_ms or job.stamp_us // 1000)
+        if job.expires_ms or self.limits.fifo:
             job.due_ms = due
         job.again_ms = due
         job.state = "delayed" if delay_ms else "waiting"
@@ -556,6 +570,8 @@ class Model:
         if job is None or job.state != "delayed":
             return False
         job.state, job.again_ms, job.ready_us = "waiting", self.ms, self.us // 1000 * 1000
+        if self.limits.fifo:
+            job.due_ms = self.ms
         return True
 
     def remove(self, ids: list[str]) -> list[bool]:
@@ -577,6 +593,7 @@ class Model:
     def _leave(self, live: list[Job], gone: list[Job]) -> None:
         self._let_go(live, ran=False)
         for job in live:
+            self._unhold(job)
             self.followers.tell(job.id, "removed")
         for job in gone:
             self._forget(job)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
@@ -249,6 +249,74 @@ async def test_strictly_first_in_first_out_by_key(engine: Engine) -> None:
     assert set(await engine.take(owner="w2")) == {"a1", "b1"}
     await engine.run("a1", owner="w2")
     assert await engine.take(owner="w2") == ["a2"]
+
+
+async def retries(engine: Engine, *ids: str) -> None:
+    """Let the first of the jobs of a strict key wait for its retry, in 3 s."""
+    await engine.declare(keyed=1, fifo=1)
+    await engine.add(*ids, key="a")
+    claim = await engine.claim()
+    assert await engine.settle(group("retry", *claim.jobs, arg=3000)) == b"1"
+    await engine.advance(1)
+    assert await engine.take() == []
+
+
+async def test_a_cancelled_job_does_not_hold_back_its_strict_key(engine: Engine) -> None:
+    await engine.declare(keyed=1, fifo=1)
+    await engine.add("1", "2", key="a")
+    claim = await engine.claim()
+    assert await engine.scripts.cancel(engine.queue, ids=["1"]) == ["requested"]
+    await engine.settle(group("retry", *claim.jobs, arg=3000))
+    assert await engine.state("1") == "cancelled"
+    assert await engine.take() == ["2"]
+
+
+LEAVES: dict[str, Callable[[Engine], Awaitable[object]]] = {
+    "cancel": lambda engine: engine.scripts.cancel(engine.queue, ids=["1"]),
+    "remove": lambda engine: engine.scripts.remove(engine.queue, ids=["1"]),
+    "reschedule": lambda engine: engine.scripts.reschedule(engine.queue, delay_ms=9000, ids=["1"]),
+    "reschedule, now": lambda engine: engine.scripts.reschedule(engine.queue, delay_ms=0, ids=["1"]),
+}
+
+
+@pytest.mark.parametrize("leave", LEAVES.values(), ids=LEAVES)
+async def test_a_strict_key_waits_for_no_retry_that_is_not_to_come(
+    engine: Engine, wakes: Wakes, leave: Callable[[Engine], Awaitable[object]]
+) -> None:
+    await retries(engine, "1", "2")
+    await wakes.listen("idle")
+    await engine.claim(owner="idle")
+    await leave(engine)
+    assert await wakes.heard() == ["idle"]
+    assert await engine.take() == ["2"]
+
+
+async def test_a_strict_key_waits_as_long_as_its_handler_said_whoever_leaves(engine: Engine) -> None:
+    await engine.declare(keyed=1, fifo=1)
+    await engine.add("1", "2", key="a")
+    await engine.settle(group("limit", *(await engine.claim()).jobs, arg=3000, info=b"key"))
+    await engine.scripts.cancel(engine.queue, ids=["1"])
+    assert await engine.take() == []
+    await engine.advance(3)
+    assert await engine.take() == ["2"]
+
+
+@pytest.mark.parametrize("options", ["", "expires=90000"])
+async def test_in_a_strict_line_a_job_stands_by_its_new_time(engine: Engine, options: str) -> None:
+    await engine.declare(keyed=1, fifo=1)
+    await engine.add("1", "2", key="a", options=options)
+    await engine.add("late", key="a", delay_ms=60_000, options=options)
+    await engine.advance(1)
+    await engine.scripts.promote(engine.queue, ids=["late"])
+    await engine.advance(1)
+    await engine.add("3", key="a")
+    await engine.scripts.reschedule(engine.queue, delay_ms=1000, ids=["1"])
+    await engine.advance(2)
+    order = list[str]()
+    while taken := await engine.take():
+        order += taken
+        await engine.run(*taken)
+    assert order == ["2", "late", "3", "1"]
 
 
 async def test_a_handler_can_hold_back_its_key(engine: Engine) -> None:

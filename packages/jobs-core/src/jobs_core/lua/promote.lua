@@ -14,6 +14,7 @@ local function promote(names)
   local scores = redis.call("ZMSCORE", P .. "delayed", unpack(names))
   local states = redis.call("HMGET", P .. "state", unpack(names))
   local ids, pairs, entries, seen = {}, {}, {}, {}
+  local fifo, recs, renewed = redis.call("HGET", P .. "cfg", "fifo") == "1", nil, {}
   for i = 1, #names do
     if scores[i] and not seen[names[i]] then
       local attempts, crashes, releases, cancel = history(states[i])
@@ -27,8 +28,22 @@ local function promote(names)
     end
   end
   if ids[1] then
-    to_ready(q, pairs)
-    tell(q, "promoted", ids, q.events and redis.call("HMGET", P .. "rec", unpack(ids)) or {}, {}, true)
+    if fifo or q.events then
+      recs = redis.call("HMGET", P .. "rec", unpack(ids))
+    end
+    for i = 1, fifo and #ids or 0 do
+      -- Where keys are strict its place in the line of its key is that of its due time.
+      local rec = recs[i]
+      if rec then
+        recs[i] = table.concat({ string.sub(rec, 1, 12), struct.pack(">I8", q.ms), string.sub(rec, 21) })
+        renewed[#renewed + 1], renewed[#renewed + 2] = ids[i], recs[i]
+      end
+    end
+    to_ready(q, pairs, recs)
+    if renewed[1] then
+      redis.call("HSET", P .. "rec", unpack(renewed))
+    end
+    tell(q, "promoted", ids, recs or {}, {}, true)
     redis.call("HSET", P .. "state", unpack(entries))
     redis.call("ZREM", P .. "delayed", unpack(ids))
   end

@@ -3,7 +3,7 @@
 local function compose(q, jobs)
   local P, pack, sub, byte = q.P, struct.pack, string.sub, string.byte
   local recs, out = jobs.recs, { parked = {}, moved = {} }
-  for _, name in ipairs({ "leaving", "records", "unroutable", "due", "blocked", "expiring", "lasting", "small", "anew" }) do
+  for _, name in ipairs({ "leaving", "records", "lifted", "unroutable", "due", "blocked", "expiring", "lasting", "small", "anew" }) do
     out[name] = {}
   end
   for _, name in ipairs({ "uniq", "until_ms", "timeless", "behind", "heirs" }) do
@@ -67,8 +67,12 @@ local function compose(q, jobs)
     end
     local home = job.home
     if home == "waiting" then
-      out.leaving[#out.leaving + 1] = job.id
-      out.records[#out.records + 1] = job.old
+      if job.moved then
+        out.leaving[#out.leaving + 1] = job.id
+        out.records[#out.records + 1] = job.old
+      else
+        out.lifted[#out.lifted + 1] = job.id
+      end
       job.at = not job.moved and redis.call("ZSCORE", P .. "waiting", job.id) or nil
       place(job)
     elseif home == "unroutable" then

@@ -16,6 +16,9 @@ local function enter(q, jobs)
   if more and more.leaving[1] then
     leave(q, more.leaving, more.records)
   end
+  if more and more.lifted[1] then
+    leave(q, more.lifted, nil, true)
+  end
   local heads
   if q.flow and q.flow.index % 3 ~= 0 then
     local of = {}

@@ -1,7 +1,8 @@
---- The only door out of `waiting`: leave(q, ids, recs), the records only if the caller has them, before they are forgotten.
+--- The only door out of `waiting`: leave(q, ids, recs), the records only if the caller has them, before they are forgotten; `stays` says
+-- that the jobs are to come back as they were.
 -- A key without a waiting job leaves the ring; while it was held back until a time, that is remembered until then.
--- INCLUDE: by_key
-local function leave(q, ids, recs)
+-- INCLUDE: by_key unhold
+local function leave(q, ids, recs, stays)
   local P, keys, groups = q.P, {}, {}
   if q.flow and q.flow.index % 3 ~= 0 then
     keys, groups = by_key(q, ids, recs)
@@ -12,6 +13,9 @@ local function leave(q, ids, recs)
   end
   if keys[1] then
     parked = redis.call("ZMSCORE", P .. "kparked", unpack(keys))
+    if not stays then
+      unhold(q, keys, groups, parked)
+    end
   end
   redis.call("ZREM", P .. "waiting", unpack(ids))
   local empty, free = {}, {}
