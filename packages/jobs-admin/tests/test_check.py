@@ -171,7 +171,7 @@ async def test_jobs_of_an_owner_that_is_not_known_are_given_back(admin: Admin, e
 
 def test_every_code_is_tried() -> None:
     # Those of flows are tried in test_check_flows.py.
-    assert DAMAGES.keys() | KEYED.keys() | {"key_type", "audit", "flow", "stuck"} == TEXTS.keys()
+    assert DAMAGES.keys() | KEYED.keys() | {"key_type", "audit", "flow", "stuck", "letters"} == TEXTS.keys()
 
 
 TOLD: dict[str, tuple[tuple[tuple[str, ...], ...], str, str]] = {
@@ -220,6 +220,25 @@ async def test_what_is_told_beside_jobs_is_judged_and_mended_once(
         "list[tuple[bytes, list[bytes]]]", await engine.call("XREVRANGE", "events", "+", "-", "COUNT", 1)
     )
     assert b"next" in first[1][-1]
+
+
+async def test_dead_letters_are_counted_by_queue(admin: Admin, engine: Engine) -> None:
+    letters = Engine(engine.client, engine.scripts.prefix, "dead-letter")
+    await letters.add("mail:1", "mail:2", "shop:1", "by hand")
+    await letters.scripts.remove("dead-letter", ids=["mail:1"])
+    assert (await admin.check("dead-letter")).breaches == ()
+    await letters.call("HSET", "letters.kept", "mail", 7, "nobody", 1)
+    await letters.call("HDEL", "letters.kept", "shop")
+    (breach,) = (await admin.check("dead-letter")).breaches
+    assert (breach.code, breach.about, breach.detail) == (
+        "letters",
+        ("mail", "nobody", "shop"),
+        "7 counted, 1 there",
+    )
+    assert (await admin.check("dead-letter", repair=True)).ok
+    assert (await letters.stats())["mended:letters"] == 3
+    assert await letters.hash("letters.kept") == {"mail": b"1", "shop": b"1"}
+    assert (await admin.check("dead-letter")).breaches == ()
 
 
 async def test_a_log_over_its_caps_is_cut(admin: Admin, engine: Engine) -> None:

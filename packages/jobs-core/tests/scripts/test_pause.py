@@ -1,3 +1,4 @@
+import pytest
 from tests.support.engine import Engine
 
 
@@ -11,10 +12,25 @@ async def test_a_pause_says_who_when_and_why(engine: Engine) -> None:
     }
 
 
-async def test_a_second_pause_tells_that_it_was_paused(engine: Engine) -> None:
-    await engine.scripts.pause(engine.queue)
-    assert await engine.scripts.pause(engine.queue, actor="bob") is False
-    assert (await engine.hash("cfg"))["pause_actor"] == b"bob"
+@pytest.mark.parametrize("what", ["", "job:send", "key:7"])
+async def test_a_second_pause_keeps_what_it_does_not_say(engine: Engine, what: str) -> None:
+    async def told() -> list[bytes]:
+        cfg = await engine.hash("cfg")
+        fields = ("paused", "pause_actor", "pause_reason")
+        return cfg[f"why:{what}"].split(b"\n") if what else [cfg[each] for each in fields]
+
+    since = str(engine.ms).encode()
+    await engine.scripts.pause(engine.queue, what=what, actor="ada", reason="the printer burns", for_ms=9000)
+    await engine.advance(1)
+    assert await engine.scripts.pause(engine.queue, what=what, actor="bob") is False
+    assert await told() == [since, b"bob", b"the printer burns"]
+    # It says no time, so there is no end.
+    await engine.advance(9)
+    assert await engine.scripts.pause(engine.queue, what=what, reason="it still burns", for_ms=1000) is False
+    assert await told() == [since, b"bob", b"it still burns"]
+    await engine.advance(1)
+    assert await engine.scripts.pause(engine.queue, what=what) is True
+    assert await told() == [str(engine.ms).encode(), b"", b""]
 
 
 async def test_what_is_declared_stays(engine: Engine) -> None:

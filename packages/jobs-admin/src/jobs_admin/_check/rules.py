@@ -48,6 +48,7 @@ TEXTS: dict[str, str] = {
     "waiter": "somebody who awaits a job that has ended",
     "cancel": "a wish to stop that does not name the delivery it is about",
     "parked": "parked jobs are counted wrongly by name",
+    "letters": "dead letters are counted wrongly by the queue that they come from",
     "own_id": "an id of the caller's own that is not remembered, or one remembered of no job",
     "envelope": "a large envelope that is missing, or that nobody has",
     "expiring": "a job that is to expire though it started, ended or has no expiry",

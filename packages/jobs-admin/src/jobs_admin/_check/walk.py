@@ -23,6 +23,7 @@ from jobs_admin._check.rules import (
 )
 from jobs_admin._check.told import check_audit, check_told
 from jobs_admin._check.view import View, look
+from jobs_core.dead_letters import DEAD_LETTER_QUEUE
 from jobs_core.scripts import MAX_ITEMS
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ async def can_read(tour: Tour, found: Sequence[str]) -> bool:
 async def check_sums(tour: Tour) -> AsyncIterator[Wrong]:
     """Judge what a queue counts."""
     if tour.readable:
-        for judge in (_totals, _bytes, _parked, _slots):
+        for judge in (_totals, _bytes, _parked, _letters, _slots):
             for each in await judge(tour):
                 yield each
 
@@ -268,22 +269,40 @@ async def _bytes(tour: Tour) -> list[Wrong]:
 
 async def _parked(tour: Tour) -> list[Wrong]:
     """Hold that parked jobs are counted by name, for the workers that could take them."""
-    names, parked = await tour.peek("fields", "unroutable.names", 0, "names", "unroutable", 0)
-    said = {
-        name.decode() if isinstance(name, bytes) else str(name): int(cast("bytes", n))
-        for name, n in _flat(names)
-    }
-    (size, *counted) = cast("list[int | bytes]", parked)
-    there = {
-        cast("bytes", name).decode(): int(n) for name, n in zip(counted[::2], counted[1::2], strict=True)
-    }
+    said, size, there = await _tallied(tour, "unroutable.names", "names", "unroutable")
     if size == -1:
         tour.unjudged.append("parked jobs by name")
         return []
-    if cast("int", size) > sum(there.values()) or said == there:
+    if size > sum(there.values()):
         return []  # Ghosts are told as such.
+    return _miscounted("parked", said, there)
+
+
+async def _letters(tour: Tour) -> list[Wrong]:
+    """Hold that dead letters are counted by the queue that they come from."""
+    if tour.queue != DEAD_LETTER_QUEUE:
+        return []
+    said, size, there = await _tallied(tour, "letters.kept", "letters", "")
+    if size == -1:
+        tour.unjudged.append("dead letters by queue")
+        return []
+    return _miscounted("letters", said, there)
+
+
+async def _tallied(tour: Tour, hash_: str, kind: str, key: str) -> tuple[dict[str, int], int, dict[str, int]]:
+    """Read what a hash says of how many there are of each name, how many there are in all, and how many of each name."""
+    fields, counted = await tour.peek("fields", hash_, 0, kind, key, 0)
+    (size, *there) = cast("list[int | bytes]", counted)
+    said, found = (
+        {cast("bytes", name).decode(): int(cast("bytes", n)) for name, n in _flat(each)}
+        for each in (fields, there)
+    )
+    return said, cast("int", size), found
+
+
+def _miscounted(code: str, said: dict[str, int], there: dict[str, int]) -> list[Wrong]:
     return [
-        Wrong("parked", name, f"{said.get(name, 0)} counted, {there.get(name, 0)} there")
+        Wrong(code, name, f"{said.get(name, 0)} counted, {there.get(name, 0)} there")
         for name in sorted({*said, *there})
         if said.get(name) != there.get(name)
     ]

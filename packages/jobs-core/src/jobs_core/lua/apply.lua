@@ -5,7 +5,7 @@
 -- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids), disown (beginning of edges, ids), cancel_flow (flows), again (id, generation, edges, ordinals of each)
 -- RETURNS: 1 applied (where that wrote into the outbox here, then also the entries), 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
--- INCLUDE: open save admit enter clear_letters count_letters keep_letters homes count_added resolve stop stop_owned flow_halt call_out again post
+-- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop stop_owned flow_halt call_out again post
 local q = open(P)
 if q.err then
   return q
@@ -45,11 +45,6 @@ end
 if jobs then
   enter(q, jobs)
   count_added(q, jobs)
-  local ids = {}
-  for i = 1, #jobs.recs, 2 do
-    ids[#ids + 1] = jobs.recs[i]
-  end
-  keep_letters(q, ids, 1)
 end
 local told
 for i = 1, #found do

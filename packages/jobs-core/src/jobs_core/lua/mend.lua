@@ -324,7 +324,7 @@ for _, others in ipairs({ told_menders(q), flow_menders(q, homes_of) }) do
   end
 end
 local of_keys = {}
-local plain = "ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied stuck"
+local plain = "ring slots unique owner idle session key_ttl bytes parked totals schedule measure stream applied stuck letters"
 for name in string.gmatch(plain, "%S+") do
   of_keys[name] = true
 end

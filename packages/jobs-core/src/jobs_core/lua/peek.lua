@@ -1,8 +1,8 @@
 --- Reads parts of several keys of a queue in one step, as the checker asks for them: what it judges must be of one instant.
 -- PREFIX: P
 -- REST: groups of: kind, key without the prefix, n, then n members (at most 4096 in all); n may be "=": the members of the group before, of which nothing is told where the key is not there
--- RETURNS: of each group a list: `jobs` how many of these jobs the groups that follow with "=" are about (as many as have 512 KiB of records), `hash` values, `has` 1 or 0, `zset` scores, `rec` headers, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners that have jobs and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `joins` of each job that waits for others, and `flows` of each flow: what is counted of it, see below, `bits` of the string KEY:MEMBER, `part` one element of the list KEY at the index MEMBER, `keyed` scores below the key of each job (of a queue indexed by key), `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
--- INCLUDE: record weight key_of flow within
+-- RETURNS: of each group a list: `jobs` how many of these jobs the groups that follow with "=" are about (as many as have 512 KiB of records), `hash` values, `has` 1 or 0, `zset` scores, `rec` headers, `there` 1 or 0 for KEY:MEMBER, `all` members and scores of a sorted set of at most 4096, `fields` of a small hash, `head` first member and score of a sorted set, `active` owners that have jobs and scores of the members, `lines` entries of the stream KEY:MEMBER, `extent` bytes of the string KEY:MEMBER, `ends` ids of the first and the last entry of a stream, `lowest` the lowest score of a sorted set, `weigh` size and bytes of a home (-1: more than 1000), `names` size and jobs by name of a home (-1: more than 500, or 512 KiB), `letters` size and dead letters by original queue (-1: more than 5000), `joins` of each job that waits for others, and `flows` of each flow: what is counted of it, see below, `bits` of the string KEY:MEMBER, `part` one element of the list KEY at the index MEMBER, `keyed` scores below the key of each job (of a queue indexed by key), `key` of each ring, kparked, kactive, jobs waiting, and how many of these wait nowhere else (of fewer keys where they have many jobs), `running` how many jobs run, then those that are counted by key (-1 first: more than 1000, or 1 MiB)
+-- INCLUDE: record weight key_of flow within letters_of
 -- FLAGS: no-writes
 local function whole(key, most)
   local card = redis.call("ZCARD", key)
@@ -177,6 +177,13 @@ local readers = {
       found[#found + 1], found[#found + 2] = key, n
     end
     return found
+  end,
+  letters = function()
+    local found, counts = { redis.call("HLEN", P .. "rec") }, letters_of(P)
+    for queue, n in pairs(counts or {}) do
+      found[#found + 1], found[#found + 2] = queue, n
+    end
+    return counts and found or { -1 }
   end,
   names = function(key)
     local card, ids = whole(key, 500)

@@ -1,5 +1,5 @@
 --- Writes the jobs that `admit` let in. Their totals are the caller's to count, and the queue is to be saved.
--- INCLUDE: to_ready rearm amend drop_logs event series bind
+-- INCLUDE: to_ready rearm amend drop_logs event series bind keep_letters
 local function enter(q, jobs)
   local P, more = q.P, jobs.more
   if not jobs.recs[1] and not more then
@@ -37,6 +37,7 @@ local function enter(q, jobs)
     rearm(q, jobs.first_due)
   end
   if jobs.recs[1] then
+    keep_letters(q, jobs.recs, 1, 2)
     redis.call("HSET", P .. "rec", unpack(jobs.recs))
   end
   if jobs.bigs[1] then

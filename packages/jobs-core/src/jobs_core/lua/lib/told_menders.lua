@@ -1,4 +1,5 @@
---- What mends what is told of a queue besides its jobs, by code: logs, minutes and histograms, streams, and what was applied.
+--- What mends what is told of a queue besides its jobs, by code: logs, minutes and histograms, streams, what was applied, dead letters.
+-- INCLUDE: letters_of
 local function told_menders(q)
   local P = q.P
   local function last(key)
@@ -15,7 +16,21 @@ local function told_menders(q)
     end
     return at > known
   end
+  local letters
   return {
+    letters = function(queue)
+      letters = letters or letters_of(P)
+      if not letters then
+        return nil
+      end
+      local n, said = letters[queue] or 0, tonumber(redis.call("HGET", P .. "letters.kept", queue) or 0)
+      if n == 0 then
+        redis.call("HDEL", P .. "letters.kept", queue)
+      else
+        redis.call("HSET", P .. "letters.kept", queue, n)
+      end
+      return n ~= said
+    end,
     log = function(id)
       local key, said = P .. "log:" .. id, redis.call("HGET", P .. "logs", id)
       local cutoff = redis.call("XTRIM", key, "MAXLEN", 1000)
