@@ -369,8 +369,18 @@ class Model:
         """List the jobs of a key that wait, in their order: of strict keys that in which they came, or were due."""
         waiting = [job for job in self.of("waiting") if job.key == key]
         if self.limits.fifo:
-            waiting.sort(key=lambda job: (job.due_ms * 1000 if job.due_ms else job.stamp_us, job.id))
+            waiting.sort(key=lambda job: (self._stand(job), job.id))
         return waiting
+
+    def _stand(self, job: Job) -> int:
+        if self.limits.fifo:
+            return job.due_ms * 1000 if job.due_ms else job.stamp_us
+        return job.place[0]
+
+    def heads(self, key: str) -> list[Job]:
+        """List who may be the first in the line of a key: of those that came and were due at one instant any."""
+        line = self.line(key)
+        return [job for job in line if self._stand(job) == self._stand(line[0])]
 
     def holds(self, key: str) -> str:
         """Say what holds back the jobs of a key: the first of its gates that is shut, or nothing."""

@@ -509,7 +509,7 @@ class World:
             claim = self._claim(name, owner, want)
             for each in claim.jobs:
                 job = self.model.jobs[each.id]
-                assert job is self.model.line(job.key)[0]
+                assert job in self.model.heads(job.key)
                 assert self.model.may_start(job), job
                 self.model.take(job)
                 self._start(job, each, owner)

@@ -404,7 +404,8 @@ class Admin:
     ) -> bool:
         """Stop workers from taking jobs of a queue, or of it those of a job name or a key; those that run go on.
 
-        With `for_` it ends by itself. Returns False if it was paused already. Raises UnknownQueue, OptionError.
+        With `for_` it ends by itself. Returns False if it was paused already: it stays so since then, for as long as is said now,
+        and reason and actor stay where none is given. Raises UnknownQueue, OptionError.
         """
         return await self._controls.pause(queue, job=job, key=key, reason=reason, actor=actor, for_=for_)
 

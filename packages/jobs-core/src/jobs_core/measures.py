@@ -79,11 +79,6 @@ class Minute(msgspec.Struct, frozen=True):
     run_us: int = 0
 
 
-def bucket_of(us: int) -> int:
-    """Return the bucket of a duration."""
-    return bisect_left(_BOUNDS_US, us)
-
-
 def measure_items(runs: Sequence[int], waits: Sequence[int]) -> list[Encodable]:
     """Return the operations that add attempts, by how many us they ran and waited, to the histograms of their name."""
     items: list[Encodable] = ["INCRBY", "i64", "#0", len(runs)]

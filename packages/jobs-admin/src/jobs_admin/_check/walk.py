@@ -292,7 +292,7 @@ async def _letters(tour: Tour) -> list[Wrong]:
 async def _tallied(tour: Tour, hash_: str, kind: str, key: str) -> tuple[dict[str, int], int, dict[str, int]]:
     """Read what a hash says of how many there are of each name, how many there are in all, and how many of each name."""
     fields, counted = await tour.peek("fields", hash_, 0, kind, key, 0)
-    (size, *there) = cast("list[int | bytes]", counted)
+    (size, *there) = cast("list[Reply]", counted)
     said, found = (
         {cast("bytes", name).decode(): int(cast("bytes", n)) for name, n in _flat(each)}
         for each in (fields, there)
