@@ -266,7 +266,7 @@ def _clean(home: str) -> Callable[[Engine], Awaitable[object]]:
 
 
 async def _cancel(engine: Engine) -> object:
-    return await engine.scripts.cancel(engine.queue, ids=[JOB])
+    return (await engine.scripts.cancel(engine.queue, ids=[JOB])).verdicts
 
 
 def _reschedule(*, delay_ms: int) -> Callable[[Engine], Awaitable[object]]:

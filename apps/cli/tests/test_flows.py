@@ -132,6 +132,25 @@ def test_what_is_not_there_is_told(jobs: Jobs, verb: str) -> None:
     assert (ran.code, "nobody" in ran.err) == (3, True)
 
 
+def test_a_job_stands_above_the_children_that_it_added_and_below_what_it_waited_for() -> None:
+    after = (
+        Waited(0, "first", "ignore"),
+        Waited(1, "c1", "fail_parent", child=True),
+        Waited(2, "c2", "ignore", child=True),
+    )
+    parts: list[tuple[str, tuple[Waited, ...]]] = [("first", ()), ("c1", ()), ("c2", ()), ("parent", after)]
+    jobs = [
+        FlowJobRecord(number=i, label=label, queue="q", id=label, name="t", state="blocked", after=waits)
+        for i, (label, waits) in enumerate(parts)
+    ]
+    assert [line.text(None) for line in picture(jobs, flow="parent", parents_first=False)] == [
+        "first  blocked  q/t",
+        "└─ ignore: parent  blocked  q/t",
+        "   ├─ c1  blocked  q/t",
+        "   └─ ignore: c2  blocked  q/t",
+    ]
+
+
 def test_a_picture_keeps_to_its_width_however_deep_it_is() -> None:
     deep = [
         FlowJobRecord(

@@ -10,7 +10,7 @@ from tests.support.waiting import until
 from jobs_core import Codec, FlowClosed, FlowFailed, JobFailed, OptionError, Queue
 from jobs_core.codecs import KeyRing
 from jobs_producer import Flow
-from jobs_worker import Fail, JobContext, processor
+from jobs_worker import Fail, JobContext, WaitForChildren, processor
 
 
 class Shop:
@@ -92,6 +92,27 @@ async def test_a_failure_is_told_at_once_and_success_when_it_is_mended(run: Run,
         await until(lambda: len(shop.calls) == 2)
         assert (await flow.status()).state == "completed"
     assert shop.calls[1][0] == "success"
+
+
+async def test_a_callback_may_add_children_and_wait_for_them(run: Run, shop: Shop) -> None:
+    add = shop.other.job("add", payload=int, result=list[int], attempts=2)
+    runs: list[int] = []
+
+    @processor(add)
+    async def adds(payload: int, ctx: JobContext) -> list[int]:
+        runs.append(len(ctx.children))
+        if len(runs) == 1:
+            # Nothing but the batch: that it has ended already holds nobody up.
+            raise WaitForChildren
+        if len(ctx.children) < 4:
+            ctx.add_child(shop.double, payload)
+            raise WaitForChildren
+        return [*ctx.children.results(shop.double), *[each.number async for each in ctx.children.stream()]]
+
+    async with run(adds, *shop.handlers) as place:
+        job = await place.producer.flows.map_reduce(shop.double, [1, 2, 3], add, 100)
+        assert await job.result(10) == [2, 4, 6, 200, 0, 1, 2, 3]
+    assert runs == [3, 3, 4]
 
 
 async def test_an_empty_batch_completes(run: Run, shop: Shop) -> None:

@@ -32,6 +32,9 @@ class Seen:
     names: list[str] = field(default_factory=list[str])
     results: dict[str, dict[str, JsonValue]] = field(default_factory=dict[str, dict[str, JsonValue]])
     failures: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    outcomes: dict[str, list[tuple[str, str | None, bool]]] = field(
+        default_factory=dict[str, list[tuple[str, str | None, bool]]]
+    )
     before: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
@@ -59,6 +62,7 @@ class Shop:
         self.seen.names.append(payload)
         self.seen.results[payload] = dict(ctx.results)
         self.seen.failures[payload] = [each.state for each in ctx.children.failures]
+        self.seen.outcomes[payload] = [(each.state, each.error, each.dropped) for each in ctx.children]
         if ctx.previous is not None:
             self.seen.before[payload] = ctx.previous.value
         if payload.startswith("bad"):
@@ -181,6 +185,7 @@ async def test_what_a_failed_child_makes_of_its_parent(run: Run, shop: Shop, pol
     assert record.state == ends
     if ends == "completed":
         assert shop.seen.failures["root"] == ([] if policy == "remove" else ["failed"])
+        assert shop.seen.outcomes["root"][0] == ("failed", "bad fails", policy == "remove")
 
 
 async def test_a_job_waits_for_jobs_that_run_have_run_or_wait(run: Run, shop: Shop) -> None:

@@ -11,6 +11,7 @@ from tests.support.runtime import captured_lines, running
 from jobs_admin import Admin
 from jobs_core import JobType, PayloadError, PayloadTooLarge, Queue
 from jobs_worker import JobContext, processor
+from jobs_worker.job_logs import install, uninstall
 
 HANDLERS = (loud.on_loop, loud.in_thread, loud.in_process)
 JOBS = pytest.mark.parametrize("job", loud.JOBS, ids=lambda job: job.name)
@@ -150,3 +151,47 @@ def test_any_name_may_be_logged_where_a_program_sets_up_its_own_logging(
     said = {name: getattr(record, name) for name in ("message_", "name_", "args_", "to", "job_id")}
     assert record.getMessage() == "sent"
     assert said == {"message_": "hello", "name_": "ada", "args_": 1, "to": "eve", "job_id": "test"}
+
+
+async def test_a_queue_says_what_is_kept_where_a_program_sets_up_no_logging(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("structlog.is_configured", lambda: False)
+    said: list[logging.LogRecord] = []
+    root, listens = logging.getLogger(), logging.Handler()
+    monkeypatch.setattr(listens, "emit", said.append)
+    root.handlers[:] = [listens]
+    # As the standard library has it from the beginning.
+    root.setLevel(logging.WARNING)
+    queue = Queue("plain", default_job_options={"remove_on_complete": False})
+    job = queue.job("log", int, int)
+
+    @processor(job)
+    async def log(payload: int, ctx: JobContext) -> int:
+        ctx.log.debug("not kept")
+        ctx.log.info("kept", place=payload)
+        ctx.log.warning("kept and written", place=payload)
+        return 0
+
+    async with running(redis_url, prefix, log) as worker, Admin(redis_url, prefix=prefix) as admin:
+        handle = await worker.producer.enqueue(job, 7)
+        await handle.result(20)
+        lines = (await admin.logs("plain", handle.id)).lines
+    assert [(line.level, line.logger, line.message) for line in lines] == [
+        ("info", "jobs.handler", "kept place=7"),
+        ("warning", "jobs.handler", "kept and written place=7"),
+    ]
+    assert [record.getMessage() for record in said if record.name == "jobs.handler"] == ["kept and written"]
+
+
+def test_a_program_without_logging_goes_on_seeing_its_warnings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    install()
+    try:
+        logging.getLogger("shop").warning("careful")
+        logging.getLogger("shop").info("quiet")
+    finally:
+        uninstall()
+    assert capsys.readouterr().err == "careful\n"

@@ -13,7 +13,7 @@ from tests.support.waiting import until
 from jobs_admin import Admin
 from jobs_core import FlowNotFailed, FlowNotFound, Queue
 from jobs_core.errors import OptionError, UnknownQueue
-from jobs_producer import Flow, Workflow, child
+from jobs_producer import Flow, Workflow, child, on
 from jobs_worker import Fail, JobContext, WaitForChildren, processor
 
 Run = Callable[..., AbstractAsyncContextManager[InProcess]]
@@ -40,7 +40,7 @@ async def remote(payload: str, _: JobContext) -> str:
 async def split(payload: int, ctx: JobContext) -> int:
     if not ctx.children:
         for i in range(payload):
-            ctx.add_child(REMOTE, str(i), delay=60)
+            ctx.add_child(REMOTE, str(i), delay=60, policy="ignore")
         raise WaitForChildren
     return payload
 
@@ -184,13 +184,15 @@ async def test_what_is_around_a_job_that_waits_by_itself(admin: Admin, run: Run)
     async with run() as place:
         first = await place.producer.enqueue(REMOTE, "one", delay=60)
         middle = await place.producer.enqueue(TASK, "two", after=[first], on_failure=[REMOTE.call("oh")])
-        last = await place.producer.enqueue(TASK, "three", after=[middle])
+        last = await place.producer.enqueue(TASK, "three", after=[on(middle, policy="remove")])
         for each in (first, middle, last):
             page = await admin.flow_jobs(each.id)
             shown = {job.id: (job.state, [at.label for at in job.after]) for job in page.jobs}
             assert shown[first.id] == ("delayed", [])
             assert shown[middle.id] == ("blocked", [first.id])
             assert shown[last.id] == ("blocked", [middle.id])
+            (waited,) = next(job.after for job in page.jobs if job.id == last.id)
+            assert (waited.mode, waited.child) == ("remove", False)
         page = await admin.flow_jobs(middle.id)
         (oh,) = [job for job in page.jobs if job.name == "remote" and job.id != first.id]
         assert (oh.state, oh.after[0].mode) == ("pending", "on_failure")
@@ -222,9 +224,42 @@ async def test_children_that_a_job_added_are_around_it(admin: Admin, run: Run) -
             ("far", "remote", "delayed")
         ] * 3
         page = await admin.flow_jobs(parent.id)
-        assert (page.flow.total, page.flow.pending, len(page.jobs[-1].after)) == (4, 4, 3)
+        assert (page.flow.total, page.flow.pending) == (4, 4)
+        assert [(each.mode, each.child) for each in page.jobs[-1].after] == [("ignore", True)] * 3
+        below = await admin.flow_jobs(record.waits_for[0].id)
+        assert [(each.mode, each.child) for each in below.jobs[-1].after] == [("ignore", True)]
         await admin.promote("far", *(each.id for each in record.waits_for))
         assert await parent.result(10) == 3
+
+
+async def test_children_are_cancelled_in_the_step_that_cancels_their_parent(admin: Admin, run: Run) -> None:
+    async with run(split) as place:
+        for cancels in (place.producer.cancel, admin.cancel):
+            parent = await place.producer.enqueue(SPLIT, 3)
+            await blocked(place, parent.id)
+            children = (await admin.job("near", parent.id)).waits_for
+            await cancels("near", parent.id)
+            states = {(await place.located("far", each.id)).state for each in children}
+            assert states == {"cancelled"}
+
+
+@pytest.mark.parametrize("door", ["run", "producer", "admin", "flow"])
+async def test_a_tree_is_cancelled_with_its_parent(admin: Admin, run: Run, door: str) -> None:
+    inner = Flow(REMOTE, "inner", children=[TASK.call(str(i), delay=60) for i in range(200)])
+    tree = Flow(TASK, "root", children=[inner, REMOTE.call("leaf", delay=60)])
+    async with run() as place:
+        flow = await tree.submit(place.producer)
+        match door:
+            case "run":
+                await flow.cancel()
+            case "producer":
+                await place.producer.cancel("near", f"{flow.id}.0")
+            case "admin":
+                await admin.cancel("near", f"{flow.id}.0")
+            case _:
+                await admin.cancel_flow(flow.id)
+        record = await flow.status()
+        assert (record.state, record.cancelled, record.pending) == ("cancelled", 203, 0)
 
 
 async def test_a_chain_is_shown_by_the_id_of_any_link(admin: Admin, run: Run) -> None:

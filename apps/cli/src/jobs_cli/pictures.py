@@ -35,7 +35,10 @@ class Line(NamedTuple):
 
 
 def picture(jobs: Sequence[FlowJobRecord], *, flow: str, parents_first: bool) -> list[Line]:
-    """Return the lines for jobs: each is told of once, and named again wherever else it belongs."""
+    """Return the lines for jobs: each is told of once, and named again wherever else it belongs.
+
+    `parents_first` says that whatever a job waits for is a child of it.
+    """
     by_number = {job.number: job for job in jobs}
     below: dict[int, list[tuple[int, str]]] = defaultdict(list)
     has_above: set[int] = set()
@@ -43,7 +46,8 @@ def picture(jobs: Sequence[FlowJobRecord], *, flow: str, parents_first: bool) ->
         for each in job.after:
             if each.number not in by_number:
                 continue
-            upper, lower = (job.number, each.number) if parents_first else (each.number, job.number)
+            downwards = parents_first or each.child
+            upper, lower = (job.number, each.number) if downwards else (each.number, job.number)
             below[upper].append((lower, each.mode))
             has_above.add(lower)
     lines: list[Line] = []

@@ -32,12 +32,14 @@ __all__ = ["ChildOutcome", "Children", "Pages", "Results", "Waited"]
 class Waited(msgspec.Struct, array_like=True):
     """What a worker read of the jobs that one waited for, as a process is told it: `told` of the first ones, in order.
 
-    Of each it is whether it has ended, and what the flow keeps of its end. `total` is how many there are, `labels` name them.
+    Of each it is whether it has ended, and what the flow keeps of its end. `total` is how many there are, `labels` name them. The
+    first `before` of them are of a flow whose callback this job is: its own children come behind.
     """
 
     total: int
     told: list[tuple[bool, bytes]]
     labels: tuple[str, ...] = ()
+    before: int = 0
 
     @property
     def whole(self) -> bool:
@@ -48,7 +50,8 @@ class Waited(msgspec.Struct, array_like=True):
 class ChildOutcome(msgspec.Struct, frozen=True):
     """How one of them ended. `state` is completed, failed, cancelled, expired, removed, skipped or missing; "" while it has not.
 
-    `queue`, `id` and `name` are empty where it completed without a result: nothing is kept of it then.
+    `queue`, `id` and `name` are empty where it completed without a result: nothing is kept of it then. `dropped` says that it did not
+    complete, and that by its policy `remove` this job does without it: it is none of the `failures`.
     """
 
     number: int
@@ -57,6 +60,7 @@ class ChildOutcome(msgspec.Struct, frozen=True):
     id: str = ""
     name: str = ""
     error: str | None = None
+    dropped: bool = False
     _data: bytes | None = None
     _codec: str | None = None
     _wire_name: str = ""
@@ -88,14 +92,19 @@ class Children:
     def __len__(self) -> int:
         return self._waited.total
 
+    @property
+    def own(self) -> int:
+        """For how many of them this job waited itself, and no flow."""
+        return self._waited.total - self._waited.before
+
     def __iter__(self) -> Iterator[ChildOutcome]:
         """Go through how they ended. Raises JobsError where there are too many to be held: see `stream`."""
         return iter(self._all())
 
     @property
     def failures(self) -> list[ChildOutcome]:
-        """Those that ended otherwise than by completing."""
-        return [each for each in self._all() if each.state not in {"completed", ""}]
+        """Those that ended otherwise than by completing, but for those that this job does without (policy `remove`)."""
+        return [each for each in self._all() if each.state not in {"completed", ""} and not each.dropped]
 
     def results(self, job: JobType[P, R]) -> list[R]:
         """Return the results of those jobs of this name that completed, in order; those without one are left out.
@@ -190,6 +199,5 @@ def _outcome(number: int, ended: bool, told: bytes) -> ChildOutcome:  # noqa: FB
     error = None
     if sign is not Sign.COMPLETED:
         error = f"{end.error_type}: {end.error}" if end.error_type else end.error
-    return ChildOutcome(
-        number, STATES[sign], end.queue, end.id, job_name(end.name), error, end.result, end.codec, end.name
-    )
+    where = (end.queue, end.id, job_name(end.name))
+    return ChildOutcome(number, STATES[sign], *where, error, end.dropped, end.result, end.codec, end.name)

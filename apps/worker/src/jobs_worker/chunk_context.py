@@ -12,7 +12,7 @@ from jobs_core.wire import LogLine, Progress
 from jobs_worker import logs
 from jobs_worker.context import JobContext
 from jobs_worker.handler_call import HandlerCall
-from jobs_worker.job_logs import OFF
+from jobs_worker.job_logs import HANDLERS, OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,9 +96,7 @@ class ChunkContext(HandlerCall, msgspec.Struct, eq=False):
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger bound to the chunk: queue, name, how many jobs. What it writes is kept with each of them."""
         if self._log is None:
-            self._log = logs.get_kept("jobs.handler").bind(
-                queue=self.queue, job=self.name, jobs=len(self.jobs)
-            )
+            self._log = logs.get_kept(HANDLERS).bind(queue=self.queue, job=self.name, jobs=len(self.jobs))
         return self._log
 
     def tell(self, told: Progress) -> None:

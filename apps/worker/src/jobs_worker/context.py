@@ -19,7 +19,7 @@ from jobs_worker.effects import Collector
 from jobs_worker.facts import JobFacts
 from jobs_worker.handler_call import HandlerCall
 from jobs_worker.host import Alone, Host
-from jobs_worker.job_logs import OFF
+from jobs_worker.job_logs import HANDLERS, OFF
 from jobs_worker.reports import Checkpoint
 from jobs_worker.shared import Shared
 
@@ -201,7 +201,7 @@ class JobContext(HandlerCall, msgspec.Struct, eq=False, weakref=True):
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger bound to the job: queue, job id, name, attempt."""
         if self._log is None:
-            self._log = logs.get_kept("jobs.handler").bind(
+            self._log = logs.get_kept(HANDLERS).bind(
                 queue=self.queue, job_id=self.job_id, job=self.name, attempt=self.attempt
             )
         return self._log
@@ -281,7 +281,7 @@ class JobContext(HandlerCall, msgspec.Struct, eq=False, weakref=True):
         They are sent in the same step in which this job begins to wait, and not at all if this attempt fails, so a retry does not
         double them. `policy` says what becomes of this job where the child does not complete. Errors as `enqueue`.
         """
-        collected, there = self._collected(), len(self.children)
+        collected, there = self._collected(), self.children.own
         return collected.add_child(job, payload, options, there + collected.children, policy_mode(policy))
 
     def add_children_of(self, queue: str, flow_id: str, jobs: int) -> None:

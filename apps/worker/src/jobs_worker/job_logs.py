@@ -7,6 +7,7 @@ executor and `asyncio.to_thread` inherit. A job that logs nothing costs the sett
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, cast
@@ -23,6 +24,11 @@ MAX_BYTES = LOG_BYTES
 OFF = 100
 _LEVELS = {"off": OFF, **{name.lower(): number for name, number in logging.getLevelNamesMapping().items()}}
 _ENGINE = "jobs.worker"
+HANDLERS = "jobs.handler"
+# What a record of the standard library says itself, but for what structlog hands on to it.
+RESERVED = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime"} - {"exc_info", "stack_info", "stacklevel"}
+)
 # What structlog and `ctx.log` put into each line, and the record of the job tells anyway.
 _KNOWN = frozenset(
     {
@@ -37,6 +43,7 @@ _KNOWN = frozenset(
         "exception",
         "exc_info",
         "stack",
+        "stack_info",
         "trace_id",
         "span_id",
     }
@@ -68,6 +75,11 @@ def level_of(name: str) -> int:
 
 class _Keeper(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
+        _resort(record)
+        self.keep(record)
+
+    def keep(self, record: logging.LogRecord) -> None:
+        """Keep a record with the job that runs here, if one does, without writing it."""
         ctx = current.get()
         if ctx is None or record.levelno < ctx.log_level or record.name == _ENGINE:
             return
@@ -106,9 +118,34 @@ def uninstall() -> None:
         logging.getLogger().removeHandler(_keeper)
 
 
+def keep(name: str, level: int, event: Mapping[str, object]) -> None:
+    """Keep a line of structlog with the job that runs here, though it is too low to be written."""
+    if not _users:
+        return
+    record = logging.makeLogRecord({"name": name, "levelno": level, "levelname": logging.getLevelName(level)})
+    record.msg = dict(event)
+    record.exc_info = sys.exc_info() if event.get("exc_info") else None
+    _keeper.keep(record)
+
+
+def _resort(record: logging.LogRecord) -> None:
+    """Write a record as the standard library does for a program without any handler: this one is none that writes."""
+    last, root = logging.lastResort, logging.getLogger()
+    if root.handlers != [_keeper] or last is None or record.levelno < last.level:
+        return
+    logger = logging.getLogger(record.name)
+    while logger is not root and logger.parent is not None:
+        if logger.handlers:
+            return
+        logger = logger.parent
+    last.handle(record)
+
+
 def _about(record: logging.LogRecord) -> object:
     said: object = record.msg
-    return cast("Mapping[str, object]", said).get("job_id") if isinstance(said, dict) else None
+    if isinstance(said, dict):
+        return cast("Mapping[str, object]", said).get("job_id")
+    return getattr(record, "job_id", None) if record.name == HANDLERS else None
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -121,6 +158,10 @@ def _message(record: logging.LogRecord) -> str:
         failure = str(fields.get("exception") or "")
     else:
         text = record.getMessage()
+        if record.name == HANDLERS:
+            # What `ctx.log` was given besides, where a program does not configure structlog.
+            more = [f"{key}={value!r}" for key, value in vars(record).items() if key not in RESERVED | _KNOWN]
+            text = " ".join([text, *more])
     if not failure and record.exc_info and record.exc_info[1] is not None:
         failure = "".join(traceback.format_exception(record.exc_info[1])).rstrip()
     # The end of a traceback tells more than its middle.

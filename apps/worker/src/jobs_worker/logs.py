@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from jobs_worker import job_logs
+
 # structlog imports rich where it is installed, for tracebacks that no worker prints: half of what the start of a process costs.
 _without_rich = "rich" not in sys.modules
 if _without_rich:
@@ -22,12 +24,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
     from structlog.typing import EventDict, Processor
-
-
-# What a record says itself, but for what structlog hands on to it.
-_RESERVED = frozenset(
-    {*vars(logging.makeLogRecord({})), "message", "asctime"} - {"exc_info", "stack_info", "stacklevel"}
-)
 
 
 def configure(level: str, form: str) -> None:
@@ -87,7 +83,10 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def get_kept(name: str) -> structlog.stdlib.BoundLogger:
-    """Return a logger whose lines go through the standard library, also where a program does not configure structlog."""
+    """Return a logger whose lines go through the standard library, also where a program does not configure structlog.
+
+    There a program's level says what is written, and the queue's alone what is kept with a job.
+    """
     if structlog.is_configured():
         return get(name)
     return cast(
@@ -95,14 +94,23 @@ def get_kept(name: str) -> structlog.stdlib.BoundLogger:
         structlog.wrap_logger(
             logging.getLogger(name),
             wrapper_class=structlog.stdlib.BoundLogger,
-            processors=[structlog.stdlib.filter_by_level, _step_aside, structlog.stdlib.render_to_log_kwargs],
+            processors=[_written, _step_aside, structlog.stdlib.render_to_log_kwargs],
         ),
     )
 
 
+def _written(logger: logging.Logger, method: str, event: EventDict) -> EventDict:
+    """Let lines through that the program writes; others are kept at most."""
+    level = job_logs.level_of("error" if method == "exception" else method)
+    if logger.isEnabledFor(level):
+        return event
+    job_logs.keep(logger.name, level, event)
+    raise structlog.DropEvent
+
+
 def _step_aside(_: object, __: str, event: EventDict) -> EventDict:
     """Add an underscore to names that a record of the standard library has itself, which it would refuse."""
-    for name in _RESERVED & event.keys():
+    for name in job_logs.RESERVED & event.keys():
         event[f"{name}_"] = event.pop(name)
     return event
 

@@ -173,7 +173,8 @@ def waiting(
     collector = None if delivery.ctx is None else delivery.ctx.collector
     if collector is not None:
         added, owned, effects = collector.children, collector.owned(), collector.effects(waits=True)
-    there = 0 if delivery.waited_for is None else delivery.waited_for.total
+    waited = delivery.waited_for
+    there = 0 if waited is None else waited.total - waited.before
     key = ("wait", delivery.header.name, delivery.policy.keep_failed, 0)
     return Settlement(delivery, key, there + added, owned, run_us, delivery.wait_us, effects=effects)
 

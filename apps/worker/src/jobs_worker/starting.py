@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from jobs_core.errors import JobsError, SchemaMismatch
 from jobs_core.keys import big_key
+from jobs_core.scripts import MAX_ITEMS
+from jobs_core.scripts.flows import FlowJobs
 from jobs_core.wire import Header, Waits, decode_envelope, parse_header, parse_history, parse_key
 from jobs_worker import logs
 from jobs_worker.children import Waited
@@ -18,7 +21,6 @@ from jobs_worker.settlement import Settlement, cancelled, overdue, unopened, unr
 
 if TYPE_CHECKING:
     from jobs_core.scripts import Claimed, Scripts
-    from jobs_core.scripts.flows import FlowJobs
     from jobs_worker.routes import QueueRoutes
 
 _ERROR_PAUSE = 1.0
@@ -95,19 +97,41 @@ async def find_checkpoint(scripts: Scripts, queue: str, delivery: Delivery) -> b
     return known
 
 
+class _Told:
+    """What is told of the jobs that one waited for: first those of the flow whose callback it is, then those that it waited for itself."""
+
+    def __init__(self, scripts: Scripts, queue: str, job_id: str, waits: Waits) -> None:
+        self._flow = partial(scripts.flow_jobs, waits.queue, flow_id=waits.flow, kind="b")
+        self._own = partial(scripts.flow_jobs, queue, flow_id=job_id, kind="j")
+        self.before = self._total = 0
+
+    async def look(self) -> None:
+        """See how many there are: the flow may grow while its callback runs."""
+        kept, own = await asyncio.gather(self._flow(count=0), self._own(count=0))
+        self.before, self._total = kept.total, kept.total + own.total
+
+    async def page(self, at: int) -> FlowJobs:
+        """Return what is told from one of them on."""
+        if at < self.before:
+            found = await self._flow(from_=at, count=min(self.before - at, MAX_ITEMS))
+            after = at + len(found.jobs)
+            return FlowJobs(self._total, after if at < after < self._total else None, found.jobs)
+        found = await self._own(from_=at - self.before)
+        after = None if found.next is None else self.before + found.next
+        return FlowJobs(self.before + found.total, after, found.jobs)
+
+
 async def find_children(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
     """Let a delivery know of the jobs that it waited for, as far as they can be held; returns False where that cannot be read now."""
     waits = delivery.envelope.waits or Waits()
-    home, flow = waits.queue or queue, waits.flow or delivery.id
-
-    async def page(at: int) -> FlowJobs:
-        return await scripts.flow_jobs(home, flow_id=flow, from_=at)
-
+    there = _Told(scripts, queue, delivery.id, waits)
     told: list[tuple[bool, bytes]] = []
     held, at = 0, 0
     try:
+        if waits.flow:
+            await there.look()
         while True:
-            found = await page(at)
+            found = await there.page(at)
             told += [(job.ended, job.told) for job in found.jobs]
             held += sum(len(job.told) for job in found.jobs)
             if found.next is None or len(told) >= HELD_CHILDREN or held >= HELD_BYTES:
@@ -118,8 +142,8 @@ async def find_children(scripts: Scripts, queue: str, delivery: Delivery) -> boo
         await asyncio.sleep(_ERROR_PAUSE)
         return False
     if found.total:
-        delivery.waited_for = Waited(found.total, told, waits.labels)
-        delivery.pages = page
+        delivery.waited_for = Waited(found.total, told, waits.labels, there.before)
+        delivery.pages = there.page
     return True
 
 

@@ -50,11 +50,11 @@ class Calls:
         except (TimeoutError, OutcomeLost):
             raise Unanswered(self.client.address.display, self.timeout) from None
 
-    async def relay(self, queue: str) -> None:
-        """Carry on what a change left in a queue's outbox; where that fails a worker of the queue does."""
+    async def relay(self, queue: str, ids: Sequence[int] = ()) -> None:
+        """Carry on what a change left in a queue's outbox, all or these entries; where that fails a worker of the queue does."""
         with suppress(TimeoutError, OutcomeLost, JobsError):
             async with asyncio.timeout(self.timeout):
-                await self._relay.relay(queue)
+                await self._relay.relay(queue, ids=ids)
 
     async def exists(self, queue: str) -> bool:
         """Tell whether anybody ever used a queue."""

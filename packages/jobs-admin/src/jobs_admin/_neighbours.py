@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, NamedTuple, cast
+from urllib.parse import quote
 
 import msgspec
 
@@ -16,7 +17,7 @@ from jobs_core.flows.records import MODES, FlowJobRecord, Waited
 from jobs_core.records import AwaitedJob, build_record, job_name, read_envelope
 from jobs_core.scripts import MAX_ITEMS
 from jobs_core.states import State
-from jobs_core.wire import parse_header, parse_unique
+from jobs_core.wire import Waits, parse_header, parse_unique
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +33,6 @@ __all__ = ["Around", "Neighbours"]
 
 MAX_SHOWN = 200
 MAX_AWAITED = 100
-_OF_FLOWS = frozenset({Mode.COUNTED, Mode.TOLERATED})
 _FOLLOWS = MODES[Mode.AFTER_SUCCESS]
 
 
@@ -43,20 +43,28 @@ class Place(NamedTuple):
     id: str
 
 
+class Tie(NamedTuple):
+    """How a job waits for another: in which mode, and as which of those that it waits for itself; -1 where it follows it otherwise."""
+
+    mode: str
+    ordinal: int = -1
+
+
 class Seen(msgspec.Struct):
-    """A job on the way, and what it waits for."""
+    """A job on the way, and what it waits for. From the number `given` on these are children that it added; None: that is not known."""
 
     name: str = ""
     state: str = ""
     error: str | None = None
-    after: dict[Place, str] = msgspec.field(default_factory=dict["Place", str])
+    after: dict[Place, Tie] = msgspec.field(default_factory=dict["Place", "Tie"])
+    given: int | None = None
 
 
 class Link(NamedTuple):
     """A job that another one waits for: `told` is how it ended, where that is known without looking."""
 
     place: Place
-    mode: str
+    tie: Tie
     told: Seen | None = None
 
 
@@ -81,7 +89,7 @@ class Neighbours:
     async def flow_of(self, place: Place) -> Edge | None:
         """Return the edge to the flow of its own that a job is a part of, while it has not ended."""
         edges, _ = await self._edges(place)
-        return next((each for each in edges if each.mode in _OF_FLOWS), None)
+        return next((each for each in edges if each.mode.is_own), None)
 
     async def waits_for(self, place: Place, located: Located) -> tuple[AwaitedJob, ...]:
         """Return the jobs, at most 100, for whose ends a blocked job waits now."""
@@ -112,8 +120,8 @@ class Neighbours:
                 name=graph[place].name,
                 state=graph[place].state,
                 after=tuple(
-                    Waited(numbers[each], each.id, mode)
-                    for each, mode in graph[place].after.items()
+                    Waited(numbers[each], each.id, tie.mode, child=_is_child(graph[place], tie))
+                    for each, tie in graph[place].after.items()
                     if each in numbers
                 ),
                 after_total=len(graph[place].after),
@@ -139,6 +147,8 @@ class Neighbours:
                 if each in graph and each not in visited:
                     visited.add(each)
                     queue.append(each)
+            if seen.given is None and any(tie.ordinal >= 0 for tie in seen.after.values()):
+                seen.given = await self._given_count(place, located)
         for seen in graph.values():
             seen.state = seen.state or "pending"
 
@@ -149,12 +159,12 @@ class Neighbours:
         before = None if record is None or record.flow is None else record.flow.previous
         if before is not None:
             told = Seen(before.name, State.COMPLETED.value)
-            links.append(Link(Place(before.queue, before.id), _FOLLOWS, told))
+            links.append(Link(Place(before.queue, before.id), Tie(_FOLLOWS), told))
         for link in links:
             if link.place not in graph and len(graph) < MAX_SHOWN:
                 graph[link.place] = link.told or Seen()
             if link.place in graph:
-                graph[place].after[link.place] = link.mode
+                graph[place].after[link.place] = link.tie
         return [link.place for link in links]
 
     async def _add_followers(
@@ -162,18 +172,18 @@ class Neighbours:
     ) -> list[Place]:
         edges, on_failure = await self._edges(place)
         links = [
-            (Place(each.queue, each.flow), "", MODES[each.mode])
+            (Place(each.queue, each.flow), "", Tie(MODES[each.mode], each.ordinal))
             for each in edges
-            if each.mode not in _OF_FLOWS
+            if not each.mode.is_own
         ]
-        links += [(at, name, MODES[Mode.AFTER_FAILURE]) for at, name in on_failure]
+        links += [(at, name, Tie(MODES[Mode.AFTER_FAILURE])) for at, name in on_failure]
         following = () if record is None or record.flow is None else record.flow.next
-        links += [(Place(each.queue, each.id), each.name, _FOLLOWS) for each in following]
-        for at, name, mode in links:
+        links += [(Place(each.queue, each.id), each.name, Tie(_FOLLOWS)) for each in following]
+        for at, name, tie in links:
             if at not in graph and len(graph) < MAX_SHOWN:
                 graph[at] = Seen(name)
             if at in graph:
-                graph[at].after[place] = mode
+                graph[at].after[place] = tie
         return [at for at, _, _ in links]
 
     async def _edges(self, place: Place) -> tuple[list[Edge], list[tuple[Place, str]]]:
@@ -212,25 +222,32 @@ class Neighbours:
             return known
         given = await self._given(place, located, len(told))
         for i, seen in enumerate(told):
-            link = given.get(i)
-            where = places[i] or (None if link is None else link.place)
-            mode = MODES[Mode.FAIL_PARENT] if link is None else link.mode
+            first, mode = given.get(i, (None, Mode.FAIL_PARENT))
+            where = places[i] or first
             if where is not None:
-                known.append(Link(where, mode, seen))
+                known.append(Link(where, Tie(MODES[mode], i), seen))
         return known
 
-    async def _given(self, place: Place, located: Located, count: int) -> dict[int, Link]:
+    async def _given(self, place: Place, located: Located, count: int) -> dict[int, tuple[Place, Mode]]:
         """Return which jobs one waits for, as it was told when it was enqueued, or as their ids follow from its own."""
-        envelope = await self._calls.read(read_envelope(self._scripts, *place, located))
-        waits = None if envelope is None else envelope.waits
-        plain = MODES[Mode.FAIL_PARENT]
-        if waits is not None and waits.on:
-            return {i: Link(Place(*each), plain) for i, each in enumerate(waits.on)}
-        if waits is not None and waits.labels:
-            return await self._of_graph(place)
-        return {} if not located.record else await self._added(place, located, count)
+        waits = await self._waits(place, located)
+        modes = waits.modes or Mode.FAIL_PARENT * len(waits.on)
+        given = {i: (Place(*each), Mode(modes[i])) for i, each in enumerate(waits.on)}
+        if waits.labels:
+            given = await self._of_graph(place)
+        first = len(waits.on) or len(waits.labels)
+        return given | (await self._added(place, located, first, count) if located.record else {})
 
-    async def _of_graph(self, place: Place) -> dict[int, Link]:
+    async def _given_count(self, place: Place, located: Located) -> int:
+        """Return for how many jobs one was to wait when it was enqueued; those behind them are children that it added."""
+        waits = await self._waits(place, located)
+        return len(waits.on) or len(waits.labels)
+
+    async def _waits(self, place: Place, located: Located) -> Waits:
+        envelope = await self._calls.read(read_envelope(self._scripts, *place, located))
+        return (None if envelope is None else envelope.waits) or Waits()
+
+    async def _of_graph(self, place: Place) -> dict[int, tuple[Place, Mode]]:
         """Return what a job of a graph waits for."""
         edge = await self.flow_of(place)
         if edge is None:
@@ -241,11 +258,11 @@ class Neighbours:
             return {}
         after = decode_node(own).after[:MAX_SHOWN]
         nodes = await self._nodes(edge, [at for at, _ in after])
-        found: dict[int, Link] = {}
+        found: dict[int, tuple[Place, Mode]] = {}
         for i, (at, mode) in enumerate(after):
             if at in nodes:
                 node = decode_node(nodes[at])
-                found[i] = Link(Place(node.queue, node.id), MODES[Mode(mode)])
+                found[i] = Place(node.queue, node.id), Mode(mode)
         return found
 
     async def _nodes(self, edge: Edge, numbers: Sequence[int]) -> dict[int, bytes]:
@@ -261,18 +278,38 @@ class Neighbours:
             if page.jobs and page.jobs[0].node
         }
 
-    async def _added(self, place: Place, located: Located, count: int) -> dict[int, Link]:
+    async def _added(
+        self, place: Place, located: Located, first: int, count: int
+    ) -> dict[int, tuple[Place, Mode]]:
         """Return the children that a job added while it ran, found by the ids that follow from its own in whichever queue they are."""
         stamp = parse_header(located.record).stamp_us
-        ids = [derived_id(*place, stamp, -1 - number) for number in range(min(count, MAX_ITEMS))]
-        found: dict[int, Link] = {}
-        for queue in await self._names():
-            missing = [i for i in range(len(ids)) if i not in found]
+        numbers = range(first, min(count, first + MAX_ITEMS))
+        ids = {number: derived_id(*place, stamp, -1 - number) for number in numbers}
+        found: dict[int, tuple[Place, Mode]] = {}
+        for queue in await self._names() if ids else ():
+            missing = [i for i in ids if i not in found]
             looked = await self._lookup(queue, [ids[i] for i in missing])
-            for i, each in zip(missing, looked, strict=True):
-                if each.state:
-                    found[i] = Link(Place(queue, ids[i]), MODES[Mode.FAIL_PARENT])
+            there = [i for i, each in zip(missing, looked, strict=True) if each.state]
+            modes = await self._modes(queue, [ids[i] for i in there], place)
+            found |= {i: (Place(queue, ids[i]), mode) for i, mode in zip(there, modes, strict=True)}
         return found
+
+    async def _modes(self, queue: str, ids: Sequence[str], parent: Place) -> list[Mode]:
+        """Return in which mode a parent waits for children of a queue: as they say, while they have not ended."""
+        if not ids:
+            return []
+        (texts,) = await self._calls.read(
+            self._scripts.peek(queue, groups=("hash", "follows", len(ids), *ids))
+        )
+        start = f"{parent.queue}:{quote(parent.id, safe='')}:"
+        modes: list[Mode] = []
+        for text in cast("list[bytes | None]", texts):
+            parts = text.decode().split(";") if text else []
+            edges = [
+                parse_edge(parent.queue, each.partition(":")[2]) for each in parts if each.startswith(start)
+            ]
+            modes.append(edges[0].mode if edges else Mode.FAIL_PARENT)
+        return modes
 
     async def _lookup(self, queue: str, ids: Sequence[str]) -> list[Located]:
         found: list[Located] = []
@@ -305,6 +342,10 @@ class Neighbours:
 
 def _fill(seen: Seen, record: JobRecord) -> None:
     seen.name, seen.state, seen.error = record.name, record.state.value, seen.error or record.failed_reason
+
+
+def _is_child(seen: Seen, tie: Tie) -> bool:
+    return seen.given is not None and tie.ordinal >= seen.given
 
 
 def _told(told: bytes) -> tuple[Place | None, Seen | None]:

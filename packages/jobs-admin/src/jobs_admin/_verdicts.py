@@ -118,16 +118,18 @@ async def cancel(calls: Calls, queue: str, ids: Sequence[str]) -> list[Cancellat
     outcomes: list[Cancellation] = []
     for start in range(0, len(ids), MAX_ITEMS):
         chunk = ids[start : start + MAX_ITEMS]
-        verdicts = await calls.change(calls.scripts.cancel(queue, ids=chunk))
-        outcomes += map(Cancellation, chunk, map(CancelOutcome, verdicts))
-        await calls.relay(queue)
+        cancelled = await calls.change(calls.scripts.cancel(queue, ids=chunk))
+        outcomes += map(Cancellation, chunk, map(CancelOutcome, cancelled.verdicts))
+        if cancelled.posted:
+            await calls.relay(queue, cancelled.posted)
     return outcomes
 
 
 async def cancel_many(scripts: Scripts, queue: str, ids: Sequence[str]) -> list[str]:
     """Cancel jobs; one that runs and is asked to stop counts as done."""
     done = {CancelOutcome.CANCELLED: "1", CancelOutcome.REQUESTED: "1"}
-    return [done.get(CancelOutcome(verdict), "0") for verdict in await scripts.cancel(queue, ids=ids)]
+    cancelled = await scripts.cancel(queue, ids=ids)
+    return [done.get(CancelOutcome(verdict), "0") for verdict in cancelled.verdicts]
 
 
 ENDING: tuple[Verb, ...] = (retry, cancel_many, remove)

@@ -86,13 +86,14 @@ class Waits(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """That a job waits for others, or tells of them: `labels` name them in order, where they have names.
 
     What became of them is read of the flow of this queue and id; "": of the job's own. `on` is queue and id of each, where they are
-    known from the beginning and no flow keeps them: for people who ask on whom it waits.
+    known from the beginning and no flow keeps them, and `modes` the letter of each edge: for people who ask on whom it waits.
     """
 
     labels: tuple[str, ...] = ()
     queue: str = ""
     flow: str = ""
     on: tuple[tuple[str, str], ...] = ()
+    modes: str = ""
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -24,7 +24,7 @@ Bring = Callable[[Engine], Awaitable[object]]
 
 
 async def cancel(engine: Engine, *ids: str) -> list[str]:
-    return await engine.scripts.cancel(engine.queue, ids=ids)
+    return (await engine.scripts.cancel(engine.queue, ids=ids)).verdicts
 
 
 async def located(engine: Engine, job_id: str) -> Located:

@@ -29,7 +29,7 @@ async def waits(flowing: Flowing, *ids: str, owned: bytes) -> None:
 
 
 async def cancel(flowing: Flowing, job_id: str = "p") -> list[str]:
-    verdicts = await flowing.home.scripts.cancel(flowing.home.queue, ids=[job_id])
+    verdicts = (await flowing.home.scripts.cancel(flowing.home.queue, ids=[job_id])).verdicts
     await flowing.settle_all()
     return list(verdicts)
 

@@ -39,9 +39,7 @@ async def end(flowing: Flowing, job_id: str, sign: Sign, mode: Mode, ordinal: in
 
 
 @pytest.mark.parametrize("sign", [each for each in Sign if each is not Sign.MISSING])
-@pytest.mark.parametrize(
-    "mode", [each for each in Mode if each not in {Mode.COUNTED, Mode.TOLERATED, Mode.CONTINUE}]
-)
+@pytest.mark.parametrize("mode", [each for each in Mode if not each.is_own and each is not Mode.CONTINUE])
 async def test_the_last_end_decides(flowing: Flowing, sign: Sign, mode: Mode) -> None:
     await flowing.parent("p", 2)
     await flowing.child("other", "p", 1, mode=Mode.IGNORE)

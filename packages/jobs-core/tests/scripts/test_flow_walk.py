@@ -18,7 +18,7 @@ from jobs_core.wire import EFFECTS, OWN_ID
 
 LATER = 1e12
 FLAGS = OWN_ID | EFFECTS
-MODES = [each for each in Mode if each not in {Mode.COUNTED, Mode.TOLERATED}]
+MODES = [each for each in Mode if not each.is_own]
 DOORS = {
     "parent": 2,
     "follow": 2,
@@ -109,7 +109,7 @@ class Walk:
             return False
         flow, mode = (
             self.flows[-1],
-            self.rng.choice((Mode.COUNTED, Mode.COUNTED, Mode.TOLERATED)),
+            self.rng.choice((Mode.COUNTED, Mode.TOP, Mode.TOLERATED)),
         )
         if (await self.flowing.told(flow)).state not in {"open", "staging"}:
             return False

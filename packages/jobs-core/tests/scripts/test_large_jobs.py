@@ -46,7 +46,8 @@ async def each(engine: Engine, script: str) -> list[int]:
     done: list[int] = []
     while sum(done) < len(IDS):
         reply = cast("list[object]", await engine.scripts._run(script, engine.queue, IDS[sum(done) :]))
-        done.append(cast("int", reply[2]) if script == "promote" else len(reply))
+        counted = {"promote": reply[2] if len(reply) > 2 else None, "cancel": reply[0]}.get(script, reply)
+        done.append(counted if isinstance(counted, int) else len(cast("list[object]", counted)))
     return done
 
 
@@ -72,7 +73,7 @@ async def test_the_facade_goes_on_until_all_are_done(engine: Engine) -> None:
     await wait_delayed(engine)
     promoted, _ = await engine.scripts.promote(engine.queue, ids=IDS)
     assert promoted == len(IDS)
-    assert await engine.scripts.cancel(engine.queue, ids=IDS) == ["cancelled"] * len(IDS)
+    assert (await engine.scripts.cancel(engine.queue, ids=IDS)).verdicts == ["cancelled"] * len(IDS)
     assert await engine.scripts.remove(engine.queue, ids=IDS) == ["1"] * len(IDS)
     await fail(engine)
     assert await engine.scripts.retry(engine.queue, ids=IDS[:10]) == ["1"] * 10

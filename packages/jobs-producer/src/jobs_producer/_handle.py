@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeVar, cast
 
 import msgspec
@@ -21,6 +22,7 @@ from jobs_core.errors import (
     ResultNotKept,
     ResultTimeout,
 )
+from jobs_core.flows.book import FlowBook
 from jobs_core.keys import big_key
 from jobs_core.options import decode_policy
 from jobs_core.records import build_record, failure_text, read_records
@@ -83,11 +85,16 @@ async def cancel(link: Link, queue: str, job_id: str) -> CancelOutcome:
     """Cancel a job by id. Raises ConnectionFailed."""
     deadline = link.here().time() + link.timeout
     try:
-        (verdict,) = await link.scripts.cancel(queue, ids=[job_id], deadline=deadline)
+        done = await link.scripts.cancel(queue, ids=[job_id], deadline=deadline)
     except OutcomeLost as error:
         # To cancel twice is to cancel once, so all there is to do is to ask again.
         raise ConnectionFailed(link.address.display, str(error)) from None
-    return CancelOutcome(verdict)
+    if done.posted:
+        # Its children are to stop now, perhaps without a worker of its queue; what does not arrive in time is carried by others.
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await FlowBook(link.scripts).relay(queue, done.posted)
+    return CancelOutcome(done.verdicts[0])
 
 
 async def failure_of(link: Link, queue: str, job_id: str, found: Located) -> ResultError | None:

@@ -148,7 +148,8 @@ class Submitter:
             return None, edges
         for name, each in follow_edges(queue, job_id, resolved.after).items():
             await follow(self._link.scripts, name, each, deadline=deadline)
-        return Waits(on=tuple((each.queue or queue, each.id) for each in resolved.after)), edges
+        on = tuple((each.queue or queue, each.id) for each in resolved.after)
+        return Waits(on=on, modes="".join(each.mode for each in resolved.after)), edges
 
     async def _sealed(
         self,

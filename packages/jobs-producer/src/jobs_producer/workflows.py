@@ -275,7 +275,7 @@ class Flow(AnyFlow, Generic[R]):
                 stack += [(each.of, place, each.mode) for each in given.children]
             if len(nodes) > 10_000:
                 break
-        return Graph(nodes)
+        return Graph(nodes, tree=True)
 
     async def submit(self, producer: Producer) -> FlowRun[R]:
         """Submit it, all jobs or none. Raises FlowError, PayloadError, OptionError or ConnectionFailed."""

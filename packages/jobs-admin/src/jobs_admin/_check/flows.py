@@ -14,7 +14,7 @@ from jobs_admin._check.rules import Wrong
 from jobs_admin._check.view import Counted, counted_of
 from jobs_core.dead_letters import unpack_parts
 from jobs_core.errors import JobsError
-from jobs_core.flows.edges import Mode, parse_edge
+from jobs_core.flows.edges import parse_edge
 from jobs_core.outbox import arguments
 from jobs_core.scripts import Entry
 
@@ -26,7 +26,6 @@ __all__ = ["check_flows", "check_stuck"]
 
 _LIVE = frozenset({"open", "staging", "running"})
 _ENDED = frozenset({"completed", "failed", "cancelled"})
-_OWN = frozenset({Mode.COUNTED, Mode.TOLERATED})
 _STEP = 64
 # What waits for more than these is not followed to where it is.
 _MOST_OPEN = 200_000
@@ -178,7 +177,7 @@ async def _known_edges(tours: dict[str, Tour], wanted: dict[Target, set[int]]) -
             edge = parse_edge(target, edges)
         except ValueError:
             return
-        key = (edge.queue, "b" if edge.mode in _OWN else "j", edge.flow)
+        key = (edge.queue, "b" if edge.mode.is_own else "j", edge.flow)
         if key in wanted:
             found[key].add(edge.ordinal + place)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from jobs_core.dead_letters import unpack_parts
 from jobs_core.flows.edges import parse_edge
-from jobs_core.flows.modes import STATES, Sign
+from jobs_core.flows.modes import STATES, Mode, Sign
 from jobs_core.wire import (
     Before,
     Flow,
@@ -27,7 +27,10 @@ MESSAGE_CAP = 500
 
 
 class Ended(msgspec.Struct, array_like=True, frozen=True):
-    """How a job ended that a flow follows: `name` is name@version where it ran, `result` as its queue keeps results."""
+    """How a job ended that a flow follows: `name` is name@version where it ran, `result` as its queue keeps results.
+
+    `dropped` says that the job which waited does without it: it did not complete, and its edge says `remove`.
+    """
 
     queue: str
     id: str
@@ -36,6 +39,7 @@ class Ended(msgspec.Struct, array_like=True, frozen=True):
     codec: str | None = None
     error_type: str = ""
     error: str = ""
+    dropped: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -84,8 +88,13 @@ def resolution(source: str, target: str, content: bytes) -> bytes | list[list[En
     if rest.startswith(b"!:"):
         return _with_failure(bytes.fromhex(rest[2:].decode()), ended, sign)
     told = b"" if sign is Sign.COMPLETED and ended.result is None else _encode(ended)
+    dropped = told if sign is Sign.COMPLETED else _encode(replace(ended, dropped=True))
+    who = f"{source} {job_id}"
     edges = [parse_edge(target, each) for each in rest.decode().split(";")]
-    return [[edge.flow, edge.ordinal, edge.how, sign.value, f"{source} {job_id}", told] for edge in edges]
+    return [
+        [*(edge.flow, edge.ordinal, edge.how, sign.value, who), dropped if edge.mode is Mode.REMOVE else told]
+        for edge in edges
+    ]
 
 
 def _ended(source: str, job_id: str, sign: Sign, info: bytes) -> Ended:

@@ -87,8 +87,8 @@ class Graph:
     Raises FlowError.
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        """Check the nodes."""
+    def __init__(self, nodes: Sequence[Node], *, tree: bool = False) -> None:
+        """Check the nodes; the first one of a `tree` is the parent of all others."""
         if not nodes:
             raise FlowError("a flow needs at least one job")
         if len(nodes) > MAX_NODES:
@@ -97,6 +97,7 @@ class Graph:
                 f"fill a batch for more"
             )
         self.nodes = nodes
+        self._tree = tree
         self._check_order()
 
     def _check_order(self) -> None:
@@ -145,7 +146,8 @@ class Graph:
                 for at, place, mode in followers[i]
             ]
             tolerated = bool(edges) and all(edge.mode in _TOLERANT for edge in edges)
-            edges.append(Edge(*flow, i, Mode.TOLERATED if tolerated else Mode.COUNTED))
+            own = Mode.TOLERATED if tolerated else Mode.COUNTED
+            edges.append(Edge(*flow, i, Mode.TOP if self._tree and i == 0 else own))
             if told is not None:
                 edges.append(Edge(*told, i, Mode.IGNORE))
             draft = self._draft(node, ids[i], joined(edges), given)

@@ -15,7 +15,7 @@ class Mode(StrEnum):
 
     The first four are the policies of a parent's edge to a child. `AFTER_SUCCESS`, `AFTER_FAILURE` and `AFTER_ALL` are
     conditions of a workflow's step: where one does not come true, the step is skipped. `COUNTED` and `TOLERATED` are edges to a
-    flow that has no job of its own.
+    flow that has no job of its own, and `TOP` that of the parent of all its jobs, with which it is cancelled.
     """
 
     FAIL_PARENT = "f"
@@ -27,6 +27,12 @@ class Mode(StrEnum):
     AFTER_ALL = "a"
     COUNTED = "n"
     TOLERATED = "o"
+    TOP = "p"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the edge leads to a flow that has no job of its own."""
+        return self in {Mode.COUNTED, Mode.TOLERATED, Mode.TOP}
 
 
 class Sign(StrEnum):

@@ -79,11 +79,15 @@ class FlowRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waited(msgspec.Struct, frozen=True):
-    """That a job of a flow waits for another: which (its number and label), and on what condition."""
+    """That a job of a flow waits for another: which (its number and label), and on what condition.
+
+    `child` says that the job added the other one while it ran, as its child.
+    """
 
     number: int
     label: str
     mode: str
+    child: bool = False
 
 
 class FlowJobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +119,7 @@ MODES = {
     Mode.AFTER_ALL: "finally",
     Mode.COUNTED: "counted",
     Mode.TOLERATED: "tolerated",
+    Mode.TOP: "top",
 }
 
 
@@ -166,9 +171,7 @@ def job_record(number: int, job: FlowJob, labels: dict[int, str], near: range) -
 
 def with_labels(record: FlowJobRecord, labels: dict[int, str]) -> FlowJobRecord:
     """Return a record that names the jobs it waits for, those that stand behind it in the flow too."""
-    after = tuple(
-        Waited(each.number, labels.get(each.number, each.label), each.mode) for each in record.after
-    )
+    after = tuple(replace(each, label=labels.get(each.number, each.label)) for each in record.after)
     return replace(record, after=after) if after else record
 
 

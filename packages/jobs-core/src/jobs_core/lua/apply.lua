@@ -57,7 +57,7 @@ for i = 1, #found do
     told = stop_owned(q, args)
   elseif kind == "cancel_flow" then
     for j = 1, #args do
-      flow_halt(q, args[j], 0)
+      flow_halt(q, args[j])
     end
   elseif kind == "again" then
     local cleared = {}
@@ -74,7 +74,7 @@ for i = 1, #found do
     local id, edges, own = args[1], {}, nil
     for j = 1, #args, 6 do
       -- A flow of its own may have the id of a job that waits.
-      local its = string.find(args[j + 2], "^[no]") ~= nil
+      local its = string.find(args[j + 2], "^[nop]") ~= nil
       if edges[1] and (args[j] ~= id or own ~= its) then
         resolve(q, id, edges)
         edges = {}

@@ -76,10 +76,9 @@ class ScriptCaller:
         queue: str,
         args: Sequence[Encodable],
         ids: Sequence[str],
-        deadline: float | None = None,
     ) -> list[str]:
         verdicts: list[str] = []
         while len(verdicts) < len(ids):
             rest = ids[len(verdicts) : len(verdicts) + MAX_ITEMS]
-            verdicts += texts(await self._run(name, queue, (*args, *rest), deadline))
+            verdicts += texts(await self._run(name, queue, (*args, *rest)))
         return verdicts

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from jobs_core.scripts.caller import MAX_BYTES, ScriptCaller
+from jobs_core.scripts.caller import MAX_BYTES, MAX_ITEMS, ScriptCaller
 from jobs_core.scripts.reading import texts
+from jobs_core.scripts.replies import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jobs_core.connection.protocol import Encodable
+    from jobs_core.connection.protocol import Encodable, Reply
 
 
 # Of one job to replay: how many arguments it has, and how many of them a call takes.
@@ -76,9 +77,16 @@ class ChangeScripts(ScriptCaller):
         """Remove jobs. Returns for each "1", "0" (not known) or "active" (refused)."""
         return await self._each("remove", queue, (), ids)
 
-    async def cancel(self, queue: str, *, ids: Sequence[str], deadline: float | None = None) -> list[str]:
-        """Cancel jobs. Returns for each "cancelled", "requested" (it runs), "already_finished" or "not_found"."""
-        return await self._each("cancel", queue, (), ids, deadline)
+    async def cancel(self, queue: str, *, ids: Sequence[str], deadline: float | None = None) -> Cancelled:
+        """Cancel jobs; large ones take more than one call."""
+        verdicts: list[str] = []
+        posted: list[int] = []
+        while rest := ids[len(verdicts) : len(verdicts) + MAX_ITEMS]:
+            reply = await self._run("cancel", queue, (*rest,), deadline)
+            told, entries = cast("tuple[Reply, list[bytes]]", reply)
+            verdicts += texts(told)
+            posted += map(int, entries)
+        return Cancelled(verdicts, posted)
 
     async def clean(self, queue: str, *, home: str, age_ms: int, limit: int) -> int:
         """Remove finished jobs older than an age, at most 500 a call. Returns how many."""

@@ -182,6 +182,16 @@ class Settled(msgspec.Struct, frozen=True):
     epoch: str = ""
 
 
+class Cancelled(msgspec.Struct, frozen=True):
+    """What became of jobs that were cancelled: `cancelled`, `requested` (it runs), `already_finished` or `not_found` for each.
+
+    `posted` names what that wrote into the outbox: who follows them hears of it.
+    """
+
+    verdicts: list[str]
+    posted: list[int]
+
+
 class Applied(msgspec.Struct, frozen=True):
     """Whether this call applied an entry, None where it cannot be applied now; `posted` names what that wrote into the target's outbox."""
 

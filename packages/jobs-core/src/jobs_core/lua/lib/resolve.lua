@@ -2,12 +2,12 @@
 -- Signs: c completed, f failed, x cancelled, e expired, r removed, s skipped, m missing. Modes say what an end that is no completion does:
 -- f the job that waits fails, i it runs nevertheless, c it runs at once, r the edge is as if it had never been, s it is skipped;
 -- of x it is skipped unless this one failed, of a only where that was skipped; of n the flow counts a failure, of o it does not.
--- n and o are the modes of flows of their own, the others those of a job that waits. What is told of an edge (of one that completed
--- without a result nothing) is kept behind its sign. A digit behind the mode is the generation of a flow that was retried: ends of
+-- n, o and p are the modes of flows of their own, the others those of a job that waits; p is n of the parent of all, which is cancelled with
+-- the whole flow. What is told of an edge (of one that completed without a result nothing) is kept behind its sign. A digit behind the mode is the generation of a flow that was retried: ends of
 -- those before are no news then, unless a job completed after all.
--- INCLUDE: flow_ended fire decide flow_keys
+-- INCLUDE: flow_ended flow_halt fire decide flow_keys
 local function resolve(q, id, edges)
-  local P, joins = q.P, string.find(edges[1][2], "^[no]") == nil
+  local P, joins = q.P, string.find(edges[1][2], "^[nop]") == nil
   local keys = flow_keys(P, id, joins)
   local f = redis.call("HMGET", keys.flow, "n", "gen")
   local n, since = tonumber(f[1] or nil), tonumber(f[2] or 0)
@@ -23,13 +23,16 @@ local function resolve(q, id, edges)
   -- A key of another type must show before the first write.
   redis.call("HEXISTS", keys.results, "")
   local new, bad, counts, kept = 0, 0, {}, {}
-  local verdict, why = nil, nil
+  local verdict, why, halted = nil, nil, false
   for i = 1, #edges do
     local ordinal, mode, sign, who, told = unpack(edges[i])
     local ok, gen = sign == "c", tonumber(string.sub(mode, 2)) or 0
     mode = string.sub(mode, 1, 1)
+    local top = mode == "p"
+    mode = top and "n" or mode
     -- One of a generation before runs again, or has by now.
     local stale, fresh, again = not ok and gen < since, false, false
+    halted = halted or top and sign == "x" and not stale
     if gen > 0 and not stale then
       redis.call("HSET", keys.flow, string.format("g:%.0f", ordinal), gen)
     end
@@ -50,7 +53,7 @@ local function resolve(q, id, edges)
       new = new + ((not n or ordinal < n) and 1 or 0)
       counts[sign] = (counts[sign] or 0) + 1
       bad = bad + ((mode == "n" and not ok and sign ~= "s") and 1 or 0)
-      if told ~= "" and not (mode == "r" and not ok) then
+      if told ~= "" then
         kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ sign, told })
       end
     end
@@ -73,6 +76,9 @@ local function resolve(q, id, edges)
   end
   local resolved = n and redis.call("HINCRBY", keys.flow, "resolved", new)
   if not joins then
+    if halted and redis.call("HGET", keys.flow, "state") == "running" then
+      flow_halt(q, id)
+    end
     if bad ~= 0 and redis.call("HINCRBY", keys.flow, "bad", bad) > 0 and bad > 0 then
       fire(q, id, "failure")
     end
