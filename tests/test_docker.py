@@ -177,20 +177,21 @@ class Installer:
         for instruction in STAGES[name].instructions:
             # The first command of the image puts uv there, which this machine has.
             if instruction.word == "RUN" and not instruction.value.startswith("pip "):
-                self._run(instruction.value.replace("/venv", f"{self.folder}/{venv}"))
+                line = instruction.value.replace("/venv", f"{self.folder}/{venv}")
+                self.run(re.sub(r"(?<![\w$}])/dist", f"{self.folder}/dist", line), self.source)
 
-    def _run(self, line: str) -> None:
+    def run(self, line: str, folder: Path) -> None:
         assert UV is not None
-        line = re.sub(r"(?<![\w$}])/dist", f"{self.folder}/dist", line)
         variables = os.environ | {
             "PATH": os.pathsep.join([str(Path(UV).parent), os.environ["PATH"]]),
             "UV_PYTHON": sys.executable,
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_VENV_CLEAR": "1",
+            "JOBS_WHEELS": f"{self.folder}/dist",
         }
         # Setting up .venv has downloaded the same packages, as a rule: then no network is needed.
         for offline in ("1", "0"):
-            done = execute(["sh", "-c", line], self.source, variables | {"UV_OFFLINE": offline})
+            done = execute(["sh", "-c", line], folder, variables | {"UV_OFFLINE": offline})
             if done.returncode == 0:
                 return
         pytest.fail(f"{line}\n{done.stdout}{done.stderr}")
@@ -275,6 +276,24 @@ def test_images_start(installer: Installer, target: str) -> None:
     if program == "jobs":
         assert run(str(binaries / "jobs"), "--version").strip()
         assert run(str(binaries / "jobs"), *arguments, "--help")
+
+
+@pytest.mark.slow
+def test_a_project_elsewhere_installs_the_wheels(installer: Installer, tmp_path: Path) -> None:
+    jobs = installer.environment("worker-light") / "jobs"
+    assert execute([str(jobs), "new-project", "shop"], tmp_path, {"PATH": "/usr/bin:/bin"}).returncode == 0
+    project = tmp_path / "shop"
+    (line,) = re.findall(r"^python -m venv .*$", (project / "README.md").read_text(), flags=re.MULTILINE)
+    # uv in place of pip: it has downloaded all of it before.
+    for program, instead in (
+        ("python -m venv", "uv venv"),
+        (".venv/bin/pip install", "uv pip install --python .venv"),
+    ):
+        assert program in line
+        line = line.replace(program, instead)
+    installer.run(line, project)
+    tested = execute([".venv/bin/pytest", "-q"], project, {"PATH": "/usr/bin:/bin"})
+    assert "2 passed" in tested.stdout, tested.stdout + tested.stderr
 
 
 class Healthy(BaseHTTPRequestHandler):

@@ -21,7 +21,7 @@ from jobs_core.errors import (
     WorkerNotFound,
 )
 
-__all__ = ["DONE", "FAILED", "MISSING", "UNREACHABLE", "USAGE", "WrongLine", "report"]
+__all__ = ["DONE", "FAILED", "MISSING", "UNREACHABLE", "USAGE", "WrongLine", "lacks", "report"]
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -51,6 +51,14 @@ _CODES: tuple[tuple[tuple[type[JobsError], ...], int], ...] = (
     ((JobNotFound, FlowNotFound, ScheduleNotFound, WorkerNotFound), MISSING),
     ((ConnectionFailed, OutcomeUnknown), UNREACHABLE),
 )
+
+
+def lacks(extra: str) -> int:
+    """Say that a command needs what an extra of this package brings, and return the exit code for it."""
+    # No command to copy: by its name alone an index would be asked, which may have another package of that name.
+    reason = f"this needs the extra `{extra}` of jobs-cli, which is not installed"
+    print(f"jobs: {reason}. Install jobs-cli[{extra}] from where jobs-cli came from.", file=sys.stderr)
+    return USAGE
 
 
 def report(error: JobsError) -> int:

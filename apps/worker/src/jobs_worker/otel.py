@@ -113,7 +113,7 @@ def _exporter(signal: Signal, name: str, env: Mapping[str, str]) -> object:
         if protocol not in _OTLP:
             raise SettingsError("OTEL_EXPORTER_OTLP_PROTOCOL", protocol, " or ".join(_OTLP))
         installed = _OTLP[protocol]
-        allowed = f"none, unless the exporter for {protocol} is installed (pip install 'jobs-worker[otlp]' for http/protobuf)"
+        allowed = f"none, unless the exporter for {protocol} is installed (the extra otlp of jobs-worker brings that of http/protobuf)"
     found = [*entry_points(group=f"opentelemetry_{signal}_exporter", name=installed)]
     if not found:
         raise SettingsError(variable, name, allowed)

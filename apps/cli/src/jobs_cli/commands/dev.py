@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from jobs_cli.arguments import flag, option
-from jobs_cli.failures import DONE, FAILED, USAGE
+from jobs_cli.failures import DONE, FAILED, lacks
 from jobs_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def dev(
     settings = WorkerSettings.from_env(env)
     for package, extra in (("jobs_worker", "worker"), ("jobs_dashboard", "dashboard")):
         if find_spec(package) is None:
-            print(f"jobs: this needs another package: pip install 'jobs-cli[{extra}]'", file=sys.stderr)
-            return USAGE
+            return lacks(extra)
     commands = [_found(command) for command in with_ or ()]
     dashboard = DashboardSettings.from_env(env)
     host, sign_in = dashboard.host, ""

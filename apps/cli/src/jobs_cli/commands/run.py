@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Annotated
 
 from jobs_cli.arguments import option
-from jobs_cli.failures import USAGE
+from jobs_cli.failures import lacks
 from jobs_core.errors import SettingsError
 
 
@@ -90,5 +89,4 @@ def _named(error: SettingsError, flags: Mapping[str, tuple[str, str | None]]) ->
 def _missing(error: ModuleNotFoundError, package: str, extra: str) -> int:
     if (error.name or "").partition(".")[0] != package:
         raise error
-    print(f"jobs: this needs another package: pip install 'jobs-cli[{extra}]'", file=sys.stderr)
-    return USAGE
+    return lacks(extra)
