@@ -272,11 +272,11 @@ def test_an_alert_gets_another_threshold(visits: Visits) -> None:
     theatre = visits.theatre
     with visits.admin() as page:
         settled(page, "/alerts", "Alerts")
-        row = page.get_by_role("row", name="waiting").filter(has_text="exports")
-        button(row, "Change").click()
+        cell = page.get_by_role("button", name="Change waiting of exports")
+        cell.click()
         page.get_by_role("spinbutton", name="Threshold").fill("7")
         confirmed(page, "Set", "judged by it", "it is small")
-        row.get_by_text("7", exact=True).wait_for()
+        cell.get_by_text("7", exact=True).wait_for()
         (alert,) = [each for each in theatre.run(theatre.admin.alerts("exports")) if each.alert == "waiting"]
         assert alert.threshold == 7
 

@@ -154,6 +154,9 @@ async def test_what_fails_is_grouped_by_its_error(admin: Admin, mail: Seeder) ->
     ]
     await tell(mail, Group("tell", "", [len(told), pack_batches("w", told), 0, ""]))
     await mail.finish("fail", "counted")
+    # Many that completed one by one since do not hide what failed before them.
+    good = Group("tell", "", [1, pack_batches("w", told[-1:]), 0, ""])
+    await tell(mail, *[good] * 150)
     found = await admin.errors(60)
     assert [(each.error, each.count) for each in found.groups] == [
         ("TimeoutError smtp.py:send", 3),

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from jobs_core.told import SummaryRow
 
 SPANS: Final = 12
-# Of those that failed most; entries of rows a queue, of at most 128 rows each.
+# Of those that failed most.
 _MOST_QUEUES: Final = 20
-_ENTRIES: Final = 32
-_MAX_STEPS: Final = 4
+# Entries of rows, of all queues together and at least of each. One holds a row where jobs end one by one, or up to 128.
+_MOST_ENTRIES: Final = 4096
+_LEAST_ENTRIES: Final = 128
+_MOST_ROWS: Final = 16_384
+_STEP: Final = 32
+_LARGE_STEP: Final = 256
 _MOST_GROUPS: Final = 100
 _NAMED: Final = 10
 
@@ -47,7 +51,8 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     )
     failed = {name: failed_in(told) for name, told in zip(queues, series, strict=True)}
     worst = sorted((name for name in queues if failed[name]), key=lambda name: -failed[name])
-    found = await asyncio.gather(*(_failures(scripts, name, since_ms) for name in worst[:_MOST_QUEUES]))
+    most = max(_MOST_ENTRIES // max(1, len(worst)), _LEAST_ENTRIES)
+    found = await asyncio.gather(*(_failures(scripts, name, since_ms, most) for name in worst[:_MOST_QUEUES]))
     groups: dict[str, _Group] = {}
     looked_at = 0
     for name, (rows, _) in zip(worst, found, strict=False):
@@ -65,21 +70,28 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     )
 
 
-async def _failures(scripts: Scripts, queue: str, since_ms: int) -> tuple[list[SummaryRow], bool]:
-    """Return the rows of jobs that failed since, newest first, and whether those are all."""
+async def _failures(
+    scripts: Scripts, queue: str, since_ms: int, most: int
+) -> tuple[list[SummaryRow], bool]:
+    """Return the rows of jobs that failed since, newest first, and whether those are all: `most` entries are looked at."""
     key, call = f"{scripts.key(queue)}rows", scripts.client.call
     rows: list[SummaryRow] = []
-    end = "+"
-    for _ in range(_MAX_STEPS):
-        entries = cast("list[list[object]]", await call("XREVRANGE", key, end, "-", "COUNT", _ENTRIES))
-        newest = 0
+    end, step, seen = "+", _STEP, 0
+    while most > 0 and seen < _MOST_ROWS:
+        asked = min(step, most)
+        entries = cast("list[list[object]]", await call("XREVRANGE", key, end, "-", "COUNT", asked))
+        newest = told_now = 0
         for raw_id, fields in entries:
             told = [row for row, _ in parse_rows(cast("Sequence[bytes]", fields))]
             newest = max((row.finished_ms for row in told), default=0)
             rows += [row for row in reversed(told) if row.outcome == "failed" and row.finished_ms >= since_ms]
+            told_now += len(told)
             end = f"({cast('bytes', raw_id).decode()}"
-        if len(entries) < _ENTRIES or newest < since_ms:
+        if len(entries) < asked or newest < since_ms:
             return rows, True
+        most, seen = most - asked, seen + told_now
+        # Small ones come many at once.
+        step = _LARGE_STEP if told_now <= 4 * asked else _STEP
     return rows, False
 
 

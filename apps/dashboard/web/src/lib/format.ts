@@ -14,9 +14,9 @@ export const zone: string = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const count = (value: number): string =>
   Math.abs(value) < 100_000 ? whole.format(value) : compact.format(value);
 export const rate = (value: number | null): string =>
-  value === null ? "–" : value > 0 && value < 0.1 ? "<0.1/s" : `${value < 10 ? one.format(value) : count(value)}/s`;
+  value === null ? "–" : value > 0 && value < 0.1 ? `${one.format(value * 60)}/min` : `${value < 10 ? one.format(value) : count(value)}/s`;
 export const percent = (value: number | null): string =>
-  value === null ? "–" : `${value === 1 ? "100" : (Math.floor(value * 10_000) / 100).toFixed(2)} %`;
+  value === null ? "–" : `${one.format(Math.floor(value * 1000) / 10)}\u00a0%`;
 
 /** 940 µs, 12.3 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 3 d 4 h. */
 export function duration(ms: number | null | undefined): string {

@@ -9,15 +9,17 @@ import { isAdmin } from "../lib/session";
 import { ask } from "../ui/ask";
 import { Badge, Empty, Head, Link, Loaded, Panel, When } from "../ui/parts";
 import { Table } from "../ui/table";
+import type { Column } from "../ui/table";
 
-const WHAT: Record<string, string> = {
-  waiting: "Too many jobs wait",
-  failed: "Too many failed jobs are kept",
-  growing: "The backlog grows, minute by minute",
-  oldest: "A job waits for too long",
-  failure_rate: "Too large a share fails",
-  no_workers: "Jobs wait and nobody serves the queue",
-  unroutable: "No worker knows the job",
+/** What a column of the thresholds is called, and what it means that one fires. */
+const KINDS: Record<string, [name: string, what: string]> = {
+  waiting: ["Waiting", "Too many jobs wait"],
+  failed: ["Failed", "Too many failed jobs are kept"],
+  growing: ["Growing", "The backlog grows, minute by minute"],
+  oldest: ["Oldest", "A job waits for too long"],
+  failure_rate: ["Failure rate", "Too large a share fails"],
+  no_workers: ["No workers", "Jobs wait and nobody serves the queue"],
+  unroutable: ["Unroutable", "No worker knows the job"],
 };
 
 function show(alert: string, value: number | null): string {
@@ -40,16 +42,16 @@ export function Alerts(): JSX.Element {
             <>
               <Panel title={firing.length ? `${firing.length} firing` : "Firing"} flush>
                 {firing.length ? (
-                  <Listed alerts={firing} again={found.again} />
+                  <Firing alerts={firing} />
                 ) : (
                   <Empty title="Nothing fires">
                     <p>Alerts are judged once a minute, for all queues.</p>
                   </Empty>
                 )}
               </Panel>
-              <Panel title="All" flush>
+              <Panel title="Thresholds" actions={<span class="hint">Now, and from where on it fires</span>} flush>
                 {data.length ? (
-                  <Listed alerts={data} again={found.again} />
+                  <Thresholds alerts={data} again={found.again} />
                 ) : (
                   <Empty title="No queue has been used yet">
                     <p>Each queue has its alerts as soon as it is used.</p>
@@ -64,42 +66,59 @@ export function Alerts(): JSX.Element {
   );
 }
 
-const Listed = (props: { alerts: AlertRecord[]; again: () => void }): JSX.Element => (
-  <Table
-    rows={props.alerts}
-    id={(each) => `${each.queue} ${each.alert}`}
-    columns={[
-      {
-        name: "Alert",
-        as: "!",
-        cell: (each) => (
-          <>
-            {each.alert}
-            <span class="mend">{each.active && each.message ? each.message : (WHAT[each.alert] ?? "")}</span>
-          </>
-        ),
-      },
-      { name: "Queue", cell: (each) => <Link to={at`/queues/${each.queue}`}>{each.queue}</Link> },
-      {
-        name: "State",
-        cell: (each) =>
-          each.active ? <Badge tone="bad">fires</Badge> : each.threshold === null ? <Badge>off</Badge> : <Badge tone="good">quiet</Badge>,
-      },
-      { name: "Now", as: "#", cell: (each) => show(each.alert, each.value) },
-      { name: "Fires above", as: "#", cell: (each) => show(each.alert, each.threshold) },
-      { name: "Since", cell: (each) => <When at={each.since} /> },
-      isAdmin.value && {
-        name: "Actions",
-        as: ".",
-        cell: (each) => (
-          <button type="button" class="button small" onClick={() => change(each, props.again)}>
-            Change
-          </button>
-        ),
-      },
-    ]}
-  />
+const Firing = (props: { alerts: AlertRecord[] }): JSX.Element => (
+  <ul class="list">
+    {props.alerts.map((each) => (
+      <li key={`${each.queue} ${each.alert}`}>
+        <Badge tone="bad">{each.alert}</Badge>
+        <span class="main-part break">
+          <Link to={at`/queues/${each.queue}`}>{each.message || each.queue}</Link>
+          <span class="mend small">
+            since <When at={each.since} />
+          </span>
+        </span>
+      </li>
+    ))}
+  </ul>
 );
+
+/** A row for each queue, a column for each kind. */
+function Thresholds(props: { alerts: AlertRecord[]; again: () => void }): JSX.Element {
+  const found = new Map(props.alerts.map((each) => [`${each.alert} ${each.queue}`, each]));
+  return (
+    <Table
+      rows={[...new Set(props.alerts.map((each) => each.queue))]}
+      id={(each) => each}
+      columns={[
+        { name: "Queue", as: "!", cell: (each) => <Link to={at`/queues/${each}`}>{each}</Link> },
+        ...Object.entries(KINDS).map(([alert, [name, what]]): Column<string> => ({
+          name,
+          as: "#",
+          cell: (queue) => {
+            const one = found.get(`${alert} ${queue}`);
+            if (!one) return "–";
+            const text = (
+              <>
+                {one.active ? <Badge tone="bad">{show(alert, one.value)}</Badge> : show(alert, one.value)}
+                <span class="small muted limit">{one.threshold === null ? "off" : show(alert, one.threshold)}</span>
+              </>
+            );
+            return isAdmin.value ? (
+              <button type="button" class="sort" title={`${what}: change`} onClick={() => change(one, props.again)}>
+                <span class="hidden-visually">
+                  Change {alert} of {queue}:
+                </span>
+                {text}
+              </button>
+            ) : (
+              text
+            );
+          },
+        })),
+      ]}
+    />
+  );
+}
 
 function change(alert: AlertRecord, again: () => void): void {
   ask(`${alert.alert} of ${alert.queue}`, {

@@ -11,7 +11,7 @@ import { canOperate } from "../lib/session";
 import { openBulk } from "../ui/bulk";
 import { Trend } from "../ui/chart";
 import { act } from "../ui/dialog";
-import { Badge, Code, Empty, Head, Link, Loaded, Panel, StateBadge, Trouble, When } from "../ui/parts";
+import { Badge, Code, Empty, Head, Link, Loaded, Panel, Trouble, When } from "../ui/parts";
 import { openPayload } from "../ui/replay";
 import { Table } from "../ui/table";
 
@@ -209,7 +209,7 @@ function OneLetter(props: { letter: Letter; done: () => void }): JSX.Element {
             {letter.queue}, {letter.name}, <When at={letter.failed_at} />
           </span>
         </span>
-        {letter.state === "waiting" ? null : <StateBadge state={letter.state} />}
+        {letter.state === "waiting" ? null : <Badge title="by the processor of dead letters">{letter.state === "completed" ? "processed" : letter.state}</Badge>}
       </summary>
       <div class="stack body">
         <div class="row">

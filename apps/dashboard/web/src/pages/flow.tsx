@@ -6,7 +6,7 @@ import { at, post } from "../lib/api";
 import { count } from "../lib/format";
 import { query, set } from "../lib/router";
 import { useResource } from "../lib/resource";
-import type { FlowJobRecord, FlowJobsPage, FlowRecord, State } from "../lib/schema";
+import type { FlowJobRecord, FlowJobsPage, FlowRecord } from "../lib/schema";
 import { canOperate } from "../lib/session";
 import { ask } from "../ui/ask";
 import { act } from "../ui/dialog";
@@ -47,7 +47,7 @@ export function Flow(props: { id: string }): JSX.Element {
   return (
     <>
       <Head title={<span class="break">{flow?.name || props.id}</span>} crumbs={<Link to="/flows">Flows</Link>}>
-        {flow ? <StateBadge state={flow.state as State} /> : null}
+        {flow ? <StateBadge state={flow.state} /> : null}
         {flow && canOperate.value ? <Actions flow={flow} path={path} again={found.again} /> : null}
       </Head>
       <Loaded of={found}>
@@ -101,7 +101,7 @@ const List = (props: { jobs: FlowJobRecord[] }): JSX.Element => (
     columns={[
       { name: "Job", as: "!", cell: (each) => <Link to={at`/queues/${each.queue}/jobs/${each.id}`}>{each.label || each.id}</Link> },
       { name: "Name", cell: (each) => `${each.queue} ${each.name}` },
-      { name: "State", cell: (each) => <StateBadge state={each.state as State} /> },
+      { name: "State", cell: (each) => <StateBadge state={each.state} /> },
       {
         name: "After",
         cell: (each) => `${each.after.slice(0, 5).map((other) => other.label || other.number).join(", ")}${each.after_total > 5 ? ` and ${count(each.after_total - 5)} more` : ""}`,

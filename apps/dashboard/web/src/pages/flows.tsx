@@ -6,7 +6,7 @@ import { at } from "../lib/api";
 import { count } from "../lib/format";
 import { query } from "../lib/router";
 import { useResource } from "../lib/resource";
-import type { FlowPage, FlowRecord, State } from "../lib/schema";
+import type { FlowPage, FlowRecord } from "../lib/schema";
 import { Empty, Head, Link, Loaded, Panel, StateBadge, When } from "../ui/parts";
 import { QueueChoice, Table } from "../ui/table";
 
@@ -41,7 +41,7 @@ export function Flows(): JSX.Element {
                   { name: "Flow", as: "!", cell: (each) => <Link to={at`/flows/${each.id}`}>{each.name || each.id}</Link> },
                   { name: "Kind", cell: (each) => each.kind },
                   { name: "Queue", cell: (each) => <Link to={at`/queues/${each.queue}`}>{each.queue}</Link> },
-                  { name: "State", cell: (each) => <StateBadge state={each.state as State} /> },
+                  { name: "State", cell: (each) => <StateBadge state={each.state} /> },
                   { name: "Ended", cell: (each) => <Share flow={each} /> },
                   { name: "Failed", as: "#", cell: (each) => count(each.failed) },
                   { name: "Began", cell: (each) => <When at={each.created_at} /> },

@@ -1,11 +1,12 @@
 // Four questions without scrolling: is it healthy, what is late, what fails, who works.
 
+import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { count, duration, exact, percent, plural, rate } from "../lib/format";
 import { isLate, troubles, works } from "../lib/health";
 import { connection, overview } from "../lib/live";
 import { useResource } from "../lib/resource";
-import type { ErrorGroups, MinuteRecord, Overview } from "../lib/schema";
+import type { AlertRecord, ErrorGroups, MinuteRecord, Overview } from "../lib/schema";
 import { Minutes, Scrubber, minuteAt } from "../ui/minutes";
 import { Trend } from "../ui/chart";
 import { Icon } from "../ui/icons";
@@ -18,19 +19,20 @@ export function Home(): JSX.Element {
   const told = overview.value;
   const series = useResource<MinuteRecord[]>("/series", { minutes: 60 }, 15_000);
   const errors = useResource<ErrorGroups>("/errors", { minutes: 60 }, 15_000);
+  const alerts = useResource<AlertRecord[]>("/alerts", { active: true }, 15_000);
   return (
     <>
       <h1 class="hidden-visually" tabIndex={-1}>
         Home
       </h1>
-      <Verdict told={told} />
+      <Verdict told={told} alerts={alerts.data} />
       <Scrubber series={series.data} />
       <Figures told={told} series={series.data} />
       <div class="halves">
         <Panel title="Late" actions={<Link to="/queues">All queues</Link>} flush>
           <Late told={told} />
         </Panel>
-        <Panel title="Failing in the last hour" actions={<Link to="/jobs?q=state%3Afailed">Failed jobs</Link>} flush>
+        <Panel title="Failing, last hour" actions={<Link to="/jobs?q=state%3Afailed">Failed jobs</Link>} flush>
           <Loaded of={errors}>{(found) => <Failing found={found} />}</Loaded>
         </Panel>
         <Panel title="Working" actions={<Link to="/workers">All workers</Link>} flush>
@@ -44,8 +46,9 @@ export function Home(): JSX.Element {
   );
 }
 
-function Verdict(props: { told: Overview | null }): JSX.Element {
+function Verdict(props: { told: Overview | null; alerts: AlertRecord[] | undefined }): JSX.Element {
   const { told } = props;
+  const [all, setAll] = useState(false);
   if (!told) {
     return (
       <div class="verdict unknown" role="status">
@@ -53,7 +56,7 @@ function Verdict(props: { told: Overview | null }): JSX.Element {
       </div>
     );
   }
-  const found = troubles(told);
+  const found = troubles(told, props.alerts);
   const worst = found.some((each) => each.bad) ? "bad" : found.length ? "warn" : "good";
   return (
     <div class={`verdict ${worst}`} role="status">
@@ -63,12 +66,18 @@ function Verdict(props: { told: Overview | null }): JSX.Element {
       </strong>
       {found.length ? (
         <ul>
-          {found.slice(0, 3).map((each) => (
+          {found.slice(0, all ? undefined : 3).map((each) => (
             <li key={each.text}>
               <Link to={each.to}>{each.text}</Link>
             </li>
           ))}
-          {found.length > 3 ? <li>and {found.length - 3} more</li> : null}
+          {found.length > 3 && !all ? (
+            <li>
+              <button type="button" class="sort" onClick={() => setAll(true)}>
+                and {found.length - 3} more
+              </button>
+            </li>
+          ) : null}
         </ul>
       ) : (
         <span>Nothing is late, every queue that has work is served.</span>
@@ -111,14 +120,14 @@ function Figures(props: { told: Overview | null; series: MinuteRecord[] | undefi
         </>
       ) : (
         <>
-          <Tile name="Completed" figure={dash ?? speed((each) => each.completed_per_s)} note={`${count(completed)} in the last hour`} />
+          <Tile name="Completed" figure={dash ?? speed((each) => each.completed_per_s)} note={`${count(completed)} last hour`} />
           <Tile
             name="Failed"
             figure={dash ?? speed((each) => each.failed_per_s)}
-            note={`${count(failed)} in the last hour`}
+            note={`${count(failed)} last hour`}
             tone={failed ? "bad" : ""}
           />
-          <Tile name="Success" figure={ended ? percent(completed / ended) : "–"} note="of the last hour" />
+          <Tile name="Success" figure={ended ? percent(completed / ended) : "–"} note="last hour" />
         </>
       )}
     </div>
@@ -147,7 +156,7 @@ function Late(props: { told: Overview | null }): JSX.Element {
   }
   return (
     <ul class="list">
-      {queues.slice(0, SHOWN).map((each) => (
+      {queues.slice(0, SHOWN + 1).map((each) => (
         <li key={each.queue}>
           <span class="main-part">
             <Link class="clip" to={`/queues/${encodeURIComponent(each.queue)}`}>
@@ -200,7 +209,7 @@ function Failing(props: { found: ErrorGroups }): JSX.Element {
         ))}
       </ul>
       {groups.length > SHOWN || !complete ? (
-        <p class="small muted empty">
+        <p class="small muted body">
           {groups.length > SHOWN ? `${plural(groups.length - SHOWN, "more kind of error", "more kinds of errors")}. ` : ""}
           {complete ? "" : `There are more failures than the ${count(props.found.looked_at)} looked at.`}
         </p>

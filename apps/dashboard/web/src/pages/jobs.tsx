@@ -128,8 +128,8 @@ const key = (job: JobRecord): string => `${job.queue} ${job.id}`;
 
 const Named = ({ job }: { job: JobRecord }): JSX.Element => (
   <>
-    <Link to={at`/queues/${job.queue}/jobs/${job.id}`}>{job.id}</Link>
-    <span class="small muted"> {job.name} </span>
+    <Link class="id" to={at`/queues/${job.queue}/jobs/${job.id}`}>{job.id}</Link>
+    <span class="small muted">{job.name}</span>
     {job.tags.slice(0, 3).map((each) => (
       <Badge key={each}>{each.length > 20 ? `${each.slice(0, 20)}…` : each}</Badge>
     ))}

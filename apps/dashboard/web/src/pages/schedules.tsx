@@ -54,7 +54,8 @@ function Listed(props: { page: SchedulePage; again: () => void }): JSX.Element {
             name: "Job",
             cell: (each) => (
               <>
-                <Link to={at`/queues/${each.queue}`}>{each.queue}</Link> {each.name}
+                <Link to={at`/queues/${each.queue}`}>{each.queue}</Link>
+                <span class="mend">{each.name}</span>
               </>
             ),
           },
@@ -67,7 +68,14 @@ function Listed(props: { page: SchedulePage; again: () => void }): JSX.Element {
               </>
             ),
           },
-          { name: "Next", cell: (each) => (each.state === "active" && each.next_at ? <When at={each.next_at} /> : "–") },
+          { name: "Next", cell: (each) => (each.state === "active" && each.next_at ? (
+              <>
+                <When at={each.next_at} />
+                <span class="mend">
+                  <When at={each.next_at} relative />
+                </span>
+              </>
+            ) : "–") },
           { name: "Last", cell: (each) => <Last schedule={each} /> },
           { name: "Fired", as: "#", cell: (each) => count(each.fired) },
           {

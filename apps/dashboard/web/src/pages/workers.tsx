@@ -66,7 +66,7 @@ export function Workers(): JSX.Element {
                 cell: (each) => (
                   <>
                     <Link to={at`/workers/${each.id}`}>{each.id}</Link>
-                    <span class="small muted"> {each.host}</span>
+                    {each.id.startsWith(each.host) ? null : <span class="small muted">{each.host}</span>}
                   </>
                 ),
               },
@@ -76,11 +76,11 @@ export function Workers(): JSX.Element {
               { name: "Lag", as: "#", cell: (each) => <span class={each.lag_ms >= SLOW_MS ? "bad" : ""}>{duration(each.lag_ms)}</span> },
               { name: "Type", cell: (each) => each.worker_type },
               { name: "Version", cell: (each) => each.version },
-              { name: "Up", cell: (each) => duration(Math.max(0, now.value - ms(each.started_at))) },
+              { name: "Up", as: "#", cell: (each) => duration(Math.max(0, now.value - ms(each.started_at))) },
               {
                 name: "Queues",
                 as: "_",
-                cell: (each) => `${each.queues.slice(0, 6).join(", ")}${each.queues.length > 6 ? ` and ${each.queues.length - 6} more` : ""}`,
+                cell: (each) => `${each.queues.slice(0, 4).join(", ")}${each.queues.length > 4 ? ` and ${each.queues.length - 4} more` : ""}`,
               },
             ]}
           />
@@ -139,12 +139,12 @@ export function Worker(props: { id: string }): JSX.Element {
         ) : null}
       </Head>
       <div class="tiles">
-        <Tile name="Running" figure={count(worker.running)} note={`of ${plural(worker.slots, "slot")}`} />
+        <Tile name="Running" to="/jobs?q=state%3Aactive" figure={count(worker.running)} note={`of ${plural(worker.slots, "slot")}`} />
         <Tile name="Processes" figure={count(worker.processes)} note="that run handlers" />
         <Tile name="Memory" figure={bytes(worker.memory_bytes)} note={`${worker.cpu.toFixed(2)} cores`} />
         <Tile name="Lag" figure={duration(worker.lag_ms)} note="of its slowest loop" tone={worker.lag_ms >= SLOW_MS ? "warn" : ""} />
         <Tile name="Up" figure={duration(Math.max(0, now.value - ms(worker.started_at)))} note={<When at={worker.started_at} />} />
-        <Tile name="Heard of" figure={ago(worker.seen_at, now.value)} note="each tells every few seconds" tone={worker.silent ? "bad" : ""} />
+        <Tile name="Heard of" figure={ago(worker.seen_at, now.value)} note="told every few seconds" tone={worker.silent ? "bad" : ""} />
       </div>
       <div class="halves">
         <Panel title="Facts">

@@ -19,6 +19,9 @@ export const pointed = signal<number | null>(null);
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
+/** How far apart lines across may be where they tell times, in ms. */
+const SPANS = [1, 10, 100, 1000, 10_000].flatMap((each) => [each, 2 * each, 5 * each].filter((ms) => ms < 15_000)).concat([15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600].map((s) => s * 1000));
+
 function colour(of: HTMLElement, name: string): string {
   const probe = document.createElement("i");
   probe.style.color = `var(${name})`;
@@ -61,7 +64,7 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
         scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, 1)] } },
         axes: [
           { ...axis, size: 26, values: (_, splits) => splits.map((each) => clock.format(each * 1000)) },
-          { ...axis, size: 52, values: (_, splits) => splits.map((each) => (each === null ? "" : unit(each))) },
+          { ...axis, size: (_, told) => 16 + 6.5 * Math.max(3, ...(told ?? []).map((each) => each.length)), ...(props.unit ? { incrs: SPANS } : {}), values: (_, splits) => splits.map((each) => (each === null ? "" : unit(each))) },
         ],
         series: [
           {},
@@ -123,7 +126,7 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
             </span>
           );
         })}
-        <span class="muted">{shown === undefined ? "" : `at ${clock.format(shown * 1000)}`}</span>
+        <span class="muted at">{shown === undefined ? "" : clock.format(shown * 1000)}</span>
       </figcaption>
       <div ref={box} class={props.low ? "chart low" : "chart"} aria-hidden="true" />
     </figure>

@@ -57,6 +57,7 @@ export function Diagram(props: { job: JobDetail }): JSX.Element {
   const reached = new Set(["added", job.state, ...[...lit].flatMap((each) => each.split(" "))]);
   const edges = [...EDGES].sort((a, b) => Number(lit.has(a.join(" "))) - Number(lit.has(b.join(" "))));
   return (
+    <div class="scroll" tabIndex={0} role="group" aria-label="States">
     <svg class="diagram" viewBox="0 0 640 190" role="img" aria-label={`State ${job.state}; it went ${[...lit].map((each) => each.replace(" ", " to ")).join(", ")}`}>
       <defs>
         {["", "lit"].map((each) => (
@@ -78,5 +79,6 @@ export function Diagram(props: { job: JobDetail }): JSX.Element {
         </g>
       ))}
     </svg>
+    </div>
   );
 }

@@ -26,8 +26,8 @@ export function History(props: { page: HistoryPage }): JSX.Element {
           as: "!",
           cell: (each) => (
             <>
-              <Link to={at`/queues/${each.queue}/jobs/${each.id}`}>{each.id}</Link>
-              <span class="small muted"> {each.name}</span>
+              <Link class="id" to={at`/queues/${each.queue}/jobs/${each.id}`}>{each.id}</Link>
+              <span class="small muted">{each.name}</span>
             </>
           ),
         },

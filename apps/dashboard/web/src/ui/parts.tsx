@@ -7,7 +7,6 @@ import { ago, exact, moment } from "../lib/format";
 import { now } from "../lib/live";
 import { href } from "../lib/router";
 import type { Resource } from "../lib/resource";
-import type { State } from "../lib/schema";
 import { Icon } from "./icons";
 
 export function Link(props: { to: string; children: ComponentChildren; class?: string; title?: string }): JSX.Element {
@@ -71,16 +70,17 @@ export function Tile(props: {
 }
 
 export type Tone = "" | "good" | "warn" | "bad" | "accent" | "calm";
-export const TONES: Record<State, Tone> = {
+/** Of jobs, and of flows. */
+export const TONES: Record<string, Tone> = {
   waiting: "accent", active: "calm", completed: "good", failed: "bad", delayed: "", blocked: "",
-  cancelled: "", expired: "warn", unroutable: "warn",
+  cancelled: "", expired: "warn", unroutable: "warn", running: "accent",
 };
 export const Badge = (props: { tone?: Tone; children: ComponentChildren; title?: string }): JSX.Element => (
   <span class={`badge ${props.tone ?? ""}`} title={props.title}>
     {props.children}
   </span>
 );
-export const StateBadge = (props: { state: State }): JSX.Element => (
+export const StateBadge = (props: { state: string }): JSX.Element => (
   <Badge tone={TONES[props.state] ?? ""}>{props.state}</Badge>
 );
 

@@ -51,7 +51,7 @@ export function JobPage(props: { queue: string; id: string }): JSX.Element {
         </div>
       ) : null}
       {data.progress !== null ? <ProgressBar of={data.progress} state={data.state} /> : null}
-      <div class="halves">
+      <div class="halves wide-first">
         <Panel title="State">
           <Diagram job={data} />
         </Panel>

@@ -71,7 +71,7 @@ export function Percentiles(props: { metrics: MetricsRecord }): JSX.Element {
       <Table<readonly [string, ...(number | null)[]]>
         rows={[...rows]}
         id={(each) => each[0]}
-        columns={["Of all attempts", "Average", "50 %", "95 %", "99 %"].map((name, i) => ({
+        columns={["Time", "Average", "50 %", "95 %", "99 %"].map((name, i) => ({
           name,
           as: i ? "#" : "!",
           cell: (each) => (i ? duration(each[i] as number | null) : each[0]),

@@ -79,7 +79,7 @@ export function QueuePage(props: { name: string }): JSX.Element {
         <Panel title="Average wait and run">
           <Loaded of={series}>{(data) => <Durations data={data} />}</Loaded>
         </Panel>
-        <Panel title="Wait and run, percentiles" flush>
+        <Panel title="Wait and run of all attempts" flush>
           <Loaded of={metrics}>{(data) => <Percentiles metrics={data} />}</Loaded>
         </Panel>
         <Panel title="By priority">
