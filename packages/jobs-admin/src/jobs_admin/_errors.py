@@ -70,9 +70,7 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     )
 
 
-async def _failures(
-    scripts: Scripts, queue: str, since_ms: int, most: int
-) -> tuple[list[SummaryRow], bool]:
+async def _failures(scripts: Scripts, queue: str, since_ms: int, most: int) -> tuple[list[SummaryRow], bool]:
     """Return the rows of jobs that failed since, newest first, and whether those are all: `most` entries are looked at."""
     key, call = f"{scripts.key(queue)}rows", scripts.client.call
     rows: list[SummaryRow] = []

@@ -22,6 +22,8 @@ const KINDS: Record<string, [name: string, what: string]> = {
   unroutable: ["Unroutable", "No worker knows the job"],
 };
 
+const UNITS: Record<string, string> = { growing: ", minutes", oldest: ", seconds", failure_rate: ", 0 to 1", no_workers: ", minutes" };
+
 function show(alert: string, value: number | null): string {
   if (value === null) return "–";
   if (alert === "oldest") return duration(value * 1000);
@@ -121,13 +123,13 @@ function Thresholds(props: { alerts: AlertRecord[]; again: () => void }): JSX.El
 }
 
 function change(alert: AlertRecord, again: () => void): void {
-  ask(`${alert.alert} of ${alert.queue}`, {
+  ask(`Alert ${alert.alert} of ${alert.queue}`, {
     verb: "Set",
     fields: [
       { name: "how", label: "It fires", as: "choice", value: "value", choices: [["value", "above a threshold"], ["off", "never"], ["declared", "as code says"]] },
       {
         name: "value",
-        label: `Threshold${alert.alert === "oldest" ? ", seconds" : ""}`,
+        label: `Threshold${UNITS[alert.alert] ?? ""}`,
         as: "number",
         min: 0,
         required: true,

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, post } from "../lib/api";
-import { ago, bytes, count, duration, ms, plural } from "../lib/format";
+import { ago, bytes, count, duration, ms, plural, short } from "../lib/format";
 import { now, overview } from "../lib/live";
 import { useResource } from "../lib/resource";
 import type { ScaleRecord, WorkerRecord, WorkerStack } from "../lib/schema";
@@ -143,7 +143,7 @@ export function Worker(props: { id: string }): JSX.Element {
         <Tile name="Processes" figure={count(worker.processes)} note="that run handlers" />
         <Tile name="Memory" figure={bytes(worker.memory_bytes)} note={`${worker.cpu.toFixed(2)} cores`} />
         <Tile name="Lag" figure={duration(worker.lag_ms)} note="of its slowest loop" tone={worker.lag_ms >= SLOW_MS ? "warn" : ""} />
-        <Tile name="Up" figure={duration(Math.max(0, now.value - ms(worker.started_at)))} note={<When at={worker.started_at} />} />
+        <Tile name="Up" figure={short(Math.max(0, now.value - ms(worker.started_at)))} note={<When at={worker.started_at} />} />
         <Tile name="Heard of" figure={ago(worker.seen_at, now.value)} note="told every few seconds" tone={worker.silent ? "bad" : ""} />
       </div>
       <div class="halves">

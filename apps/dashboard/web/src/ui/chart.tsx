@@ -55,7 +55,7 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
         width: host.clientWidth,
         height: host.clientHeight,
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        padding: [8, 16, 0, 0],
         cursor: {
           y: false,
           drag: { x: false, y: false },
