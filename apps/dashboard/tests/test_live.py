@@ -154,6 +154,26 @@ async def test_counts_come_whole_and_then_what_changed(served: Served, mail: See
     assert [each["queue"] for each in overview["queues"]] == ["mail", "other"]
 
 
+async def test_a_look_that_fails_does_not_end_the_counts(
+    served: Served, mail: Seeder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    live, failed = Admin.live, asyncio.Event()
+
+    async def fails_once(admin: Admin, skip: Collection[str] = ()) -> list[LiveRecord]:
+        if not failed.is_set():
+            failed.set()
+            raise KeyError("unforeseen")
+        return await live(admin, skip)
+
+    async with served.listening("?events=0") as hears:
+        await hears("stats")
+        monkeypatch.setattr(Admin, "live", fails_once)
+        await failed.wait()
+        await mail.add("1")
+        assert [each["waiting"] for each in (await hears("stats"))["data"]["queues"]] == [1]
+    assert "KeyError: 'unforeseen'" in caplog.text
+
+
 async def test_counts_of_one_queue_alone(served: Served, mail: Seeder) -> None:
     await mail.add("1")
     await mail.named("other").add("2")

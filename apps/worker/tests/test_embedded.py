@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import TYPE_CHECKING
 
+import psutil
 from tests.support.waiting import until
 
 from jobs_admin import Admin
@@ -12,6 +15,7 @@ from jobs_core import Queue
 from jobs_core.connection import client_for, parse_address
 from jobs_producer import Producer
 from jobs_worker import Fail, JobContext, Worker, processor, tending
+from jobs_worker.keeper import Keeper, KeeperConfig
 
 if TYPE_CHECKING:
     import pytest
@@ -86,3 +90,37 @@ async def test_what_the_server_lost_is_declared_again(
         (limit,) = [each for each in await admin.limits("embedded") if each.limit == "max_active"]
         assert limit.declared == 7
     await client.close()
+
+
+def keepers() -> list[int]:
+    """Return the keepers of this process that run."""
+    children = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+    return [child.pid for child in children if "jobs_worker.keeper_main" in child.cmdline()]
+
+
+async def test_a_keeper_that_died_is_replaced_as_soon_as_there_may_be_a_process(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Queue("embedded").job("work", payload=str, result=str)
+    start, refused = Keeper.start, asyncio.Event()
+
+    async def start_later(config: KeeperConfig) -> Keeper:
+        if refused.is_set():
+            return await start(config)
+        refused.set()
+        raise BlockingIOError("no process is to be had now")
+
+    @processor(work)
+    async def do(payload: str, ctx: JobContext) -> str:
+        return payload
+
+    async with Producer(redis_url, prefix=prefix) as producer:
+        async with Worker(processors=[do], url=redis_url, prefix=prefix):
+            (first,) = keepers()
+            monkeypatch.setattr(Keeper, "start", start_later)
+            os.kill(first, signal.SIGKILL)
+            await refused.wait()
+            await until(lambda: bool(keepers()))
+            assert first not in keepers()
+            assert await (await producer.enqueue(work, "one")).result(10) == "one"
+        assert keepers() == []

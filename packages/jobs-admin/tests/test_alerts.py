@@ -11,8 +11,8 @@ import pytest
 from tests.support.engine import CLOCK, START_MS
 from tests.support.seeding import Seeder
 
-from jobs_admin import Admin, AlertRecord
-from jobs_admin.alerting import Crossing, fires_now, judge_minute, remember
+from jobs_admin import Admin, AlertRecord, alerting
+from jobs_admin.alerting import Crossing, fires_now, judge_each_minute, judge_minute, remember
 from jobs_core import Queue
 from jobs_core.alerts import ALERTS, DEFAULTS
 from jobs_core.connection import client_for, parse_address
@@ -156,6 +156,30 @@ async def test_a_judge_who_dies_leaves_it_to_the_next(
     assert (told.alert, told.fired) == ("waiting", True)
     assert await system.judge() == []
     assert await system.told() == ["mail: waiting fired"]
+
+
+async def test_a_minute_that_fails_does_not_end_the_judging(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: asyncio.Queue[Exception | Crossing] = asyncio.Queue()
+    monkeypatch.setattr(alerting, "_SPREAD_S", 0.0)
+    monkeypatch.setattr(alerting, "_MINUTE_S", 0.05)
+    await system.mail.add("a")
+    await system.admin.set_alert("mail", "waiting", 0)
+
+    async def fail(*_: object, **__: object) -> None:
+        raise KeyError("unforeseen")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system.scripts, "alert_told", fail)
+        await system.minute()
+        judging = asyncio.create_task(judge_each_minute(system.scripts, told.put_nowait, told.put_nowait))
+        assert repr(await told.get()) == "KeyError('unforeseen')"
+    await system.minute()
+    crossing = await told.get()
+    assert isinstance(crossing, Crossing)
+    assert (crossing.alert, crossing.fired) == ("waiting", True)
+    judging.cancel()
 
 
 async def test_without_anybody_for_notifications_nothing_is_enqueued(system: System) -> None:

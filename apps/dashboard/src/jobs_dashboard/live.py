@@ -139,6 +139,8 @@ class Hub:
                             return
             except JobsError as error:
                 _log.warning("events cannot be read: %s", error)
+            except Exception:  # noqa: BLE001 - logged: the pages would stand still for good
+                _log.exception("events cannot be read")
             self._ready.set()
             await asyncio.sleep(_AGAIN_S)
 
@@ -151,6 +153,8 @@ class Hub:
                 await self._watch.look()
             except JobsError as error:
                 self._to_all(Message("away", packed("away", {"detail": error.message})))
+            except Exception:  # noqa: BLE001 - logged: the pages would stand still for good
+                _log.exception("queues cannot be counted")
             else:
                 self._tell_counts()
             await asyncio.sleep(max(_STATS_EVERY_S - (loop.time() - began), 0.1))

@@ -16,7 +16,7 @@ import msgspec
 from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_core.wire import Others
-from jobs_worker import logs
+from jobs_worker import logs, loops
 from jobs_worker.keeper import KeeperConfig, Lease, Stalled
 from jobs_worker.leases import LeaseKeeper
 
@@ -33,7 +33,7 @@ async def _keep() -> None:
     await client.connect()
     # The application finds out by its next call that an owner is gone; the keeper only stops renewing.
     leases = LeaseKeeper(Scripts(client, config.prefix), lambda _queue, _owner: None, _tell)
-    beating = asyncio.create_task(leases.run())
+    beating = loops.spawn("leases", leases.run)
     decode = msgspec.json.Decoder(Lease).decode
     try:
         while line := await reader.readline():

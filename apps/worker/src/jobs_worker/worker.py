@@ -152,7 +152,7 @@ class Worker:
             hooks=self._hooks,
         )
         await self._runtime.start()
-        self._watching = asyncio.create_task(self._watch_keeper(), name="jobs-keeper")
+        self._watching = loops.spawn("keeper", self._watch_keeper)
         self._alerting = loops.spawn("alerts", lambda: alerting.watch(scripts))
 
     def stop(self) -> None:

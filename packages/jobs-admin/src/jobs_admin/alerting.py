@@ -18,9 +18,7 @@ import msgspec
 from jobs_admin._alerts import Firing, Seen, decode_firing, decode_seen, encode_firing, encode_seen, in_force
 from jobs_admin._numbers import sum_totals
 from jobs_core.alerts import ALERTS
-from jobs_core.connection.client import OutcomeLost
 from jobs_core.drafts import make_draft
-from jobs_core.errors import JobsError
 from jobs_core.options import resolve
 from jobs_core.queues.notifications import ALERT_ADMIN, AlertAdmin
 from jobs_core.registry import list_queues, list_workers
@@ -70,7 +68,7 @@ async def judge_each_minute(
         try:
             for each in await judge_minute(scripts) or ():
                 on_crossing(each)
-        except (JobsError, OutcomeLost) as error:
+        except Exception as error:  # noqa: BLE001 - told; whatever went wrong in one minute, the next is judged
             on_failure(error)
         await asyncio.sleep(_MINUTE_S - time.time() % _MINUTE_S + random.uniform(0, _SPREAD_S))
 
