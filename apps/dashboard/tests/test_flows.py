@@ -38,7 +38,9 @@ async def test_a_flow_is_told_as_a_graph(ada: httpx2.AsyncClient, redis_url: str
         ("first", "near", "delayed"),
         ("second", "far", "blocked"),
     ]
-    assert page["jobs"][1]["after"] == [{"number": 0, "label": "first", "mode": "fail_parent"}]
+    assert page["jobs"][1]["after"] == [
+        {"number": 0, "label": "first", "mode": "fail_parent", "child": False}
+    ]
     (blocked,) = (await sent(ada, "GET", "/api/flows/order%2F7/jobs?state=blocked"))["jobs"]
     job = await sent(ada, "GET", f"/api/queues/far/jobs/{blocked['id'].replace('/', '%2F')}")
     assert [each["id"] for each in job["waits_for"]] == [page["jobs"][0]["id"]]
