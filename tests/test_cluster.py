@@ -153,6 +153,30 @@ async def test_jobs_go_on_while_the_node_that_lists_the_queues_stands_still(
     assert await (await place.producer.enqueue(place.second, 1)).result(20) == 2
 
 
+async def test_programs_start_while_a_node_is_away(
+    cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs_core.connection.cluster._CONNECT_PATIENCE", 0.2)
+    away = cluster.nodes[2]
+    assert await (await place.producer.enqueue(place.third, 1)).result(20) == 2
+    os.kill(away.server.pid, signal.SIGSTOP)
+    try:
+        async with (
+            Producer(cluster.url, prefix=place.prefix, enqueue_timeout=5) as producer,
+            Admin(cluster.url, prefix=place.prefix) as admin,
+        ):
+            assert await (await producer.enqueue(place.first, 1)).result(5) == 2
+            assert not producer.connection_info().connected
+            found = {each.code: each for each in await admin.doctor()}
+            assert f":{away.port}/0 does not answer" in found["node_away"].text
+            late = asyncio.create_task(producer.enqueue(place.third, 5))
+            os.kill(away.server.pid, signal.SIGCONT)
+            assert await (await late).result(20) == 6
+            await until(producer.is_connected)
+    finally:
+        os.kill(away.server.pid, signal.SIGCONT)
+
+
 async def test_one_server_is_no_cluster_and_a_node_of_a_cluster_no_server(
     cluster: Cluster, prefix: str
 ) -> None:

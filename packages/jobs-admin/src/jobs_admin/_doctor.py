@@ -36,6 +36,7 @@ _NAMED = 5
 _MENDS = {
     "persistence": "CONFIG SET appendonly yes, and the same in its configuration file.",
     "eviction": "CONFIG SET maxmemory-policy noeviction, and unset JOBS_ALLOW_EVICTION.",
+    "node_away": "Start it again, or let a replica take over: CLUSTER FAILOVER on that.",
 }
 
 
@@ -298,6 +299,7 @@ def _subject(text: str) -> str:
         "maxmemory-policy": "eviction",
         "append-only": "persistence",
         "the ACL of": "rights",
+        "does not answer": "node_away",
     }
     return next((code for words, code in subjects.items() if words in text), "role")
 

@@ -58,6 +58,9 @@ async def audit_server(
         audit.facts.update(one.facts)
         audit.refusals.extend(one.refusals)
         audit.warnings.extend(one.warnings)
+    for node in client.nodes():
+        if node.display not in replies:
+            audit.warnings.append(f"the node {node.display} does not answer: its queues wait ({node.failure})")
     if not audit.refusals:
         audit.refusals.extend(await check_rights(Scripts(client, prefix), deadline=deadline))
     return audit

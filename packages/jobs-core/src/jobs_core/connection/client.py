@@ -146,8 +146,8 @@ class Client(ABC):
             raise ConnectionFailed(address=self.address.display, reason=str(error)) from None
 
     async def call_each(self, *args: Encodable, deadline: float | None = None) -> dict[str, Reply]:
-        """Send such a command to each node, of a cluster to each primary; return the replies by address. Raises as `call`."""
-        nodes = self.nodes()
+        """Send such a command to each node, of a cluster to each primary that is there; return the replies by address. Raises as `call`."""
+        nodes = self._present()
         replies = await asyncio.gather(*(self._ask(node, args, deadline) for node in nodes))
         return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
 
@@ -183,11 +183,16 @@ class Client(ABC):
     async def run_each(
         self, script: Script, args: Sequence[Encodable], *, deadline: float | None = None
     ) -> dict[str, Reply]:
-        """Run a script without keys that changes nothing on each node; return the replies by address. Raises as `call`."""
+        """Run a script without keys that changes nothing on each such node; return the replies by address. Raises as `call`."""
         command = ("EVALSHA", script.sha, 0, *args)
-        nodes = self.nodes()
+        nodes = self._present()
         replies = await asyncio.gather(*(self._ask(node, command, deadline, script) for node in nodes))
         return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
+
+    def _present(self) -> list[Node]:
+        """Return the nodes that there is a connection to, all where there is none to any."""
+        nodes = self.nodes()
+        return [node for node in nodes if node.protocol is not None] or nodes
 
     async def _ask(
         self, node: Node, args: tuple[Encodable, ...], deadline: float | None, script: Script | None = None

@@ -19,7 +19,7 @@ from jobs_core.connection.node import Node
 from jobs_core.connection.protocol import Disconnected
 from jobs_core.connection.replies import to_error
 from jobs_core.connection.slots import SLOTS, Place, SlotMap, parse_moved, parse_slots, slot_of
-from jobs_core.errors import JobsError, NotPermitted, ServerRefused
+from jobs_core.errors import ConnectionFailed, JobsError, NotPermitted, ServerRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from jobs_core.connection.protocol import Encodable, Protocol
 
 _ASK_TIMEOUT = 2.0
+_CONNECT_PATIENCE = 2.0
+_log = logging.getLogger("jobs.connection")
 _log = logging.getLogger("jobs.connection")
 
 
@@ -54,18 +56,26 @@ class ClusterClient(Client):
         self._change = asyncio.Event()
 
     async def connect(self, *, timeout: float | None = None) -> None:
-        """Connect to all primaries, and stay connected until `close`. Raises as the base says."""
+        """Connect to all primaries, and stay connected until `close`. Raises as the base says.
+
+        One that is away for 2 s is not waited for where others are there: their queues have nothing to do with it.
+        """
         if self._keeper is None and not self._closing:
             self._stale.set()
             self._keeper = asyncio.create_task(self._keep(), name="jobs-cluster")
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
         await self._wait_at(None, deadline, sent=False)
+        patience = asyncio.get_running_loop().time() + _CONNECT_PATIENCE
         for node in self.nodes():
             # One that is replaced meanwhile is nobody's any more.
             while node.protocol is None and node in self._nodes.values():
                 if node.refusal is not None:
                     raise node.refusal.with_traceback(None)
-                await self._changed(deadline, node.failure, sent=False)
+                try:
+                    await self._changed(min(patience, deadline or patience), node.failure, sent=False)
+                except ConnectionFailed:
+                    _log.warning("%s is away, and goes on being tried: %s", node.display, node.failure)
+                    break
 
     async def close(self) -> None:
         """Close all connections for good."""
