@@ -54,7 +54,8 @@ class Place:
         async def told(payload: str, _: JobContext) -> None:
             self.told.append(payload)
 
-        self.worker = Worker(processors=[add, told], url=cluster.url, prefix=prefix)
+        self.processors = [add, told]
+        self.worker = Worker(processors=self.processors, url=cluster.url, prefix=prefix)
         self.producer = Producer(cluster.url, prefix=prefix, enqueue_timeout=20)
         self.admin = Admin(cluster.url, prefix=prefix)
 
@@ -157,13 +158,16 @@ async def test_programs_start_while_a_node_is_away(
     cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobs_core.connection.cluster._CONNECT_PATIENCE", 0.2)
+    monkeypatch.setattr("jobs_worker.declared._PATIENCE", 0.2)
     away = cluster.nodes[2]
     assert await (await place.producer.enqueue(place.third, 1)).result(20) == 2
+    await place.worker.close()
     os.kill(away.server.pid, signal.SIGSTOP)
     try:
         async with (
             Producer(cluster.url, prefix=place.prefix, enqueue_timeout=5) as producer,
             Admin(cluster.url, prefix=place.prefix) as admin,
+            Worker(processors=place.processors, url=cluster.url, prefix=place.prefix),
         ):
             assert await (await producer.enqueue(place.first, 1)).result(5) == 2
             assert not producer.connection_info().connected

@@ -67,7 +67,7 @@ class Child:
             if not await self._connected(client):
                 return EXIT_OK
             scripts = Scripts(client, config.prefix)
-            await declare(scripts, routes, config.off)
+            undeclared = await declare(scripts, routes, config.off)
             self._runtime = runtime = Runtime(
                 scripts,
                 routes,
@@ -79,7 +79,7 @@ class Child:
                 job_logs=WorkerSettings.from_env().job_logs,
                 off=config.off,
             )
-            await runtime.start()
+            await runtime.start(undeclared)
             self._say(control.Ready({name: _facts(runtime, each) for name, each in routes.items()}))
             helpers += [
                 loops.spawn("tell", lambda: self._tell(client)),

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jobs_core.codecs import Codecs
+    from jobs_core.options import DefaultJobOptions
     from jobs_core.queue import DeclaredSchedule
     from jobs_core.scripts import Scripts
     from jobs_worker.routes import QueueRoutes
 
 _LOOK_EVERY = 60.0
+_PATIENCE = 2.0
 _LOOKED_AT = 8 * MAX_ITEMS
 _log = logs.get("jobs.worker")
 
@@ -35,13 +37,32 @@ def switched_off(settings: CommonSettings) -> str:
     )
 
 
-async def declare(scripts: Scripts, routes: Mapping[str, QueueRoutes], off: str = "") -> None:
-    """Write what code declares of the served queues, and what is `off`, and list them."""
-    for name, each in routes.items():
-        await scripts.declare(
-            name, definition=each.queue.definition_hash, off=off, fields=each.queue.definition()
-        )
-        await announce_queue(scripts.client, scripts.prefix, queue_entry(each.queue))
+async def declare(
+    scripts: Scripts, routes: Mapping[str, QueueRoutes], off: str = ""
+) -> dict[str, QueueRoutes]:
+    """Write what code declares of the served queues, and what is `off`, and list them.
+
+    Returns those of which a node of the cluster did not answer within 2 s: the others do not wait for it.
+    """
+    done = await asyncio.gather(*(_declare(scripts, each, off) for each in routes.values()))
+    return {name: each for (name, each), told in zip(routes.items(), done, strict=True) if not told}
+
+
+async def _declare(scripts: Scripts, routes: QueueRoutes, off: str) -> bool:
+    queue = routes.queue
+    try:
+        async with asyncio.timeout(_patience(scripts)):
+            await scripts.declare(
+                queue.name, definition=queue.definition_hash, off=off, fields=queue.definition()
+            )
+            await announce_queue(scripts.client, scripts.prefix, queue_entry(queue))
+    except TimeoutError:
+        return False
+    return True
+
+
+def _patience(scripts: Scripts) -> float | None:
+    return _PATIENCE if scripts.client.address.cluster else None
 
 
 class CodeSchedules:
@@ -73,21 +94,27 @@ class CodeSchedules:
         """Write those that differ from the server's; where its memory is full, later. Raises what the scripts raise."""
         service = CommonSettings.from_env().default_job_options if self else None
         book = Book(self._scripts, self._codecs)
-        for name, schedules in self._declared.items():
-            self._unwritten.add(name)
-            try:
+        await asyncio.gather(*(self._write(book, service, name) for name in self._declared))
+
+    async def _write(self, book: Book, service: DefaultJobOptions | None, name: str) -> None:
+        schedules = self._declared[name]
+        self._unwritten.add(name)
+        try:
+            async with asyncio.timeout(_patience(self._scripts)):
                 for each in schedules.values():
                     outcome, _ = await book.upsert(each.definition(service, self._codecs))
                     if outcome != "unchanged":
                         _log.info("schedule_written", queue=name, schedule=each.id, outcome=outcome)
-            except ServerFull as error:
-                # The worker has to drain what fills it.
-                _log.warning("schedules_failed", queue=name, error=str(error))
-                continue
+                if schedules:
+                    self._epochs[name] = await self._epoch(name)
+                await self._name_strays(book, name, schedules)
+        except ServerFull as error:
+            # The worker has to drain what fills it.
+            _log.warning("schedules_failed", queue=name, error=str(error))
+        except TimeoutError:
+            _log.warning("schedules_failed", queue=name, error=f"no answer: {self._scripts.client.failure}")
+        else:
             self._unwritten.discard(name)
-            if schedules:
-                self._epochs[name] = await self._epoch(name)
-            await self._name_strays(book, name, schedules)
 
     async def watch(self) -> None:
         """Look now and then whether the data of a queue is another's: then they are written again."""

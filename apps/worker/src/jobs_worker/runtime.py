@@ -112,6 +112,7 @@ class Runtime:
         ]
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
         relay = Relay(scripts)
+        self._off = off
         teller = Teller(self.worker, off)
         modules = {route.module for each in routes.values() for route in each.routes}
         self._hooks = HookCalls([*hooks, *hooks_of(sorted(modules))])
@@ -140,8 +141,11 @@ class Runtime:
         self._closing = False
         install()
 
-    async def start(self) -> None:
-        """Begin to claim. Raises what the scripts raise where the schedules that code declares cannot be written."""
+    async def start(self, undeclared: Mapping[str, QueueRoutes] | None = None) -> None:
+        """Begin to claim, and go on declaring what `declare` could not.
+
+        Raises what the scripts raise where the schedules that code declares cannot be written.
+        """
         await self._schedules.write()
         for lane in self.lanes.values():
             lane.start()
@@ -155,9 +159,16 @@ class Runtime:
         ]
         if self._apart:
             self._loops.append(loops.spawn("sweep", self._sweep))
+        if undeclared:
+            self._loops.append(loops.spawn("declare", lambda: self._declare(undeclared)))
         if self._schedules:
             self._loops.append(loops.spawn("schedules", self._schedules.watch))
         self._hooks.worker("ready")
+
+    async def _declare(self, undeclared: Mapping[str, QueueRoutes]) -> None:
+        while undeclared:
+            _log.warning("undeclared", queues=sorted(undeclared), reason=self._scripts.client.failure)
+            undeclared = await declare(self._scripts, undeclared, self._off)
 
     def quiet(self) -> None:
         """Claim no more; what runs goes on."""

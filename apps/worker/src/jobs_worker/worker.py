@@ -132,7 +132,7 @@ class Worker:
             if audit.refusals:
                 raise audit.refusals[0]
             scripts = Scripts(client, self._prefix)
-            await declare(scripts, self._routes, self._off)
+            undeclared = await declare(scripts, self._routes, self._off)
         except BaseException:
             await client.close()
             self._client = None
@@ -151,7 +151,7 @@ class Worker:
             off=self._off,
             hooks=self._hooks,
         )
-        await self._runtime.start()
+        await self._runtime.start(undeclared)
         self._watching = loops.spawn("keeper", self._watch_keeper)
         self._alerting = loops.spawn("alerts", lambda: alerting.watch(scripts))
 

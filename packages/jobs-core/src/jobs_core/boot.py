@@ -60,7 +60,9 @@ async def audit_server(
         audit.warnings.extend(one.warnings)
     for node in client.nodes():
         if node.display not in replies:
-            audit.warnings.append(f"the node {node.display} does not answer: its queues wait ({node.failure})")
+            audit.warnings.append(
+                f"the node {node.display} does not answer: its queues wait ({node.failure})"
+            )
     if not audit.refusals:
         audit.refusals.extend(await check_rights(Scripts(client, prefix), deadline=deadline))
     return audit

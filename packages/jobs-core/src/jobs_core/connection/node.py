@@ -125,7 +125,8 @@ class Node:
                     # Whoever waits gets it: it does not heal by trying again.
                     self._refuse(refusal)
                     return
-                failure = str(refusal or error) or type(error).__name__
+                named = "no answer" if isinstance(error, TimeoutError) else type(error).__name__
+                failure = str(refusal or error) or named
                 if refusal is not None and failure != self.failure:
                     _log.warning("no connection, and tried again: %s", failure)
                 self.failure = failure
