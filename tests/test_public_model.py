@@ -17,8 +17,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-pytest.register_assert_rewrite("tests.support.public_world")
-from tests.support.public_world import QUEUES, World  # noqa: E402 - its asserts tell what differs
+pytest.register_assert_rewrite(
+    *(f"tests.support.public_{each}" for each in ("callers", "workers", "people", "world"))
+)
+from tests.support.public_queues import QUEUES  # noqa: E402 - their asserts tell what differs
+from tests.support.public_world import World  # noqa: E402
 
 
 class Machine(RuleBasedStateMachine):

@@ -13,7 +13,8 @@ import pytest
 from tests.support.documents import ROOT, tables
 from tests.support.engine import Engine
 from tests.support.invariants import broken
-from tests.support.transitions import JOB, OPERATIONS, SHOWN, STATES
+from tests.support.job_states import JOB, SHOWN, STATES
+from tests.support.transitions import OPERATIONS
 
 from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.server import EmbeddedServer

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import structlog
 
+from jobs_core import State
 from jobs_core.connection import client_for, parse_address
 from jobs_core.scripts import Scripts
 from jobs_producer import Producer
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from jobs_core import Queue
     from jobs_core.scripts import Located
     from jobs_core.wire import JobStateEntry
+    from jobs_producer import JobHandle
     from jobs_worker.hooks import Hooks
     from jobs_worker.lane import Lane
+
+R = TypeVar("R")
 
 
 class InProcess:
@@ -132,3 +136,9 @@ def captured_lines(level: str) -> Generator[Lines]:
         root.handlers[:] = handlers
         root.setLevel(before)
         structlog.reset_defaults()
+
+
+async def failure(job: JobHandle[R], within: float = 10) -> str:
+    """Wait for a job to fail and return why."""
+    assert await job.done(within) is State.FAILED
+    return (await job.status()).failed_reason or ""

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.support.runtime import Run, running
+from tests.support.runtime import Lines, Run, captured_lines, running
 from tests.support.workers import write_package
 
 Write = Callable[[dict[str, str]], Path]
@@ -16,6 +16,13 @@ Write = Callable[[dict[str, str]], Path]
 def run(redis_url: str, prefix: str) -> Run:
     """Return what runs handlers against the server, as `running` does."""
     return partial(running, redis_url, prefix)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """Return the log lines that a worker writes, those of level debug too."""
+    with captured_lines("debug") as lines:
+        yield lines
 
 
 @pytest.fixture

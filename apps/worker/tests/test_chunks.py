@@ -12,7 +12,7 @@ from typing import TypeVar, Unpack
 
 import msgspec
 import pytest
-from tests.support.runtime import InProcess, Run, captured_lines
+from tests.support.runtime import InProcess, Run, captured_lines, failure
 from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, write_package
 
@@ -98,11 +98,6 @@ async def add(
 
 async def results(handles: Handles) -> list[str]:
     return [await handle.result(10) for handle in handles]
-
-
-async def failure(handle: JobHandle[R], within: float = 10) -> str:
-    assert await handle.done(within) is State.FAILED
-    return (await handle.status()).failed_reason or ""
 
 
 async def told(handle: JobHandle[R]) -> str | None:

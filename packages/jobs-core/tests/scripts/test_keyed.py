@@ -265,7 +265,7 @@ async def test_a_cancelled_job_does_not_hold_back_its_strict_key(engine: Engine)
     await engine.declare(keyed=1, fifo=1)
     await engine.add("1", "2", key="a")
     claim = await engine.claim()
-    assert await engine.scripts.cancel(engine.queue, ids=["1"]) == ["requested"]
+    assert (await engine.scripts.cancel(engine.queue, ids=["1"])).verdicts == ["requested"]
     await engine.settle(group("retry", *claim.jobs, arg=3000))
     assert await engine.state("1") == "cancelled"
     assert await engine.take() == ["2"]
