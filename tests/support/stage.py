@@ -142,7 +142,7 @@ class Stage:
             memory_bytes=400 * 2**20,
             cpu=1.25,
             lag_ms=812.5,
-            started_ms=now - 3_600_000,
+            started_ms=now - 1_800_000,
             seen_ms=now,
         )
         client = client_for(parse_address(self.url))

@@ -187,6 +187,19 @@ def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
         page.locator("h1", has_text="declined").wait_for()
 
 
+def test_charts_mark_when_a_version_began_to_work(visits: Visits) -> None:
+    with visits.admin() as page:
+        settled(page, "/", "Home")
+        page.evaluate(
+            """() => {
+                const seen = window.drawn = [], as = CanvasRenderingContext2D.prototype, draw = as.fillText;
+                as.fillText = function (text, ...at) { seen.push(text); draw.call(this, text, ...at); };
+            }"""
+        )
+        settled(page, "/queues/orders", "orders")
+        until(page, "drawn.includes('0.1.0')")
+
+
 def test_text_is_shown_as_it_is(visits: Visits) -> None:
     with visits.admin() as page:
         settled(page, "/queues/orders/jobs/declined", "declined")

@@ -26,6 +26,16 @@ export const now = signal(Date.now());
 /** The last two minutes of each queue, a sample a second. */
 export const samples = new Map<string, Sample[]>();
 
+/** When each version that works now began to, in Unix seconds: the first of its workers. */
+export const versions = (): Map<string, number> => {
+  const found = new Map<string, number>();
+  for (const each of overview.peek()?.workers ?? []) {
+    const at = Date.parse(each.started_at) / 1000;
+    found.set(each.version, Math.min(at, found.get(each.version) ?? at));
+  }
+  return found;
+};
+
 export const queueNamed = (name: string): QueueLive | undefined =>
   overview.value?.queues.find((each) => each.queue === name);
 

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import type uPlot from "uplot";
 import { count } from "../lib/format";
+import { versions } from "../lib/live";
 import { theme } from "../lib/theme";
 
 export interface Line {
@@ -61,7 +62,7 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
           drag: { x: false, y: false },
           points: { size: 6 },
         },
-        scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, 1)] } },
+        scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, props.unit ? 1 : 4)] } },
         axes: [
           { ...axis, size: 26, values: (_, splits) => splits.map((each) => clock.format(each * 1000)) },
           { ...axis, size: (_, told) => 16 + 6.5 * Math.max(3, ...(told ?? []).map((each) => each.length)), ...(props.unit ? { incrs: SPANS } : {}), values: (_, splits) => splits.map((each) => (each === null ? "" : unit(each))) },
@@ -76,6 +77,22 @@ export function Chart(props: { label: string; times: number[]; lines: Line[]; lo
           })),
         ],
         hooks: {
+          draw: [
+            ({ ctx, bbox, scales, valToPos }) => {
+              ctx.save();
+              ctx.fillStyle = muted;
+              ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+              for (const [version, at] of versions()) {
+                if (at <= (scales.x?.min ?? at)) continue;
+                const x = Math.round(valToPos(at, "x", true));
+                const right = x > bbox.left + bbox.width / 2;
+                ctx.fillRect(x, bbox.top, devicePixelRatio, bbox.height);
+                ctx.textAlign = right ? "right" : "left";
+                ctx.fillText(version, right ? x - 5 : x + 5, bbox.top + 11 * devicePixelRatio);
+              }
+              ctx.restore();
+            },
+          ],
           setCursor: [
             (made) => {
               if (!made.root.matches(":hover")) return;
