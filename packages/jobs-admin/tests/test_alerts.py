@@ -297,9 +297,9 @@ def test_totals_that_begin_anew_are_no_failures() -> None:
 
 
 def test_jobs_that_wait_without_a_worker() -> None:
-    alone = passed(tally(waiting=1), tally(waiting=1), workers=0)
-    assert [fires_now("no_workers", each, 2, active=False) for each in alone] == [False, True]
-    served = remember(alone[-1], 102, tally(waiting=1), 1)
+    alone = passed(tally(waiting=1), tally(waiting=1), tally(waiting=1), workers=0)
+    assert [fires_now("no_workers", each, 2, active=False) for each in alone] == [False, False, True]
+    served = remember(alone[-1], 103, tally(waiting=1), 1)
     assert not fires_now("no_workers", served, 2, active=True)
     assert remember(None, 1, tally(), 0).values["no_workers"] == 0
 

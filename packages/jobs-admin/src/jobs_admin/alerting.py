@@ -143,7 +143,8 @@ def remember(before: Seen | None, minute: int, tally: Tally, workers: int) -> Se
             if each[0] >= minute - _WINDOW and each[1] <= completed and each[2] <= failed
         )
     lonely = waiting > 0 and workers == 0 and tally.paused_ms is None
-    alone = alone + min(gap, _MOST_GAP) if lonely else 0
+    # The first look says nothing of the minute before it: the jobs may have come in its last second.
+    alone = (alone + gap if alone else 1) if lonely else 0
     ended = (*ended, (minute, completed, failed))
     done, bad = completed - ended[0][1], failed - ended[0][2]
     values = {
@@ -152,7 +153,7 @@ def remember(before: Seen | None, minute: int, tally: Tally, workers: int) -> Se
         "growing": growing,
         "oldest": (tally.longest_wait_ms or 0) / 1000,
         "failure_rate": round(bad / (done + bad), 3) if done + bad >= _FEWEST_ENDED else 0.0,
-        "no_workers": alone,
+        "no_workers": max(alone - 1, 0),
         "unroutable": tally.sizes["unroutable"],
     }
     return Seen(minute, waiting, growing, calm, alone, ended, values)
