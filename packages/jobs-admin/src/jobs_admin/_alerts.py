@@ -40,8 +40,9 @@ class Firing(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, array_like=True, frozen=True):
     """What is remembered of a queue from one minute to the next.
 
-    `growing` is for how many minutes running its backlog has grown, `calm` for how many it has not, `alone` is 1 where jobs wait
-    without a worker, and one more for each minute that they did. `ended` are minutes with the totals of jobs that completed and failed, `values` what the alerts were judged by.
+    `growing` is for how many minutes running its backlog has grown, `calm` for how many it has not; `alone` is 1 where jobs wait without
+    a worker, and one more for each minute that they did. `ended` are minutes with the totals of jobs that completed and failed,
+    `values` what the alerts were judged by.
     """
 
     minute: int
