@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,6 +39,16 @@ def test_every_row_is_told_once_with_its_role() -> None:
     assert len(names) == len(set(names))
     assert paths["/healthz"]["get"]["security"] == []
     assert "viewer" in paths["/api/queues"]["get"]["description"]
+
+
+def test_every_path_is_told_on_the_page() -> None:
+    """Each by its own words: those in braces, and the queue or job that it is of, may be left out."""
+    page = Path(__file__).parents[3] / "docs/api.md"
+    told = {
+        word for span in re.findall(r"`([^`\n]+)`", page.read_text()) for word in re.findall(r"[a-z-]+", span)
+    }
+    paths = [row.path for row in ROWS if row.media != "text/html"]
+    assert [path for path in paths if not told.issuperset(re.findall(r"/([a-z-]+)", path))] == []
 
 
 def test_parameters_come_from_the_types() -> None:
