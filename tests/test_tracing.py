@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from jobs_core.server import EmbeddedServer
 
 QUEUE = """
+from typing import Annotated
+
 import msgspec
 from jobs_core import *
+from jobs_core import redact
 
 class Act(msgspec.Struct, frozen=True):
     do: str = ""
+    token: Annotated[str, redact] = "hush-hush"
 
 FAST = Queue("fast", concurrency=10)
 ACT = FAST.job("act", payload=Act, result=str)
@@ -51,7 +55,7 @@ async def act(payload: Act, ctx: JobContext) -> str:
     with tracer.start_as_current_span("inside " + ctx.job_id):
         ctx.log.info("at work")
     if payload.do == "fail-once" and ctx.attempt == 1 or payload.do == "fail":
-        raise ValueError("no such thing")
+        raise ValueError("no such thing " + payload.token)
     if payload.do == "discard":
         raise Discard("not wanted")
     if payload.do == "children":
@@ -70,7 +74,7 @@ def threaded(payload: Act, ctx: JobContext) -> str:
 @processor(WORK)
 def work(payload: Act, ctx: JobContext) -> str:
     if payload.do == "fail":
-        raise KeyError("gone")
+        raise KeyError("gone " + payload.token)
     with tracer.start_as_current_span("inside " + ctx.job_id):
         ctx.enqueue(ACT, Act(), job_id="effect-of-apart", result_ttl=600)
     return ""
@@ -229,10 +233,10 @@ def test_spans_are_named_by_the_conventions_for_messaging(traced: Traced) -> Non
 def test_each_attempt_has_a_span_and_an_error_is_told(traced: Traced) -> None:
     first, second, sent = traced.run("retried", 1), traced.run("retried", 2), traced.sent("retried")
     assert first.parent_id == second.parent_id == sent.span_id
-    assert (first.attributes["jobs.outcome"], first.error) == ("retrying", "no such thing")
+    assert (first.attributes["jobs.outcome"], first.error) == ("retrying", "no such thing ***")
     assert first.attributes["error.type"] == "ValueError"
     event = first.events["exception"]
-    assert (event["exception.type"], event["exception.message"]) == ("ValueError", "no such thing")
+    assert (event["exception.type"], event["exception.message"]) == ("ValueError", "no such thing ***")
     assert "Traceback" in str(event["exception.stacktrace"])
     assert (second.attributes["jobs.outcome"], second.error, second.events) == ("completed", None, {})
     assert traced.run("failed").attributes["jobs.outcome"] == "failed"
@@ -347,6 +351,12 @@ def test_log_lines_name_the_span(traced: Traced) -> None:
     assert (at_work["trace_id"], at_work["span_id"]) == traced.one("inside direct").place
     (ready,) = [line for line in traced.lines if line["event"] == "ready"]
     assert "trace_id" not in ready
+
+
+def test_what_is_never_shown_is_in_no_trace_and_no_log(traced: Traced) -> None:
+    assert traced.run("failed").error == "no such thing ***"
+    assert traced.run("apart-failed").error == "'gone ***'"
+    assert [each for each in (*traced.collector.spans, *traced.lines) if "hush-hush" in str(each)] == []
 
 
 def test_measures_follow_the_conventions(traced: Traced) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from jobs_core.records import failure_text
 from jobs_worker import logs
+from jobs_worker.masking import shown_error
 from jobs_worker.values import Written
 
 if TYPE_CHECKING:
@@ -132,5 +133,6 @@ class Ends:
         if event in {"retry", "snoozed", "limited"}:
             facts["delay_ms"] = settlement.arg
         if settlement.error is not None:
-            facts["error_type"], facts["error"] = settlement.error.type, settlement.error.message
+            shown = shown_error(delivery, settlement.error)
+            facts["error_type"], facts["error"] = shown.type, shown.message
         _log.log(level, event, **facts)

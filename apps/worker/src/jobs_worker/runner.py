@@ -19,6 +19,7 @@ from jobs_worker.following import Result, follow
 from jobs_worker.in_thread import in_thread
 from jobs_worker.job_logs import current
 from jobs_worker.judging import Judgement
+from jobs_worker.masking import shown_error
 from jobs_worker.process_pool import JobOrder, JobReply
 from jobs_worker.settlement import (
     Settlement,
@@ -336,6 +337,7 @@ def _end_traced(traced: Run, settlement: Settlement | None) -> None:
         if error is None:
             traced.end(kind)
         else:
-            traced.end(kind, error_type(error), error.message, error.stack)
+            shown = error if settlement is None else shown_error(settlement.delivery, error)
+            traced.end(kind, error_type(error), shown.message, shown.stack)
     except Exception:  # noqa: BLE001 - as where it began
         _log.exception("telemetry_failed", outcome=kind)

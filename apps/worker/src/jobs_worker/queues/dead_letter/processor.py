@@ -13,14 +13,14 @@ from jobs_worker import JobContext, processor
 # For the queue as a whole, so that a processor of the job itself, which users may have, goes before it.
 @processor(DEAD_LETTERS)
 async def tell(payload: JsonValue, ctx: JobContext) -> None:
-    """Write down what failed, and why."""
+    """Write down what failed, and by which kind of error."""
     letter = DEAD_LETTER.decode(msgspec.json.encode(payload))
     ctx.log.error(
         "dead_letter",
         dead_queue=letter.queue,
         dead_job_id=letter.id,
         dead_job=letter.name,
-        reason=letter.reason,
+        # Not the reason: nobody here knows what of it is to be hidden. The letter has it, and so has the line of the failure.
         group=letter.group,
         attempts=len(letter.attempts),
         stalled=letter.stalled,
