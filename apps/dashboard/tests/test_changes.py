@@ -46,6 +46,23 @@ async def test_what_does_not_fit_is_not_added(
     assert await admin.queues() == []
 
 
+@pytest.mark.parametrize(
+    ("body", "parameter", "detail"),
+    [
+        ({"alert": "failed", "threshold": -2}, "threshold", "threshold: expected `float` >= 0.0."),
+        ({"alert": "failed", "level": 2}, "level", "level: object contains unknown field `level`."),
+        ({"threshold": 2}, "alert", "alert: object missing required field `alert`."),
+        (7, "body", "The body: expected `object`, got `int`."),
+    ],
+)
+async def test_a_wrong_body_says_which_field(
+    ada: httpx2.AsyncClient, mail: Seeder, body: object, parameter: str, detail: str
+) -> None:
+    await mail.add("1")
+    told = await sent(ada, "PUT", "/api/queues/mail/alerts", body, status=422)
+    assert (told["type"], told["parameter"], told["detail"]) == ("option_error", parameter, detail)
+
+
 async def test_what_is_nested_too_deep_is_refused(ada: httpx2.AsyncClient) -> None:
     deep = b'{"name": "send", "payload": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     response = await ada.post(JOBS, content=deep, headers={"Content-Type": "application/json"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.dashboards import CATALOG, JOBS, embedded, sent
+from tests.support.dashboards import JOBS, embedded, sent
 
-from jobs_admin import Admin, Redaction
+from jobs_admin import Admin
 
 if TYPE_CHECKING:
     import httpx2
@@ -51,7 +51,7 @@ async def test_no_route_tells_it(mail: Seeder, redis_url: str, prefix: str) -> N
     await mail.settle("fail", await mail.claim())
     await mail.named("dead-letter").add("a", name="dead-letter", data=LETTER)
     async with (
-        Admin(redis_url, prefix=prefix, redaction=Redaction(CATALOG)) as admin,
+        Admin(redis_url, prefix=prefix) as admin,
         embedded(admin, redis_url, prefix) as (_, client),
     ):
         body = {"name": "login", "payload": PAYLOAD}

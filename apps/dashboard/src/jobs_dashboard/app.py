@@ -88,14 +88,14 @@ def dashboard_app(
     """Return the dashboard as a part of another ASGI application, to be mounted under any path.
 
     `authenticate` gets each request and returns an `Identity`, or None for who may not look; it may be asynchronous. The
-    application connects and closes admin and producer, which belong to one event loop; an admin made with
-    `redaction=Redaction(catalog)` hides what code marks. `catalog` is what code declares, by default the built-in features:
-    it checks what is enqueued. `trace_url` is where traces are shown, such as `https://traces.example/trace/{trace_id}`. Raises
-    SettingsError for another form.
+    application connects and closes admin and producer, which belong to one event loop. `catalog` is what code declares, by default
+    the built-in features: it checks what is enqueued, and says what is never shown, unless the admin has a redaction of its own.
+    `trace_url` is where traces are shown, such as `https://traces.example/trace/{trace_id}`. Raises SettingsError for another form.
     """
     if trace_url is not None:
         check_trace_url("trace_url", trace_url)
     declared = load_features() if catalog is None else catalog
+    admin = admin.redacting(Redaction(declared))
     services = Services(admin, producer, declared, Access(authenticate=authenticate), trace_url)
     return _application(services, _OPEN, None)
 

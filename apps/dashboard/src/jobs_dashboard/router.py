@@ -64,7 +64,9 @@ class Router:
                     if identity.actor
                     else "without a token one may look alone"
                 )
-                detail = f"This needs the role {row.role.label}, and {who}; see DASHBOARD_TOKEN."
+                # Where the application says who it is, no token of ours would help.
+                hint = "" if self._services.access.ways == ("host",) else "; see DASHBOARD_TOKEN"
+                detail = f"This needs the role {row.role.label}, and {who}{hint}."
                 raise Refused(403, "forbidden", "Not allowed", detail)
         call = Call(request, self._services, identity)
         arguments = row.read_path(named)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from jobs_core.errors import JobsError, OptionError
 from jobs_dashboard.call import Answer
+from jobs_dashboard.problems import Refused
 from jobs_dashboard.roles import Role
 
 __all__ = ["KIB", "Handler", "Method", "Row"]
@@ -159,12 +160,18 @@ class Row:
             raise OptionError(name, values.get(name), _reason(error)) from None
 
     def read_body(self, data: bytes) -> object:
-        """Return what a body says. Raises OptionError, and msgspec.DecodeError for what is no JSON."""
+        """Return what a body says. Raises Refused, and msgspec.DecodeError for what is no JSON."""
         try:
             return msgspec.json.decode(data, type=cast("type[object]", self.body))
         except msgspec.ValidationError as error:
-            # Nothing of the body itself is repeated: it may hold what nobody is to see.
-            raise OptionError(_where(error) or "body", None, _reason(error)) from None
+            # No value of the body is repeated: it may hold what nobody is to see.
+            where, reason = _where(error), _reason(error)
+            if named := _FIELD(reason):
+                where = f"{where}.{named[1]}".lstrip(".")
+            detail = f"{where or 'The body'}: {reason}."
+            raise Refused(
+                422, OptionError.code, "Wrong parameter", detail, parameter=where or "body"
+            ) from None
 
 
 def _is_response(kind: object) -> bool:
@@ -176,6 +183,7 @@ def _plain(kind: object) -> object:
     return get_origin(get_args(kind)[0] if get_origin(kind) is Annotated else kind)
 
 
+_FIELD = re.compile(r".*(?:unknown|required) field `(.*)`").fullmatch
 _AT = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*?)`", re.DOTALL).fullmatch
 
 

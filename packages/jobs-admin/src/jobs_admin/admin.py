@@ -352,6 +352,14 @@ class Admin:
         other._assemble(msgspec.structs.replace(self._context, audit=named))  # noqa: SLF001 - a copy of ourselves
         return other
 
+    def redacting(self, redaction: Redaction) -> Self:
+        """Return this admin, on the same connection, with what code marks neither shown nor searched; a redaction that it has stays."""
+        if self._context.redaction is not None:
+            return self
+        other = copy.copy(self)
+        other._assemble(msgspec.structs.replace(self._context, redaction=redaction))  # noqa: SLF001 - a copy of ourselves
+        return other
+
     @property
     def schedules(self) -> ScheduleAdmin:
         """The schedules of queues."""
