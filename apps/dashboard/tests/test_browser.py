@@ -260,7 +260,7 @@ def test_schedules_are_paused_triggered_backfilled_and_removed(visits: Visits) -
         settled(page, "/schedules", "Schedules")
         settled(page, "/schedules/orders/nightly", "nightly")
         sent = page.locator(".panel", has_text="What it sent")
-        sent.get_by_role("link", name="nightly:").wait_for()
+        sent.get_by_role("link", name="nightly:").first.wait_for()
         assert "completed" in sent.inner_text()
         button(page, "Remove…").click()
         confirmed(page, "Remove it", "nightly is removed")

@@ -166,9 +166,18 @@ def test_nothing_moves_while_a_page_is_loaded(visits: Visits) -> None:
 
 
 def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
+    alert = {
+        "queue": "orders",
+        "active": True,
+        "message": "queue orders: a long way to say it (above 100). " * 2,
+    }
+    alerts = [{**alert, "alert": f"kind-{number}"} for number in range(4)]
     with visits.admin() as page:
+        # Its longest verdict, and more things than it has room for.
+        page.route("**/api/alerts?active=true", lambda route: route.fulfill(json=alerts))
         settled(page, "/", "Home")
         page.locator(".u-over").wait_for()
+        page.locator(".verdict").get_by_text("a long way to say it").nth(1).wait_for()
         assert page.evaluate("document.documentElement.scrollHeight") <= 800
         page.locator(".verdict").get_by_text("unserved: no worker serves it, 1 job waits").wait_for()
         # The legend tells the minute under the mouse; to drag does no harm, and nothing else.
