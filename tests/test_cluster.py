@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from redis.crc import key_slot
+from redis.exceptions import ResponseError
 from tests.support.cluster import Cluster, free_port
 from tests.support.waiting import until
 
@@ -138,6 +139,23 @@ async def test_a_queue_waits_while_its_slot_moves_and_goes_on_elsewhere(
     await asyncio.to_thread(cluster.end_move, slot, target, source)
     # The worker is idle: it is woken by a message on a channel that moved as well.
     assert await (await place.producer.enqueue(place.third, 1)).result(20) == 2
+
+
+async def test_a_queue_goes_on_while_a_server_moves_its_slot_whole(cluster: Cluster, place: Place) -> None:
+    slot, source, target = slot_of(f"{{{place.names[2]}}}"), cluster.nodes[2], cluster.nodes[1]
+    late = await place.producer.enqueue(place.third, 1, delay=3600, job_id="whole")
+    for giver, taker in ((source, target), (target, source)):
+        try:
+            await asyncio.to_thread(cluster.move_whole, slot, giver, taker)
+        except ResponseError:
+            pytest.skip("the server has no CLUSTER MIGRATESLOTS")
+        results = []
+        while not cluster.has_slot(slot, taker):
+            results.append(await (await place.producer.enqueue(place.third, 1)).result(20))
+        assert await (await place.producer.enqueue(place.third, 2)).result(20) == 3
+        assert set(results) <= {2}
+    await place.admin.promote(place.names[2], "whole")
+    assert await late.result(20) == 2
 
 
 async def test_jobs_go_on_while_the_node_that_lists_the_queues_stands_still(

@@ -133,6 +133,22 @@ class Cluster:
         for node in (target, source):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
+    def move_whole(self, slot: int, source: Member, target: Member) -> None:
+        """Have a server move a slot by itself (Valkey 9 or newer). Raises ResponseError where it cannot."""
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+
+    def has_slot(self, slot: int, node: Member) -> bool:
+        """Tell whether all nodes know that a slot is a node's."""
+        return all(self._owner(slot, asked) == node.id for asked in self.nodes)
+
+    def _owner(self, slot: int, asked: Member) -> str:
+        for first, last, primary, *_ in cast(
+            "list[tuple[int, int, list[str]]]", asked.ask("CLUSTER", "SLOTS")
+        ):
+            if first <= slot <= last:
+                return primary[2]
+        return ""
+
     def _start(self, number: int, stack: ExitStack) -> int:
         """Start a node that knows its slots and no other node; return the port on which it talks to others."""
         bus = free_port()
