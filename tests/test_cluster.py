@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.crc import key_slot
 from redis.exceptions import ResponseError
-from tests.support.cluster import Cluster, free_port
+from tests.support.cluster import Cluster
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 from jobs_admin import Admin

@@ -17,12 +17,14 @@ import openpyxl
 import pytest
 from demo import dataset, pictures, verification, workload
 from demo.check import Check
-from demo.processes import DemoFailed, Programs, free_ports
+from demo.processes import DemoFailed, Programs
 from demo.received import BUSY_EVERY, ReceivedHook, ReceivedMail
 from demo.summary import percentiles, report
 from fpdf import FPDF
 from PIL import Image
 from rich.console import Console
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 from tests.support.workers import alive
 
 from jobs_core.queues.webhooks.signature import signature_header
@@ -54,7 +56,7 @@ async def programs() -> AsyncIterator[Programs]:
 
 
 async def test_smtp_receiver_keeps_each_mail_it_accepted(programs: Programs, tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     store = tmp_path / "mails"
     program = programs.start("smtp", receiver("smtp", port, store), {"PYTHONPATH": ROOT})
     await programs.ready(program, f"tcp://127.0.0.1:{port}")
@@ -72,7 +74,7 @@ async def test_smtp_receiver_keeps_each_mail_it_accepted(programs: Programs, tmp
 async def test_webhook_receiver_takes_only_what_is_signed_and_is_busy_once(
     programs: Programs, tmp_path: Path
 ) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     store = tmp_path / "hooks"
     env = {"WEBHOOK_SECRET": SECRET, "PYTHONPATH": ROOT}
     program = programs.start("webhooks", receiver("webhook", port, store), env)
@@ -131,11 +133,8 @@ def test_killed_demo_takes_its_programs_and_its_directory_along() -> None:
         pid, directory = demo.stdout.readline().split()
         demo.kill()
         demo.wait()
-        deadline = time.monotonic() + 10
-        while (alive(int(pid)) or Path(directory).exists()) and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert not alive(int(pid))
-    assert not Path(directory).exists()
+    wait_until(lambda: not alive(int(pid)), what="the end of its program")
+    wait_until(lambda: not Path(directory).exists(), what="the end of its directory")
 
 
 async def test_settings_of_the_user_do_not_reach_the_programs(

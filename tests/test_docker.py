@@ -257,6 +257,7 @@ MODULES = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("target", TARGETS)
 def test_images_install_what_they_need(installer: Installer, target: str) -> None:
     packages = installed(installer.environment(target) / "python")
@@ -267,18 +268,18 @@ def test_images_install_what_they_need(installer: Installer, target: str) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("target", TARGETS)
 def test_images_start(installer: Installer, target: str) -> None:
     binaries = installer.environment(target)
-    for module in MODULES[target]:
-        run(str(binaries / "python"), "-c", f"import {module}")
+    run(str(binaries / "python"), "-c", f"import {', '.join(MODULES[target])}")
     program, *arguments = command(target)
     if program == "jobs":
-        assert run(str(binaries / "jobs"), "--version").strip()
         assert run(str(binaries / "jobs"), *arguments, "--help")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_a_project_elsewhere_installs_the_wheels(installer: Installer, tmp_path: Path) -> None:
     jobs = installer.environment("worker-light") / "jobs"
     assert execute([str(jobs), "new-project", "shop"], tmp_path, {"PATH": "/usr/bin:/bin"}).returncode == 0

@@ -10,8 +10,9 @@ from typing import cast
 import httpx2
 import pytest
 from tests.support.certificates import Authority
-from tests.support.cluster import HOST, Cluster, Member, free_port
+from tests.support.cluster import HOST, Cluster, Member
 from tests.support.documents import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 from jobs_admin import Admin

@@ -108,6 +108,7 @@ def test_getting_started_gets_started(tmp_path: Path, redis_url: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_the_guide_adds_a_queue(tmp_path: Path, redis_url: str) -> None:
     reader = Reader(GUIDE, tmp_path, redis_url)
     (tmp_path / "ada.jpg").write_bytes(b"a picture")

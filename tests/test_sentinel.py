@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.cluster import free_port
+from tests.support.ports import free_port
 from tests.support.sentinels import Watched
 from tests.support.waiting import until
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self, cast
 
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from tests.support.ports import HOST, free_port
 from tests.support.waiting import wait_until
 
 from jobs_core.server import EmbeddedServer
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
-
-HOST = "127.0.0.1"
 
 
 class Peer:
@@ -185,10 +183,3 @@ class Cluster:
         known = f"cluster_known_nodes:{len(self.nodes)}\r"
         copied = role[0] == "master" or role[3] == "connected"
         return copied and known in info and "cluster_state:ok" in info and "cluster_slots_fail:0\r" in info
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

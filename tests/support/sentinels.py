@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self, cast
 
 import redis
-from tests.support.cluster import HOST, Member, Peer, free_port
+from tests.support.cluster import HOST, Member, Peer
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 from jobs_core._server_process import ServerProcess

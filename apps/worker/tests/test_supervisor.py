@@ -170,8 +170,8 @@ async def test_jobs_of_a_killed_child_start_elsewhere_at_once(start: Starter, se
         record = await job.status()
         assert (record.attempts_made, record.stalled, record.releases) == (1, blamed, 1 - blamed)
         assert len(worker.lines("stalled", job_id=job.id, queue="calm", level="info")) == blamed
-    # With room for the noise of a busy machine; it is some ten milliseconds on an idle one.
-    assert time.monotonic() - killed < 2
+    # With room for the noise of a busy machine; it is some ten milliseconds on an idle one. The lease would last for 20 s.
+    assert time.monotonic() - killed < 10
     for job, pid in zip(jobs, pids, strict=True):
         if pid != pids[0]:
             assert (await sender.found(job)).state == "active"
@@ -261,7 +261,7 @@ async def test_stop_lets_active_jobs_finish(start: Starter, sender: Sender) -> N
     assert worker.get("/readyz")[0] == 503
     assert worker.get("/healthz")[0] == 200
     assert worker.wait() == 0
-    assert await jobs[0].result(1)
+    assert await jobs[0].result(5)
     assert (await jobs[1].status()).state is State.WAITING
 
 

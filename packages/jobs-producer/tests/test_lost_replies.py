@@ -1,7 +1,6 @@
 import asyncio
 import gc
 import pickle
-import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import cast
 
 import pytest
 from tests.support.mail import SEND, Calls, Send, Settler
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
@@ -261,12 +261,6 @@ async def test_every_caller_has_its_own_time(make: Make, proxy: Proxy) -> None:
     proxy.black_hole = False
     # A call gives up with the first of its callers: at most a twentieth before the others.
     assert min(times) > 0.47
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def test_a_server_that_is_down_at_start_is_an_error_and_leaves_nothing_behind(prefix: str) -> None:

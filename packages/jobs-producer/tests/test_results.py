@@ -128,7 +128,7 @@ async def test_a_timeout_leaves_the_job_alone(producer: Producer, settler: Settl
     began = time.monotonic()
     with pytest.raises(ResultTimeout) as caught:
         await handle.result(timeout=0.1)
-    assert 0.1 <= time.monotonic() - began < 1.5
+    assert 0.1 <= time.monotonic() - began < 5
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.timeout == 0.1
     with pytest.raises(ResultTimeout):
@@ -156,7 +156,7 @@ async def test_a_silent_server_is_a_timeout_too(
     began = time.monotonic()
     with frozen(server), pytest.raises(ResultTimeout):
         await handle.result(timeout=0.1)
-    assert 0.1 <= time.monotonic() - began < 2.5
+    assert 0.1 <= time.monotonic() - began < 5
 
 
 async def test_what_keeps_no_result_says_so_before_it_waits(

@@ -499,13 +499,13 @@ async def test_slow_receiver_is_retried(receiver: Receiver) -> None:
 
 
 async def test_receiver_that_is_down_is_retried(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     monkeypatch.setenv("WEBHOOK_ALLOW_HOSTS", "127.0.0.1")
-    async with job() as ctx:
-        with pytest.raises(OSError, match="Cannot connect"):
-            await deliver(order(f"http://127.0.0.1:{port}/"), ctx)
+    with socket.socket() as held:
+        # Nobody else can listen there, and connections to it are refused.
+        held.bind(("127.0.0.1", 0))
+        async with job() as ctx:
+            with pytest.raises(OSError, match="Cannot connect"):
+                await deliver(order(f"http://127.0.0.1:{held.getsockname()[1]}/"), ctx)
 
 
 async def test_endless_answer_is_read_in_part(receiver: Receiver) -> None:
