@@ -128,6 +128,18 @@ async def test_it_fires_above_its_threshold_and_recovers_well_below(system: Syst
     assert not (await system.alert("waiting")).active
 
 
+async def test_figures_are_told_in_full(system: System) -> None:
+    await system.mail.add("a")
+    told: list[str] = []
+    for threshold in (0, 1_234_567):
+        await system.admin.set_alert("mail", "waiting", threshold)
+        told += [each.message for each in await system.judge() or []]
+    assert told == [
+        "queue mail: 1 job waits (alert above 0)",
+        "queue mail: 1 job waits (alert above 1234567)",
+    ]
+
+
 async def test_of_many_processes_one_judges_and_one_job_tells(system: System) -> None:
     await system.mail.add("a")
     await system.admin.set_alert("mail", "waiting", 0)

@@ -11,6 +11,7 @@ import asyncio
 import random
 import secrets
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -172,22 +173,26 @@ def fires_now(name: AlertName, now: Seen, threshold: float | None, *, active: bo
 
 
 def _message(queue: str, name: AlertName, value: float, threshold: float | None, *, paused: bool) -> str:
-    most = "off" if threshold is None else f"{threshold:g}"
+    # In full: a million jobs are not 1e+06.
+    count, most = f"{value:.12g}", "off" if threshold is None else f"{threshold:.12g}"
+    one = value == 1
     match name:
         case "waiting":
-            text = f"{value:g} jobs wait (alert above {most})"
+            text = f"{count} {'job waits' if one else 'jobs wait'} (alert above {most})"
         case "failed":
-            text = f"{value:g} failed jobs are kept (alert above {most})"
+            text = f"{count} failed {'job is' if one else 'jobs are'} kept (alert above {most})"
         case "growing":
-            text = f"the backlog has grown for {value:g} minutes running (alert from {most} on)"
+            text = f"the backlog has grown for {count} minutes running (alert from {most} on)"
         case "oldest":
-            text = f"the oldest job has waited for {value:g} s (alert above {most} s)"
+            text = f"the oldest job has waited for {count} s (alert above {most} s)"
         case "failure_rate":
             text = f"{value:.0%} of the jobs of the last 10 minutes failed (alert above {most})"
         case "no_workers":
-            text = f"jobs have waited for {value:g} minutes and no worker serves them (alert from {most} on)"
+            text = f"jobs have waited for {count} minutes and no worker serves them (alert from {most} on)"
         case "unroutable":
-            text = f"{value:g} jobs are parked because no worker knows them (alert above {most})"
+            text = (
+                f"{count} {'job is' if one else 'jobs are'} parked that no worker knows (alert above {most})"
+            )
     return f"queue {queue}: {text}{', paused' if paused else ''}"
 
 
@@ -209,7 +214,7 @@ async def _tell(scripts: Scripts, crossing: str, firing: Firing, *, send: bool) 
             "state": kind,
             "value": firing.value,
             "threshold": firing.threshold,
-            "at_ms": int(ms),
+            "at": datetime.fromtimestamp(int(ms) // 1000, UTC).isoformat(),
         }
         payload = AlertAdmin(
             error=f"{queue}: {name} {kind}",
