@@ -130,7 +130,7 @@ async def set_alert(
     elif isinstance(threshold, str):
         raise OptionError(f"alerts.{name}", threshold, "it must be a number, None for no alert, or declared")
     else:
-        text = f"{check_threshold(name, threshold):g}"
+        text = f"{check_threshold(name, threshold):.12g}"
     return await calls.change(
         calls.scripts.alert_set(alert=f"{queue}/{name}", threshold=text)
     ), text or "declared"

@@ -128,7 +128,7 @@ class BulkChanges:
             dry_run=dry_run,
             progress=progress,
         )
-        which = f"state:{','.join(homes)} age>{age_ms / 1000:g}s"
+        which = f"state:{','.join(homes)} age>{age_ms / 1000:.12g}s"
         return await self._enter("clean", queue, which, count, dry_run=dry_run)
 
     async def obliterate(self, queue: str, *, force: bool, dry_run: bool, progress: Progress | None) -> int:

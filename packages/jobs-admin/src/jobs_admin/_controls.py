@@ -40,7 +40,7 @@ class Controls:
         changed = await self._calls.change(
             self._calls.scripts.pause(queue, what=what, for_ms=for_ms, actor=who, reason=why)
         )
-        detail = f"for {for_ms / 1000:g} s" if for_ms else ""
+        detail = f"for {for_ms / 1000:.12g} s" if for_ms else ""
         await self._audit.enter("pause", queue, what, int(changed), detail, actor=who, reason=why)
         return changed
 

@@ -78,7 +78,7 @@ def due_time(delay: Duration | None, run_at: datetime | None) -> tuple[int, int,
         raise OptionError("delay", delay, "give either a delay or an instant (run_at)")
     if run_at is None:
         delay_ms = to_ms(cast("Duration", delay), name="delay")
-        return delay_ms, 0, f"in {delay_ms / 1000:g} s"
+        return delay_ms, 0, f"in {delay_ms / 1000:.12g} s"
     if run_at.utcoffset() is None:
         raise OptionError(
             "run_at", run_at, "it has no time zone, so it means another instant on each machine"

@@ -83,4 +83,4 @@ def _asked(text: str) -> tuple[str, float | Literal["declared"] | None]:
 
 
 def _shown(value: float | str | None) -> str | None:
-    return f"{value:g}" if isinstance(value, (int, float)) else value
+    return f"{value:.12g}" if isinstance(value, (int, float)) else value

@@ -201,9 +201,9 @@ def _when(record: ScheduleRecord) -> str:
     if record.cron is not None:
         return f"{record.cron} ({record.timezone})"
     if record.every_ms is not None:
-        return f"every {record.every_ms / 1000:g} s"
+        return f"every {record.every_ms / 1000:.12g} s"
     if record.after_completion_ms is not None:
-        return f"{record.after_completion_ms / 1000:g} s after each run"
+        return f"{record.after_completion_ms / 1000:.12g} s after each run"
     return f"at {len(record.at)} instants"
 
 
