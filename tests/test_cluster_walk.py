@@ -5,7 +5,6 @@ import json
 import shlex
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
 
 import httpx2
 import pytest
@@ -62,10 +61,8 @@ async def asked(cluster: Cluster, stage: Stage) -> AsyncIterator[httpx2.AsyncCli
 
 async def test_the_dashboard_shows_and_changes_all(stage: Stage, asked: httpx2.AsyncClient) -> None:
     orders, letters = "/api/queues/orders", "/api/dead-letters"
-    async with (
-        asked.stream("GET", "/api/events?queue=orders&stats=0") as stream,
-        aclosing(stream.aiter_lines()) as lines,
-    ):
+    async with asked.stream("GET", "/api/events?queue=orders&stats=0") as stream:
+        lines = stream.aiter_lines()
         await anext(lines)
         enqueued = {"name": "charge", "payload": {"customer": "eve", "amount": 3.0}}
         job = await sent(asked, "POST", f"{orders}/jobs", enqueued, status=202)
