@@ -150,7 +150,7 @@ async def test_a_queue_goes_on_while_a_server_moves_its_slot_whole(cluster: Clus
             await asyncio.to_thread(cluster.move_whole, slot, giver, taker)
         except ResponseError:
             pytest.skip("the server has no CLUSTER MIGRATESLOTS")
-        results = []
+        results = list[int]()
         while not cluster.has_slot(slot, taker):
             results.append(await (await place.producer.enqueue(place.third, 1)).result(20))
         assert await (await place.producer.enqueue(place.third, 2)).result(20) == 3
