@@ -159,7 +159,7 @@ def test_nothing_moves_while_a_page_is_loaded(visits: Visits) -> None:
             new PerformanceObserver((list) => { for (const each of list.getEntries()) window.moved += each.value; })
                 .observe({ type: "layout-shift", buffered: true });"""
         )
-        for path in ("/", "/queues", "/jobs?queue=orders"):
+        for path in ("/", "/queues", "/queues/orders", "/jobs?queue=orders"):
             page.goto("about:blank")
             settled(page, path, SCREENS.get(path, "Jobs"))
             assert page.evaluate("window.moved") < 0.1, path

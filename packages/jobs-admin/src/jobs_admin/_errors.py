@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 SPANS: Final = 12
 # Of those that failed most.
 _MOST_QUEUES: Final = 20
-# Entries of rows, of all queues together and at least of each. One holds a row where jobs end one by one, or up to 128.
-_MOST_ENTRIES: Final = 4096
-_LEAST_ENTRIES: Final = 128
+# Entries of rows of each queue, and of all those together that have more. One holds a row where jobs end one by one, or up to 128.
+_OWN_ENTRIES: Final = 128
+_SHARED_ENTRIES: Final = 3072
 _MOST_ROWS: Final = 16_384
 _STEP: Final = 32
 _LARGE_STEP: Final = 256
 _MOST_GROUPS: Final = 100
 _NAMED: Final = 10
+
+
+class _Pot(msgspec.Struct):
+    """How many entries are left of those that queues share."""
+
+    left: int = _SHARED_ENTRIES
 
 
 class _Group(msgspec.Struct):
@@ -51,8 +57,8 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     )
     failed = {name: failed_in(told) for name, told in zip(queues, series, strict=True)}
     worst = sorted((name for name in queues if failed[name]), key=lambda name: -failed[name])
-    most = max(_MOST_ENTRIES // max(1, len(worst)), _LEAST_ENTRIES)
-    found = await asyncio.gather(*(_failures(scripts, name, since_ms, most) for name in worst[:_MOST_QUEUES]))
+    pot = _Pot()
+    found = await asyncio.gather(*(_failures(scripts, name, since_ms, pot) for name in worst[:_MOST_QUEUES]))
     groups: dict[str, _Group] = {}
     looked_at = 0
     for name, (rows, _) in zip(worst, found, strict=False):
@@ -70,13 +76,16 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     )
 
 
-async def _failures(scripts: Scripts, queue: str, since_ms: int, most: int) -> tuple[list[SummaryRow], bool]:
-    """Return the rows of jobs that failed since, newest first, and whether those are all: `most` entries are looked at."""
+async def _failures(scripts: Scripts, queue: str, since_ms: int, pot: _Pot) -> tuple[list[SummaryRow], bool]:
+    """Return the rows of jobs that failed since, newest first, and whether those are all."""
     key, call = f"{scripts.key(queue)}rows", scripts.client.call
     rows: list[SummaryRow] = []
-    end, step, seen = "+", _STEP, 0
-    while most > 0 and seen < _MOST_ROWS:
-        asked = min(step, most)
+    end, step, seen, own = "+", _STEP, 0, _OWN_ENTRIES
+    while seen < _MOST_ROWS and (asked := min(step, own or pot.left)):
+        if own:
+            own -= asked
+        else:
+            pot.left -= asked
         entries = cast("list[list[object]]", await call("XREVRANGE", key, end, "-", "COUNT", asked))
         newest = told_now = 0
         for raw_id, fields in entries:
@@ -87,7 +96,7 @@ async def _failures(scripts: Scripts, queue: str, since_ms: int, most: int) -> t
             end = f"({cast('bytes', raw_id).decode()}"
         if len(entries) < asked or newest < since_ms:
             return rows, True
-        most, seen = most - asked, seen + told_now
+        seen += told_now
         # Small ones come many at once.
         step = _LARGE_STEP if told_now <= 4 * asked else _STEP
     return rows, False

@@ -281,7 +281,7 @@ class ErrorGroups(msgspec.Struct, frozen=True, kw_only=True):
     """What failed since a time, the most frequent error first; at most 100.
 
     `looked_at` is how many failures were grouped. Where not `complete`, there were more: the 20 queues that failed most were
-    looked at, and of each the last 128 entries of its history, or its part of 4096.
+    looked at, and of each the last 128 entries of its history, or more of those that hold little.
     """
 
     groups: tuple[ErrorGroup, ...]
