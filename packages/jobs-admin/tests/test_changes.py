@@ -16,6 +16,24 @@ async def test_retry_puts_a_failed_job_back(admin: Admin, mail: Seeder) -> None:
     assert (job.state, job.attempts_made) == (State.WAITING, 0)
 
 
+async def test_a_mistyped_queue_is_told_and_not_made_one(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
+    for call in (
+        admin.retry("mial", "1"),
+        admin.promote("mial", "1"),
+        admin.priority("mial", "1", to="high"),
+        admin.reschedule("mial", "1", delay=1),
+        admin.remove("mial", "1"),
+        admin.cancel("mial", "1"),
+        admin.job("mial", "1"),
+    ):
+        with pytest.raises(UnknownQueue, match="Did you mean 'mail'"):
+            await call
+    assert [each.queue for each in await admin.queues()] == ["mail"]
+    with pytest.raises(UnknownQueue):
+        await admin.stats("mial")
+
+
 async def test_retry_of_one_job_raises_its_error(admin: Admin, mail: Seeder) -> None:
     await mail.add("1")
     with pytest.raises(WrongState) as caught:

@@ -43,6 +43,7 @@ async def test_tells_a_job_that_was_removed_but_whose_result_is_kept(admin: Admi
 
 
 async def test_a_job_that_never_was_is_not_found(admin: Admin, mail: Seeder) -> None:
+    await mail.add("1")
     with pytest.raises(JobNotFound):
         await admin.job("mail", "none")
     with pytest.raises(JobNotFound):

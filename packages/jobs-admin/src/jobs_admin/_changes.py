@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs_admin import _verdicts
-from jobs_core.names import check_queue_name
 from jobs_core.options import as_priority
 from jobs_core.states import Priority
 
@@ -22,11 +21,15 @@ _NAMED = 20
 
 
 class JobChanges:
-    """What can be done to jobs. With one id its error is raised, with several each outcome holds its own."""
+    """What can be done to jobs. With one id its error is raised, with several each outcome holds its own.
+
+    A queue that nobody used is UnknownQueue: a mistyped name would be made a queue of.
+    """
 
     def __init__(self, context: Context) -> None:
         """Made by the admin."""
         self._calls = context.calls
+        self._directory = context.directory
         self._audit = context.audit
 
     async def retry(self, queue: str, ids: Sequence[str]) -> list[Outcome]:
@@ -56,7 +59,8 @@ class JobChanges:
 
     async def cancel(self, queue: str, ids: Sequence[str]) -> list[Cancellation]:
         """Cancel jobs wherever they are."""
-        outcomes = await _verdicts.cancel(self._calls, check_queue_name(queue), ids)
+        await self._directory.check(queue)
+        outcomes = await _verdicts.cancel(self._calls, queue, ids)
         done = [each.id for each in outcomes if each.outcome in {"cancelled", "requested"}]
         await self._audit.enter("cancel", queue, named(done), len(done))
         return outcomes
@@ -64,7 +68,8 @@ class JobChanges:
     async def _apply(
         self, verb: str, change: _verdicts.Verb, queue: str, ids: Sequence[str], detail: str = ""
     ) -> list[Outcome]:
-        outcomes = await _verdicts.apply(self._calls, change, check_queue_name(queue), ids)
+        await self._directory.check(queue)
+        outcomes = await _verdicts.apply(self._calls, change, queue, ids)
         done = [each.id for each in outcomes if each.done]
         await self._audit.enter(verb, queue, named(done), len(done), detail)
         return outcomes

@@ -47,7 +47,7 @@ class Jobs:
         return record, located
 
     async def look(self, queue: str, job_id: str) -> tuple[JobRecord, Located]:
-        """Return what may be shown of a job, with what it waits for. Raises JobNotFound."""
+        """Return what may be shown of a job, with what it waits for. Raises JobNotFound or UnknownQueue."""
         record, located = await self._found(queue, job_id)
         return self._context.shown(record), located
 
@@ -91,7 +91,11 @@ class Jobs:
         return JobLogs(lines=lines, truncated=found.dropped > 0, cursor=lines[-1].cursor if more else None)
 
     async def _found(self, queue: str, job_id: str) -> tuple[JobRecord, Located]:
-        record, located = await self.find(queue, job_id)
+        try:
+            record, located = await self.find(queue, job_id)
+        except JobNotFound:
+            await self._context.directory.check(queue)
+            raise
         if record.state is not State.BLOCKED:
             return record, located
         awaited = await self._neighbours.waits_for(Place(record.queue, record.id), located)

@@ -464,7 +464,7 @@ class Admin:
     async def retry(self, queue: str, *ids: str) -> list[Outcome]:
         """Put failed jobs back, with all their attempts before them again.
 
-        With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own.
+        With one id its error is raised (JobNotFound, WrongState); with several each outcome holds its own. Raises UnknownQueue.
         """
         return await self._changes.retry(queue, ids)
 
@@ -548,7 +548,7 @@ class Admin:
         return await self._dead_letters.counts(queue)
 
     async def cancel(self, queue: str, *ids: str) -> list[Cancellation]:
-        """Cancel jobs wherever they are; one that runs is asked to stop, and its worker settles it as cancelled."""
+        """Cancel jobs wherever they are; one that runs is asked to stop, and its worker settles it as cancelled. Raises UnknownQueue."""
         return await self._changes.cancel(queue, ids)
 
     async def flow(self, flow_id: str, *, queue: str | None = None) -> FlowRecord:
