@@ -304,6 +304,13 @@ def test_the_rate_is_that_of_the_last_ten_minutes() -> None:
     assert rates[-1] == 0
 
 
+async def test_a_queue_that_came_and_failed_within_a_minute_is_told(system: System) -> None:
+    await system.mail.finish("fail", *(f"old-{number}" for number in range(30)))
+    assert [each.alert for each in await system.judge() or []] == []
+    await system.mail.named("fresh").finish("fail", *(f"new-{number}" for number in range(30)))
+    assert [(each.queue, each.alert) for each in await system.judge() or []] == [("fresh", "failure_rate")]
+
+
 def test_totals_that_begin_anew_are_no_failures() -> None:
     assert passed(tally(completed=50, failed=50), tally(failed=1))[-1].values["failure_rate"] == 0
 

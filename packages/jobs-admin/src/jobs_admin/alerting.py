@@ -41,7 +41,6 @@ _CALM = 3
 _MOST_GAP = 3
 _WINDOW = 10
 _FEWEST_ENDED = 20
-_STEP = 32
 _MINUTES = frozenset({"growing", "no_workers"})
 _MINUTE_S = 60.0
 _SPREAD_S = 2.0
@@ -99,29 +98,28 @@ async def _judged(
     """Return what is to be remembered of each queue, and whether each alert fires, with what is told of it."""
     workers = [each for each in await list_workers(scripts.client, scripts.prefix) if not each.silent]
     seen: dict[str, bytes] = {}
+    past = {queue: decode_seen(packed) for queue, packed in begun.seen.items()}
+    # A queue that was not there while others were judged a moment ago began with nothing.
+    lately = max((each.minute for each in past.values()), default=0)
+    blank = Seen(lately, 0, ended=((lately, 0, 0),)) if begun.minute - lately <= _MOST_GAP else None
     # One of a queue that is gone, or of a kind that there is no more, is over.
     verdicts = {alert: (False, _gone(packed)) for alert, packed in begun.firing.items()}
-    for at in range(0, len(entries), _STEP):
-        for entry in entries[at : at + _STEP]:
-            tally = await scripts.tally(entry.queue)
-            known = begun.seen.get(entry.queue)
-            before = None if known is None else decode_seen(known)
-            serving = sum(entry.queue in each.queues for each in workers)
-            if not serving and tally.sizes["waiting"]:
-                # A worker inside an application is not among those listed, but it holds a lease.
-                owners = await scripts.owners(entry.queue)
-                serving = sum(not each.dead and each.lease_ms > 0 for each in owners)
-            now = remember(before, begun.minute, tally, serving)
-            seen[entry.queue] = encode_seen(now)
-            for name in ALERTS:
-                alert, threshold = f"{entry.queue}/{name}", in_force(name, entry, begun.live)
-                fires = fires_now(name, now, threshold, active=alert in begun.firing)
-                if fires or alert in begun.firing:
-                    value, limit = now.values[name], 0.0 if threshold is None else threshold
-                    message = _message(
-                        entry.queue, name, value, threshold, paused=tally.paused_ms is not None
-                    )
-                    verdicts[alert] = (fires, encode_firing(Firing(value, limit, message)))
+    for entry in entries:
+        tally = await scripts.tally(entry.queue)
+        serving = sum(entry.queue in each.queues for each in workers)
+        if not serving and tally.sizes["waiting"]:
+            # A worker inside an application is not among those listed, but it holds a lease.
+            owners = await scripts.owners(entry.queue)
+            serving = sum(not each.dead and each.lease_ms > 0 for each in owners)
+        now = remember(past.get(entry.queue, blank), begun.minute, tally, serving)
+        seen[entry.queue] = encode_seen(now)
+        for name in ALERTS:
+            alert, threshold = f"{entry.queue}/{name}", in_force(name, entry, begun.live)
+            fires = fires_now(name, now, threshold, active=alert in begun.firing)
+            if fires or alert in begun.firing:
+                value, limit = now.values[name], 0.0 if threshold is None else threshold
+                message = _message(entry.queue, name, value, threshold, paused=tally.paused_ms is not None)
+                verdicts[alert] = (fires, encode_firing(Firing(value, limit, message)))
     return seen, verdicts
 
 
