@@ -132,6 +132,11 @@ async def test_a_large_job_with_its_own_id(engine: Engine) -> None:
     assert int((await located(engine, "a")).record[1]) == OWN_ID | BIG
 
 
+async def test_a_queue_that_nobody_used_is_not_made(engine: Engine) -> None:
+    assert await cancel(engine, "a", "b") == ["not_found", "not_found"]
+    assert await engine.client.call("KEYS", engine.scripts.key(engine.queue) + "*") == []
+
+
 async def test_ids_named_twice_and_none(engine: Engine) -> None:
     await engine.add("a")
     assert await cancel(engine, "a", "x", "a") == ["cancelled", "not_found", "cancelled"]
