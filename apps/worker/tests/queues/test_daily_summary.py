@@ -30,7 +30,7 @@ from jobs_core.queues.reports import (
 )
 from jobs_core.scripts import Scripts
 from jobs_worker import Fail, JobContext
-from jobs_worker.files import store
+from jobs_worker.files import job_path, store
 from jobs_worker.following import Previous
 from jobs_worker.processors import marks_of
 from jobs_worker.queues.email.processor import mail_report
@@ -110,14 +110,15 @@ async def test_the_schedule_generates_the_summary_and_mails_it_as_a_chain(
         sent = await worker.producer.schedules.trigger("reports", "daily-summary")
         await sent.done(timeout=30)
         await until(lambda: mailbox.messages)
-        assert store().size(f"reports/{sent.id}.pdf") > 0
+        file = job_path("reports", sent.id, ".pdf")
+        assert store().size(file) > 0
     (message,) = mailbox.messages
     assert mailbox.recipients == [["ada@example.com", "eve@example.com"]]
     assert message["Subject"] == "Report ready: Daily summary"
     name, kind, content = attached(message)
     assert (name, kind) == ("Daily summary.pdf", "application/pdf")
     words = cast("EmailMessage", message.get_body(("plain",))).get_content()
-    assert f"http://localhost:3010/download/reports/{sent.id}.pdf?expires=" in words
+    assert f"http://localhost:3010/download/{file}?expires=" in words
     text = pypdf.PdfReader(BytesIO(content)).pages[0].extract_text()
     assert "Jobs of the last 24 hours" in text
     assert "shop" in text
