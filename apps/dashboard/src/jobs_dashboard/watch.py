@@ -25,7 +25,7 @@ _FRESH_S = 1.5
 # is there for jobs first.
 _QUIET_AFTER = 3
 _QUIET_EVERY = 4
-_MOST = 100
+_MOST = 64
 
 
 class _Sample(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ const Share = ({ flow }: { flow: FlowRecord }): JSX.Element => (
 export function Flows(): JSX.Element {
   const queue = query.value.get("queue") ?? "";
   const [from, setFrom] = useState<string | null>(null);
-  const found = useResource<FlowPage>("/flows", { queue, cursor: from }, 3000);
+  const found = useResource<FlowPage>("/flows", { queue, cursor: from }, 5000);
   return (
     <>
       <Head title="Flows">

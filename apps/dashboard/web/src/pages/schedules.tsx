@@ -18,7 +18,7 @@ const LIMIT = 100;
 
 export function Schedules(): JSX.Element {
   const queue = query.value.get("queue") ?? "";
-  const page = useResource<SchedulePage>("/schedules", { queue, limit: LIMIT }, 5000);
+  const page = useResource<SchedulePage>("/schedules", { queue, limit: LIMIT }, 10_000);
   return (
     <>
       <Head title="Schedules">
