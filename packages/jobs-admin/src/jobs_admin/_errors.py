@@ -64,7 +64,10 @@ async def read_errors(scripts: Scripts, queues: Sequence[str], now_ms: int, minu
     for name, (rows, _) in zip(worst, found, strict=False):
         looked_at += len(rows)
         for row in rows:
-            _add(groups.setdefault(row.error, _Group()), name, row, since_ms, minutes)
+            group = groups.get(row.error)
+            if group is None:
+                group = groups[row.error] = _Group()
+            _add(group, name, row, since_ms, minutes)
     told = sorted(groups.items(), key=lambda item: (-item[1].count, item[0]))[:_MOST_GROUPS]
     return ErrorGroups(
         groups=tuple(_record(error, group) for error, group in told),
@@ -107,8 +110,7 @@ def _add(group: _Group, queue: str, row: SummaryRow, since_ms: int, minutes: int
     group.first_ms = min(group.first_ms or row.finished_ms, row.finished_ms)
     if row.finished_ms >= group.last_ms:
         group.last_ms, group.last = row.finished_ms, (queue, row.id)
-    group.queues = {**group.queues, queue: None}
-    group.names = {**group.names, job_name(row.name): None}
+    group.queues[queue] = group.names[row.name] = None
     span = (row.finished_ms - since_ms) * SPANS // (minutes * 60_000)
     group.trend[min(max(span, 0), SPANS - 1)] += 1
 
@@ -121,7 +123,7 @@ def _record(error: str, group: _Group) -> ErrorGroup:
         last_at=_time(group.last_ms),
         trend=tuple(group.trend),
         queues=tuple(group.queues)[:_NAMED],
-        names=tuple(group.names)[:_NAMED],
+        names=tuple(dict.fromkeys(map(job_name, group.names)))[:_NAMED],
         last_queue=group.last[0],
         last_id=group.last[1],
     )
