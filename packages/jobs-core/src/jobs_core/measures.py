@@ -126,10 +126,10 @@ def added_minutes(queues: Iterable[bytes], count: int) -> bytes:
 
 def failed_in(packed: bytes) -> int:
     """Return how many jobs failed for good in packed minutes."""
-    words = array("I", packed)
+    counts = array("I", packed)[2 :: _MINUTE.size // 4]
     if byteorder == "little":
-        words.byteswap()
-    return sum(words[2 :: _MINUTE.size // 4])
+        counts.byteswap()
+    return sum(counts)
 
 
 def minute_ranges(first: int, count: int) -> Sequence[tuple[int, int, int]]:
