@@ -23,15 +23,5 @@ async def watch(admin: Admin) -> None:
 
 
 def _crossed(each: Crossing) -> None:
-    told = log_lines.fields(
-        queue=each.queue,
-        alert=each.alert,
-        value=each.value,
-        threshold=each.threshold,
-        message=each.message,
-        sent=each.sent,
-    )
-    if each.fired:
-        _log.warning("alert_fired", extra=told)
-    else:
-        _log.info("alert_recovered", extra=told)
+    level = logging.WARNING if each.fired else logging.INFO
+    _log.log(level, each.event, extra=log_lines.fields(**each.fields()))

@@ -22,12 +22,4 @@ async def watch(scripts: Scripts) -> None:
 
 def _crossed(each: Crossing) -> None:
     level = _log.warning if each.fired else _log.info
-    level(
-        "alert_fired" if each.fired else "alert_recovered",
-        queue=each.queue,
-        alert=each.alert,
-        value=each.value,
-        threshold=each.threshold,
-        message=each.message,
-        sent=each.sent,
-    )
+    level(each.event, **each.fields())

@@ -57,6 +57,22 @@ class Crossing(msgspec.Struct, frozen=True):
     message: str
     sent: bool
 
+    @property
+    def event(self) -> str:
+        """Under which name a log tells of it."""
+        return "alert_fired" if self.fired else "alert_recovered"
+
+    def fields(self) -> dict[str, str | float]:
+        """Return what a log line tells of it."""
+        return {
+            "queue": self.queue,
+            "alert": self.alert,
+            "value": self.value,
+            "threshold": self.threshold,
+            "message": self.message,
+            "sent": self.sent,
+        }
+
 
 async def judge_each_minute(
     scripts: Scripts, on_crossing: Callable[[Crossing], None], on_failure: Callable[[Exception], None]

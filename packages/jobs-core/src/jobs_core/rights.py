@@ -16,36 +16,14 @@ __all__ = ["COMMANDS", "check_rights", "rule"]
 # What scripts and programs send. A script runs with the rights of its caller: where they end amid a transition, half of
 # it is written. So all programs need the rights of all scripts, and these are looked at before the first one runs.
 COMMANDS = (
-    *("BITCOUNT", "BITFIELD", "DEL", "EXISTS", "GET", "GETBIT", "GETRANGE", "HDEL", "HEXISTS", "HGET"),
-    *("HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HRANDFIELD", "HSCAN", "HSET", "HSETNX", "HSTRLEN"),
-    *(
-        "INFO",
-        "LINDEX",
-        "LLEN",
-        "LPOP",
-        "LRANGE",
-        "LTRIM",
-        "MGET",
-        "MSET",
-        "PERSIST",
-        "PING",
-        "RENAME",
-        "RPUSH",
-    ),
-    *("SCAN", "SET", "SETBIT", "SPUBLISH", "SSUBSCRIBE", "STRLEN", "SUNSUBSCRIBE", "TIME", "TTL"),
-    *("TYPE", "UNLINK", "XADD", "XDEL", "XLEN", "XRANGE", "XREAD", "XREVRANGE", "XTRIM", "ZADD", "ZCARD"),
-    *(
-        "ZCOUNT",
-        "ZMSCORE",
-        "ZPOPMAX",
-        "ZPOPMIN",
-        "ZRANGE",
-        "ZRANGEBYSCORE",
-        "ZRANK",
-        "ZREM",
-        "ZREMRANGEBYRANK",
-    ),
-    *("ZREMRANGEBYSCORE", "ZREVRANGE", "ZREVRANGEBYSCORE", "ZSCAN", "ZSCORE"),
+    *("BITCOUNT", "BITFIELD", "DEL", "EXISTS", "GET", "GETBIT", "GETRANGE", "HDEL", "HEXISTS"),
+    *("HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HRANDFIELD", "HSCAN", "HSET"),
+    *("HSETNX", "HSTRLEN", "INFO", "LINDEX", "LLEN", "LPOP", "LRANGE", "LTRIM", "MGET", "MSET"),
+    *("PERSIST", "PING", "RENAME", "RPUSH", "SCAN", "SET", "SETBIT", "SPUBLISH", "SSUBSCRIBE"),
+    *("STRLEN", "SUNSUBSCRIBE", "TIME", "TTL", "TYPE", "UNLINK", "XADD", "XDEL", "XLEN", "XRANGE"),
+    *("XREAD", "XREVRANGE", "XTRIM", "ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZPOPMAX", "ZPOPMIN"),
+    *("ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZREM", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE"),
+    *("ZREVRANGE", "ZREVRANGEBYSCORE", "ZSCAN", "ZSCORE"),
 )
 _ALLOWED = "-@all +@read +@write -@dangerous +evalsha +script|load +info +ping +time +spublish +ssubscribe +sunsubscribe"
 

@@ -147,9 +147,7 @@ class Client(ABC):
 
     async def call_each(self, *args: Encodable, deadline: float | None = None) -> dict[str, Reply]:
         """Send such a command to each node, of a cluster to each primary that is there; return the replies by address. Raises as `call`."""
-        nodes = self._present()
-        replies = await asyncio.gather(*(self._ask(node, args, deadline) for node in nodes))
-        return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
+        return await self._ask_each(args, deadline)
 
     async def scan(self, pattern: str, *, deadline: float | None = None) -> AsyncIterator[list[bytes]]:
         """Yield the keys that match a pattern, some at a time, of all nodes; one may come twice. Raises as `call`."""
@@ -185,14 +183,15 @@ class Client(ABC):
     ) -> dict[str, Reply]:
         """Run a script without keys that changes nothing on each such node; return the replies by address. Raises as `call`."""
         command = ("EVALSHA", script.sha, 0, *args)
-        nodes = self._present()
-        replies = await asyncio.gather(*(self._ask(node, command, deadline, script) for node in nodes))
-        return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
+        return await self._ask_each(command, deadline, script)
 
-    def _present(self) -> list[Node]:
-        """Return the nodes that there is a connection to, all where there is none to any."""
-        nodes = self.nodes()
-        return [node for node in nodes if node.protocol is not None] or nodes
+    async def _ask_each(
+        self, args: tuple[Encodable, ...], deadline: float | None, script: Script | None = None
+    ) -> dict[str, Reply]:
+        """Ask the nodes that there is a connection to, all where there is none to any."""
+        nodes = [node for node in self.nodes() if node.protocol is not None] or self.nodes()
+        replies = await asyncio.gather(*(self._ask(node, args, deadline, script) for node in nodes))
+        return {node.display: reply for node, reply in zip(nodes, replies, strict=True)}
 
     async def _ask(
         self, node: Node, args: tuple[Encodable, ...], deadline: float | None, script: Script | None = None

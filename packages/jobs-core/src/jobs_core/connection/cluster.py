@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _ASK_TIMEOUT = 2.0
 _CONNECT_PATIENCE = 2.0
 _log = logging.getLogger("jobs.connection")
-_log = logging.getLogger("jobs.connection")
 
 
 class ClusterClient(Client):

@@ -4,7 +4,7 @@
 -- REST: what the breach is about: ids of jobs, or owners, sessions, names of keys or homes (at most 128)
 -- RETURNS: one character of each: 1 mended, 0 it holds by now, - it is broken and no script can mend it
 -- ERRORS: SCHEMA, WRONGTYPE
--- INCLUDE: open save unsound record history ready_at score to_ready leave follow left_behind let_wait forget weight has unique_of succeed told_menders flow_menders schedule schedule_write schedule_head schedule_watch
+-- INCLUDE: open save unsound record history ready_at score to_ready leave follow left_behind let_wait forget weight has unique_of succeed told_menders flow_menders schedule schedule_write schedule_head schedule_watch recount
 -- FLAGS: allow-oom
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -261,13 +261,7 @@ local menders = {
       local its = rec and select(5, record(rec))
       n = its == name and n + 1 or n
     end
-    local said = tonumber(redis.call("HGET", P .. "unroutable.names", name) or 0)
-    if n == 0 then
-      redis.call("HDEL", P .. "unroutable.names", name)
-    else
-      redis.call("HSET", P .. "unroutable.names", name, n)
-    end
-    return n ~= said
+    return recount(P .. "unroutable.names", name, n)
   end,
   schedule = function(id)
     local s, row = schedule(redis.call("HGET", P .. "sched.state", id)), redis.call("HEXISTS", P .. "sched.rows", id) == 1

@@ -1,5 +1,5 @@
 --- What mends what is told of a queue besides its jobs, by code: logs, minutes and histograms, streams, what was applied, dead letters.
--- INCLUDE: letters_of
+-- INCLUDE: letters_of recount
 local function told_menders(q)
   local P = q.P
   local function last(key)
@@ -23,13 +23,7 @@ local function told_menders(q)
       if not letters then
         return nil
       end
-      local n, said = letters[queue] or 0, tonumber(redis.call("HGET", P .. "letters.kept", queue) or 0)
-      if n == 0 then
-        redis.call("HDEL", P .. "letters.kept", queue)
-      else
-        redis.call("HSET", P .. "letters.kept", queue, n)
-      end
-      return n ~= said
+      return recount(P .. "letters.kept", queue, letters[queue] or 0)
     end,
     log = function(id)
       local key, said = P .. "log:" .. id, redis.call("HGET", P .. "logs", id)
