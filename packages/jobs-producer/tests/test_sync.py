@@ -94,7 +94,15 @@ def test_items_that_cannot_be_gone_through_leave_nothing_behind(opened: SyncProd
         opened.enqueue_many(SEND, Send(to="ada"))  # pyright: ignore[reportArgumentType]
     with pytest.raises(RuntimeError, match="the table is gone"):
         opened.enqueue_many(SEND, Cursor())
-    # It would wait for its items until the program ends.
+    assert opened.run(_other_tasks) == []
+
+
+def test_a_report_that_fails_ends_the_call_when_it_has_ended(opened: SyncProducer) -> None:
+    def report(done: int, total: int | None) -> None:
+        raise RuntimeError(f"no terminal for {done} of {total}")
+
+    with pytest.raises(RuntimeError, match=r"no terminal for \d+ of 3000"):
+        opened.enqueue_many(SEND, [Send(to="ada")] * 3000, progress=report)
     assert opened.run(_other_tasks) == []
 
 

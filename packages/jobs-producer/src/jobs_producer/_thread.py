@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from copy import copy
 from importlib import import_module
@@ -185,6 +185,7 @@ class Feed(Generic[T]):
         self._runner = runner
         # A chunk is wanted, so many items are done, or (None) all has ended.
         self._requests: SimpleQueue[asyncio.Future[list[T]] | int | None] = SimpleQueue()
+        self._failure: Exception | None = None
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Iterate on the loop."""
@@ -205,25 +206,59 @@ class Feed(Generic[T]):
     def serve(
         self, work: Coroutine[object, object, R], items: Iterable[T], progress: Callable[[int], object]
     ) -> R:
-        """Run the coroutine that iterates, and read for it in this thread until it ends."""
+        """Run the coroutine that iterates, and read for it in this thread until it ends.
+
+        What reading or `progress` raises is raised where the coroutine waits for its next items, so that it has ended
+        when it is raised here.
+        """
         future = self._runner.start(work)
         future.add_done_callback(lambda _: self._requests.put(None))
+        chunks = _chunks(items)
         try:
-            source = iter(items)
             while (request := self._requests.get()) is not None:
-                if isinstance(request, int):
-                    progress(request)
-                else:
-                    self._hand_over(request, list(islice(source, _CHUNK)))
-            return future.result()
+                self._meet(request, chunks, progress)
+            outcome = future.result()
         except CancelledError:
             raise self._runner.closed() from None
         except BaseException:
             future.cancel()
             raise
+        if self._failure is not None:
+            raise self._failure
+        return outcome
 
-    def _hand_over(self, wanted: asyncio.Future[list[T]], chunk: list[T]) -> None:
-        self._runner.tell(lambda: wanted.done() or wanted.set_result(chunk))
+    def _meet(
+        self,
+        request: asyncio.Future[list[T]] | int,
+        chunks: Iterator[list[T]],
+        progress: Callable[[int], object],
+    ) -> None:
+        chunk: list[T] = []
+        try:
+            if self._failure is None:
+                if isinstance(request, int):
+                    progress(request)
+                else:
+                    chunk = next(chunks, chunk)
+        except Exception as error:  # noqa: BLE001 - whatever the caller's own code raises
+            self._failure = error
+        if not isinstance(request, int):
+            self._runner.tell(lambda: _answer(request, self._failure or chunk))
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(items)
+    while chunk := list(islice(source, _CHUNK)):
+        yield chunk
+
+
+def _answer(wanted: asyncio.Future[list[T]], answer: list[T] | Exception) -> None:
+    if wanted.done():
+        return
+    if isinstance(answer, Exception):
+        wanted.set_exception(answer)
+    else:
+        wanted.set_result(answer)
 
 
 _keepers: WeakSet[Keeper] = WeakSet()
