@@ -46,7 +46,8 @@ def test_replay_with_another_payload(jobs: Jobs) -> None:
     ran = jobs("replay", letter, "--edit", '{"to": "ada"}')
     assert ran.code == 0, ran.err
     assert cast("dict[str, object]", jobs("show", "mail", "1", "--json").json)["payload"] == {"to": "ada"}
-    assert jobs("replay", letter, "--edit", "{").code == 2
+    ran = jobs("replay", letter, "--edit", "{")
+    assert (ran.code, ran.err.startswith("jobs: --edit: The payload")) == (2, True), ran.err
 
 
 def test_replay_says_what_is_missing(jobs: Jobs) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -15,8 +16,10 @@ from jobs_core import (
     State,
 )
 from jobs_core.connection.client import OutcomeLost
-from jobs_core.scripts import Claim
+from jobs_core.errors import ConnectionFailed
+from jobs_core.scripts import Beat, Claim
 from jobs_worker import JobContext, lane, processor
+from jobs_worker.leases import LeaseKeeper
 
 
 async def test_owner_that_is_gone_has_its_handlers_cancelled(run: Run, lines: Lines) -> None:
@@ -188,3 +191,37 @@ async def test_abandoned_jobs_wait_again_uncharged(run: Run) -> None:
             assert (found.state, found.entry.attempts, found.entry.crashes) == ("waiting", 0, 0)
             assert found.entry.releases == 1
     release.set()
+
+
+async def test_beats_that_fail_are_told_once_when_they_begin_and_once_when_they_are_over(
+    run: Run, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = {"far", "out"}
+
+    async with run() as worker:
+        real = worker.scripts.beat
+
+        async def beat(queue: str, *, lease_ms: int, owners: Sequence[str], deadline: float) -> Beat:
+            if queue in away:
+                raise ConnectionFailed("a node", "it is away")
+            return await real(queue, lease_ms=lease_ms, owners=owners, deadline=deadline)
+
+        monkeypatch.setattr(worker.scripts, "beat", beat)
+        keeper = LeaseKeeper(worker.scripts, lambda _queue, _owner: None)
+        keeper.watch(["near", "far", "out"])
+        for _ in range(3):
+            assert not await keeper.beat()
+        assert sorted((line["queue"], line["level"]) for line in lines.of("beat_failed")) == [
+            ("far", "warning"),
+            ("out", "warning"),
+        ]
+        away.remove("far")
+        for _ in range(2):
+            assert not await keeper.beat()
+        (line,) = lines.of("beat_recovered")
+        assert (line["queue"], line["failures"], line["level"]) == ("far", 3, "info")
+        assert cast("float", line["lasted_s"]) >= 0
+        assert len(lines.of("beat_failed")) == 2
+        away.add("far")
+        assert not await keeper.beat()
+        assert len(lines.of("beat_failed", queue="far")) == 2

@@ -1,11 +1,14 @@
 """Limits as code declares them."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NotRequired, TypedDict
 
 import pytest
+from msgspec import Struct
 
-from jobs_core import KeyLimits, OptionError, Queue, RateLimit
+from jobs_core import DeclarationError, JsonValue, KeyLimits, OptionError, Queue, RateLimit
 from jobs_core.flow import key_of
 from jobs_core.options import resolve
 
@@ -113,3 +116,67 @@ def test_a_wrong_key_is_refused(key: object) -> None:
     job = Queue("q", key=True).job("j", payload=dict[str, str])
     with pytest.raises(OptionError, match="key"):
         resolve(job, {"key": key})  # pyright: ignore[reportArgumentType] - what is wrong is the point
+
+
+class Purchase(Struct, tag=True):
+    """One whose owner is known."""
+
+    tenant: str
+    lines: list[str] = []
+
+
+class Refund(Struct, tag=True):
+    """One that may have no owner."""
+
+    tenant: str | None = None
+
+
+class Visit(Struct, tag=True):
+    """One without an owner."""
+
+    page: str
+
+
+class Noted(TypedDict):
+    """One that may leave its owner out."""
+
+    tenant: NotRequired[str]
+
+
+@pytest.mark.parametrize(
+    "payload", [Purchase, Refund, Noted, Purchase | Visit, Refund | None, dict[str, str], JsonValue, object]
+)
+def test_a_queue_takes_jobs_whose_payload_may_have_its_key(payload: type[object]) -> None:
+    assert Queue("q", key="tenant").job("j", payload=payload).key_of({"tenant": "a"}) == "a"
+
+
+@pytest.mark.parametrize(
+    ("key", "payload", "reason"),
+    [
+        ("tenant_id", Purchase, "no field 'tenant_id', it has only the fields tenant, lines"),
+        (["tenant", "page"], Purchase | Refund, "no field 'page', it has only the fields tenant, lines"),
+        ("tenant", Visit | None, "no field 'tenant', it has only the fields page"),
+        ("title", str, "no field 'title', it has no fields"),
+        ("lines", Purchase, "the field 'lines' of its payload is never a text"),
+    ],
+)
+def test_a_queue_refuses_a_job_that_would_never_have_a_key(
+    key: str | list[str], payload: type[object], reason: str
+) -> None:
+    queue = Queue("billing", key=key)
+    with pytest.raises(DeclarationError, match=re.escape(reason)) as caught:
+        queue.job("charge", payload=payload, version=2)
+    assert all(
+        part in caught.value.message for part in ("'billing'", f"key={key!r}", "'charge@2'", "key=True")
+    )
+    assert not queue.jobs
+    assert Queue("billing", key=True).job("charge", payload=payload).key_of(None) == ""
+
+
+def test_every_version_of_a_job_has_the_field_of_the_key() -> None:
+    queue = Queue("billing", key="tenant")
+    queue.job("charge", payload=Purchase, version=2)
+    with pytest.raises(DeclarationError, match="'charge@1'"):
+        queue.job("charge", payload=Visit)
+    queue.job("charge", payload=Refund)
+    assert sorted(queue.versions) == ["charge@1", "charge@2"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Final
 
+from jobs_cli.at_fault import told
 from jobs_core.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -61,9 +63,9 @@ def lacks(extra: str) -> int:
     return USAGE
 
 
-def report(error: JobsError) -> int:
-    """Print an error to standard error and return the exit code for it."""
-    print(f"jobs: {error.message}", file=sys.stderr)
+def report(error: JobsError, arguments: Sequence[str]) -> int:
+    """Print an error of a command with these arguments to standard error, and return the exit code for it."""
+    print(f"jobs: {told(error, arguments)}", file=sys.stderr)
     return exit_code(error)
 
 

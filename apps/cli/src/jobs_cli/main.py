@@ -159,7 +159,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
         print(f"jobs {name}: {error} See `jobs {name} --help`.", file=sys.stderr)
         return 2
     except JobsError as error:
-        return report(error)
+        return report(error, arguments)
     return code if isinstance(code, int) else 0
 
 

@@ -31,6 +31,7 @@ from jobs_worker.control import (
 from jobs_worker.declared import declare
 from jobs_worker.leases import BEAT_EVERY, LEASE_MS
 from jobs_worker.lineage import die_with_parent
+from jobs_worker.outages import Outages
 from jobs_worker.page import Page
 from jobs_worker.routes import QueueRoutes, load_routes
 from jobs_worker.runtime import Runtime
@@ -173,6 +174,7 @@ class Child:
 
     async def _renew_alone(self, scripts: Scripts) -> None:
         """Renew the leases from here while the supervisor cannot (frozen or gone)."""
+        outages = Outages("beat")
         while True:
             await asyncio.sleep(BEAT_EVERY / 2)
             if time.monotonic() - self._beaten < _SUPERVISOR_SILENT:
@@ -181,10 +183,11 @@ class Child:
                 try:
                     deadline = asyncio.get_running_loop().time() + BEAT_EVERY
                     beat = await scripts.beat(queue, lease_ms=LEASE_MS, owners=[owner], deadline=deadline)
+                    outages.succeeded(queue)
                     if beat.gone:
                         cast("Runtime", self._runtime).lanes[queue].owner_gone(owner)
                 except (JobsError, OutcomeLost) as error:
-                    _log.warning("beat_failed", queue=queue, error=str(error))
+                    outages.failed(error, queue)
 
     def _say(self, message: control.ToSupervisor) -> None:
         control.send(self._writer, message)

@@ -10,6 +10,7 @@ from jobs_core.errors import JobsError, ServerError
 from jobs_core.scripts import TRIM_LIMIT
 from jobs_core.wire import Others
 from jobs_worker import logs
+from jobs_worker.outages import Outages
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -44,6 +45,7 @@ class LeaseKeeper:
         self._owners: dict[str, set[str]] = {}
         self._beating: dict[str, asyncio.Task[bool]] = {}
         self._beats = 0
+        self._outages = Outages("beat")
 
     def watch(self, queues: Iterable[str]) -> None:
         """Keep the lease clock of these queues going and reap in them, also while no owner here serves them."""
@@ -103,8 +105,9 @@ class LeaseKeeper:
             if self._beats % _TRIM_EVERY == 0:
                 await self._trim(queue)
         except (JobsError, OutcomeLost) as error:
-            _log.warning("beat_failed", queue=queue, error=str(error))
+            self._outages.failed(error, queue)
             return False
+        self._outages.succeeded(queue)
         return True
 
     async def _trim(self, queue: str) -> None:

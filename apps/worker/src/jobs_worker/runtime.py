@@ -25,6 +25,7 @@ from jobs_worker.glances import glances
 from jobs_worker.hooks import HookCalls, Hooks, hooks_of
 from jobs_worker.job_logs import install, level_of, uninstall
 from jobs_worker.lane import Lane
+from jobs_worker.outages import Outages
 from jobs_worker.process_pool import ProcessPool
 from jobs_worker.runner import Runner
 from jobs_worker.shared import Shared
@@ -290,12 +291,15 @@ class Runtime:
 
     async def _glance(self) -> None:
         """Look at all queues, the less often the more owners are idle: the backstop of messages and of effects left behind."""
+        outages = Outages("glance")
         while True:
             try:
                 seen = await glances(self._scripts, list(self.lanes))
             except (JobsError, OutcomeLost) as error:
-                _log.warning("glance_failed", error=str(error))
+                outages.failed(error)
                 seen = {}
+            else:
+                outages.succeeded()
             for name, glance in seen.items():
                 lane = self.lanes[name]
                 if glance.outbox:

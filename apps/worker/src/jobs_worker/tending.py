@@ -15,7 +15,7 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
 from jobs_core.outbox import STALE_MS
 from jobs_core.registry import list_queues
-from jobs_worker import logs
+from jobs_worker.outages import Outages
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -32,7 +32,6 @@ _LIST_EVERY = 30.0
 # So many calls in a row are made for one queue that has much to do.
 _CALLS = 20
 _PATIENCE = 10.0
-_log = logs.get("jobs.worker")
 
 
 class Tender:
@@ -48,6 +47,7 @@ class Tender:
         self._queues: list[str] = []
         self._at = 0
         self._listed = -_LIST_EVERY
+        self._outages = Outages("tend")
 
     async def run(self) -> None:
         """Go on for ever."""
@@ -70,16 +70,20 @@ class Tender:
 
     async def run_once(self) -> None:
         """Look after the next queues."""
+        queue = ""
         try:
             if time.monotonic() - self._listed >= _LIST_EVERY:
                 await self._list()
+                self._outages.succeeded()
             for _ in range(self._at_once):
                 self._at = (self._at + 1) % len(self._queues)
                 # The next round looks after the others, also where the node of this queue is away.
+                queue = self._queues[self._at]
                 async with asyncio.timeout(_PATIENCE):
-                    await self._tend(self._queues[self._at])
+                    await self._tend(queue)
+                self._outages.succeeded(queue)
         except (JobsError, OutcomeLost, TimeoutError) as error:
-            _log.warning("tend_failed", error=str(error) or "no answer in time")
+            self._outages.failed(error, queue)
 
     async def _list(self) -> None:
         # Where the list is not to be had, the queues known so far are looked after, and the list is asked for later.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack, cast, is_typeddict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, Unpack, cast
 
 from jobs_core.codecs import Codec
 from jobs_core.declaring import checked_codec, checked_format, checked_whole
@@ -13,6 +13,7 @@ from jobs_core.flows.calls import Call, Chain
 from jobs_core.names import check_job_name
 from jobs_core.option_values import no_job
 from jobs_core.options import DefaultJobOptions, JobOptions, Merged, check_options, left_to_queue
+from jobs_core.payload_fields import wrong_key_field
 from jobs_core.payloads import Format, JsonValue, Serializer
 from jobs_core.states import State
 from jobs_core.uniqueness import as_rule, check_fields
@@ -87,11 +88,12 @@ class JobType(Generic[P, R]):
             for state, option in _KEPT_BY.items()
             if state in queue.retention
         }
-        for level in self.levels:
-            check_fields(as_rule(level), _fields_of(payload))
         self.merged = {}
         self._payload: Serializer[P] = self._serializer(payload, "payload")
         self._result: Serializer[R] = self._serializer(JsonValue if result is None else result, "result")
+        for level in self.levels:
+            check_fields(as_rule(level), payload)
+        self._check_key()
 
     @property
     def declares_result(self) -> bool:
@@ -166,6 +168,17 @@ class JobType(Generic[P, R]):
         """Refuse stored bytes over the cap, and warn once of many. Raises `PayloadTooLarge`."""
         (self._result if what == "result" else self._payload).check_size(size)
 
+    def _check_key(self) -> None:
+        keys = self.queue.key_fields
+        wrong = wrong_key_field(keys, self.payload_type) if keys else None
+        if wrong is not None:
+            raise DeclarationError(
+                self.source,
+                f"queue {self.queue.name!r} takes the keys of its jobs from key={_said(keys)}, but job "
+                f"{self.wire_name!r} would have none: {wrong}. Name a field that is there; or declare it, with None as "
+                "its default where a job may have no key; or give the queue key=True, and each call its key",
+            )
+
     def _serializer(self, declared: type[T] | object, what: str) -> Serializer[T]:
         try:
             return Serializer(declared, queue=self.queue.name, job=self.name, what=what, form=self.format)
@@ -196,9 +209,5 @@ def check_job(given: object, option: str = "job") -> None:
         raise no_job(given, option)
 
 
-def _fields_of(payload: object) -> Collection[str] | None:
-    """Return the fields that payloads of a type have, None where the type does not say."""
-    fields = getattr(payload, "__struct_fields__", None) or getattr(payload, "__dataclass_fields__", None)
-    if fields is None and is_typeddict(payload):
-        fields = getattr(payload, "__annotations__", None)
-    return cast("Collection[str] | None", fields)
+def _said(keys: Sequence[str]) -> str:
+    return repr(keys[0] if len(keys) == 1 else list(keys))

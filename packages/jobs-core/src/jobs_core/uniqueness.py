@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from jobs_core.payload_fields import payload_fields
 
 __all__ = [
     "CHOICES",
@@ -152,14 +150,15 @@ def lay_over(options: dict[str, object], nearer: Mapping[str, object]) -> None:
     options.update(nearer)
 
 
-def check_fields(rule: Rule | None, known: Collection[str] | None) -> None:
-    """Raise `OptionError` for a field that payloads do not have; None: it is not known which they have."""
+def check_fields(rule: Rule | None, payload: object) -> None:
+    """Raise `OptionError` for a field that payloads of a type do not have."""
+    known = payload_fields(payload) if rule is not None and rule.fields else None
     if rule is None or known is None:
         return
     for field in rule.fields:
         if field not in known:
-            reason = f"the payload has only the fields {', '.join(known)}"
-            raise OptionError(f"{rule.option}.fields", field, reason)
+            there = f"only the fields {', '.join(known)}" if known else "no fields"
+            raise OptionError(f"{rule.option}.fields", field, f"the payload has {there}")
 
 
 def _unique(given: Unique) -> Rule:

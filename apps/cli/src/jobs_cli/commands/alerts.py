@@ -75,7 +75,7 @@ def _asked(text: str) -> tuple[str, float | Literal["declared"] | None]:
     if value in {"none", "declared"}:
         return check_alert(name), None if value == "none" else "declared"
     if check_alert(name) == "oldest":
-        return name, parse_duration(value, name="oldest")
+        return name, parse_duration(value, name=f"alerts.{name}")
     try:
         return name, float(value)
     except ValueError:

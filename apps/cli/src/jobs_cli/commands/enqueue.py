@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from jobs_cli.arguments import Json, Queue, flag, option
+from jobs_cli.at_fault import read_payload
 from jobs_cli.failures import DONE, FAILED, USAGE
 from jobs_cli.output import print_json
 from jobs_cli.progress import progress_bar
@@ -112,8 +113,7 @@ def _enqueue_one(
     from jobs_core.durations import parse_duration
 
     job_type = find_job(load_features(settings.features), queue, job)
-    text = "{}" if payload is None else sys.stdin.read() if payload == "-" else payload
-    value = job_type.decode(text.encode())
+    value = read_payload("PAYLOAD", payload, job_type)
     seconds = None if timeout is None else parse_duration(timeout, name="--timeout")
     told, error = asyncio.run(_send(settings, job_type, value, options, wait=wait, timeout=seconds))
     if json:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from jobs_cli.arguments import Actor, DryRun, Id, Json, Limit, Reason, flag, option
+from jobs_cli.at_fault import at_fault, read_payload
 from jobs_cli.changing import each_done
 from jobs_cli.failures import DONE, USAGE
 from jobs_cli.output import print_json
@@ -55,6 +56,7 @@ def replay(
     level = int(priority) if priority is not None and priority.isdecimal() else priority
     with progress_bar("replayed", len(ids) or None) as progress:
         if ids:
+            from jobs_core.errors import PayloadError, PayloadTooLarge
 
             async def some(admin: Admin) -> list[Outcome]:
                 where = queue or DEAD_LETTERS
@@ -63,9 +65,10 @@ def replay(
                         *ids, queue=where, priority=level, rate=rate, dry_run=dry_run, progress=progress
                     )
                 payload, job_type = await _edited(admin, queue, ids[0], edit)
-                return await admin.replay(
-                    *ids, queue=where, priority=level, payload=payload, job=job_type, dry_run=dry_run
-                )
+                with at_fault("--edit", PayloadError, PayloadTooLarge):
+                    return await admin.replay(
+                        *ids, queue=where, priority=level, payload=payload, job=job_type, dry_run=dry_run
+                    )
 
             done = with_admin(some, actor=actor, reason=reason)
             return each_done(done, "would be replayed" if dry_run else "replayed", json=json)
@@ -99,8 +102,7 @@ async def _edited(
     from jobs_core.queue import Queue
     from jobs_core.settings import CommonSettings
 
-    given = sys.stdin.read() if text == "-" else text
-    payload = Queue("any").dynamic_job("any").decode(given.encode())
+    payload = read_payload("--edit", text, Queue("any").dynamic_job("any"))
     record = await admin.job(queue or DEAD_LETTERS, job_id)
     source, name = record.queue, record.name
     if queue is None and isinstance(record.payload, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from jobs_cli.arguments import Actor, Json, Queue, Reason, flag, option, read_instant
+from jobs_cli.at_fault import at_fault, read_payload
 from jobs_cli.commands.enqueue import find_job
 from jobs_cli.output import cell, print_json
 from jobs_cli.session import with_admin
@@ -85,8 +85,7 @@ def add(
     }
     chosen: ScheduleOptions = {name: value for name, value in given.items() if value is not None}  # pyright: ignore[reportAssignmentType] - checked where they are read
     job_type = find(queue, job)
-    text = "{}" if payload is None else sys.stdin.read() if payload == "-" else payload
-    value = job_type.decode(text.encode())
+    value = read_payload("--payload", payload, job_type)
 
     service = settings.default_job_options
     outcome, record = with_admin(
@@ -115,10 +114,10 @@ def _job_options(text: str | None, named: Mapping[str, object], find: FindJob) -
         given = {} if text is None else msgspec.json.decode(text, type=dict[str, object])
     except msgspec.MsgspecError:
         raise OptionError("--options", text, 'it must be a JSON object, such as {"timeout": "30s"}') from None
-    return (
-        parse_options({**given, **{name: value for name, value in named.items() if value is not None}}, find)
-        or None
-    )
+    with at_fault("--options"):
+        options = parse_options(given, find)
+    options |= parse_options({name: value for name, value in named.items() if value is not None})
+    return options or None
 
 
 def _misfire(text: str) -> MisfirePolicy:
