@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import uvicorn
 from joserfc import jwt
@@ -23,7 +23,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from tests.support.waiting import until
 
-CLIENT_ID, CLIENT_SECRET = "jobs", "s3cret"
+# What a form has to encode, the header has to encode, too.
+CLIENT_ID, CLIENT_SECRET = "jobs", "s3:c%r+t"
 
 
 def _new_key() -> RSAKey:
@@ -35,7 +36,8 @@ _first_key = cache(_new_key)
 
 
 class OpenIdProvider:
-    """Whoever comes is `claims`; `forged` changes the ID token, `signs` is the key that it is signed with."""
+    """Whoever comes is `claims`; `forged` changes the ID token, `signs` is the key that it is signed with,
+    `told` what the answer holds."""
 
     def __init__(self) -> None:
         self.issuer = ""
@@ -44,6 +46,7 @@ class OpenIdProvider:
         self.algorithm = "RS256"
         self.key = _first_key()
         self.signs: Any = None
+        self.told: list[str] = ["id_token", "access_token", "token_type"]
         self._codes: dict[str, dict[str, str]] = {}
 
     def change_keys(self) -> None:
@@ -76,7 +79,7 @@ class OpenIdProvider:
     async def _token(self, request: Request) -> Response:
         body = (await request.body()).decode()
         form = {name: value for name, _, value in (part.partition("=") for part in body.split("&"))}
-        basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+        basic = base64.b64encode(f"{CLIENT_ID}:{quote_plus(CLIENT_SECRET)}".encode()).decode()
         asked = self._codes.pop(form.get("code", ""), None)
         if request.headers.get("authorization") != f"Basic {basic}" or asked is None:
             return JSONResponse({"error": "invalid_grant"}, 400)
@@ -96,7 +99,8 @@ class OpenIdProvider:
         header = {"alg": self.algorithm, "kid": self.key.kid}
         algorithms = ["RS256", "HS256"]
         token = jwt.encode(header, claims, self.signs or self.key, algorithms=algorithms)
-        return JSONResponse({"access_token": "x", "token_type": "Bearer", "id_token": token})
+        whole = {"access_token": "x", "token_type": "Bearer", "id_token": token}
+        return JSONResponse({name: whole[name] for name in self.told})
 
     async def _keys(self, _: Request) -> Response:
         return JSONResponse({"keys": [self.key.as_dict(private=False)]})

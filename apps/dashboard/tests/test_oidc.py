@@ -143,6 +143,31 @@ async def test_a_provider_that_is_away_is_told(dashboard: Open, provider: OpenId
             assert CLIENT_SECRET not in response.text
 
 
+async def test_a_provider_that_sends_no_id_token_is_told_so(
+    dashboard: Open, provider: OpenIdProvider
+) -> None:
+    provider.told = ["access_token"]
+    async with dashboard(**settings(provider)) as client:
+        response = await come_back(client)
+        assert (response.status_code, response.json()["type"]) == (502, "provider_failed")
+        assert "DASHBOARD_OIDC_SCOPES" in response.json()["detail"]
+
+
+async def test_who_is_refused_in_a_browser_reads_why_and_finds_back(
+    dashboard: Open, provider: OpenIdProvider
+) -> None:
+    provider.claims = {"sub": "2", "email": "<b>eve</b>@example.com", "email_verified": True}
+    async with dashboard(**settings(provider)) as client:
+        client.headers["accept"] = "text/html,*/*;q=0.8"
+        refused = await come_back(client)
+        away = await client.get("/sign-in/oidc/callback?error=access_denied&state=x")
+        assert (refused.status_code, refused.headers["content-type"]) == (403, "text/html; charset=utf-8")
+        assert "&lt;b&gt;eve&lt;/b&gt;@example.com is on none of the lists" in refused.text
+        assert 'href="../../"' in refused.text
+        assert "Begin again" in away.text
+        assert COOKIE not in client.cookies
+
+
 async def test_without_a_provider_there_is_nothing_to_begin(dashboard: Open) -> None:
     async with dashboard(token="all") as client:
         assert (await client.get("/sign-in/oidc")).status_code == 404

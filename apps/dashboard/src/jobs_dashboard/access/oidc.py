@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -143,7 +143,10 @@ class Oidc:
             "redirect_uri": self._redirect,
             "code_verifier": pending.verifier,
         }
-        tokens = msgspec.convert(await self._fetched(provider.token_endpoint, form), _Tokens)
+        try:
+            tokens = msgspec.convert(await self._fetched(provider.token_endpoint, form), _Tokens)
+        except msgspec.ValidationError:
+            raise _away("it sent no ID token; DASHBOARD_OIDC_SCOPES has to hold openid") from None
         registry = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_S,
             iss={"essential": True, "value": self._issuer},
@@ -201,7 +204,9 @@ class Oidc:
                 if form is None:
                     response = await client.get(url)
                 else:
-                    response = await client.post(url, data=dict(form), auth=(self._client_id, self._secret))
+                    # Each is encoded as in a form first (RFC 6749, 2.3.1).
+                    who = (quote_plus(self._client_id), quote_plus(self._secret))
+                    response = await client.post(url, data=dict(form), auth=who)
             if response.status_code != 200 or len(response.content) > _MOST_BYTES:
                 raise _away(f"{url.partition('?')[0]} answered {response.status_code}")
             return msgspec.json.decode(response.content)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from jobs_dashboard.access.oidc import CALLBACK
 from jobs_dashboard.call import Call
+from jobs_dashboard.problems import Refused
 
 _COOKIE = "jobs_oidc"
 # The next request comes from this page: a redirect would still count as one from the provider, and the
@@ -15,7 +18,10 @@ _ON = '<!doctype html><meta charset=utf-8><meta http-equiv=refresh content="0;ur
 
 async def begin_oidc(call: Call) -> Response:
     """Send the browser to the provider."""
-    where, cookie = await call.services.access.oidc.begin()
+    try:
+        where, cookie = await call.services.access.oidc.begin()
+    except Refused as refused:
+        return _told(call, refused, "../")
     response = RedirectResponse(where, 303)
     response.headers["Set-Cookie"] = _held(call, cookie)
     return response
@@ -25,7 +31,10 @@ async def finish_oidc(call: Call) -> Response:
     """Sign in who comes back from the provider."""
     access, request = call.services.access, call.request
     query = {name: request.query_params[name] for name in request.query_params}
-    identity = await access.oidc.finish(query, request.cookies.get(_COOKIE, ""))
+    try:
+        identity = await access.oidc.finish(query, request.cookies.get(_COOKIE, ""))
+    except Refused as refused:
+        return _told(call, refused, "../../")
     value, _ = access.sessions.make(identity)
     secure = access.is_secure(request)
     response = HTMLResponse(_ON)
@@ -33,6 +42,20 @@ async def finish_oidc(call: Call) -> Response:
     response.headers.append("Set-Cookie", access.sessions.cookie(value, root, secure=secure))
     response.headers.append("Set-Cookie", _held(call, ""))
     return response
+
+
+def _told(call: Call, refused: Refused, home: str) -> Response:
+    """Answer somebody who came by a browser in words, and any other as everywhere."""
+    if "text/html" not in call.request.headers.get("accept", ""):
+        raise refused
+    problem = refused.problem
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(problem.title)}</title>"
+        f'<meta name=viewport content="width=device-width"><meta name=color-scheme content="light dark">'
+        f"<h1>{escape(problem.title)}</h1><p>{escape(problem.detail)}</p>"
+        f'<p><a href="{home}">Back to the dashboard</a></p></html>',
+        problem.status,
+    )
 
 
 def _held(call: Call, value: str) -> str:
