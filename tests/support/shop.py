@@ -42,6 +42,7 @@ async def act(payload: Act, ctx: JobContext) -> int:
             await asyncio.sleep(payload.seconds)
             os.kill(os.getpid(), signal.SIGKILL)
         case "hold" if starts == 1:
+            ctx.progress(40, message="on hold")
             await asyncio.sleep(payload.seconds)
         case "sleep":
             await asyncio.sleep(payload.seconds)

@@ -68,10 +68,10 @@ class Jobs:
         """Enqueue jobs, take them as a worker does, and settle them."""
         self._with_scripts(lambda scripts: Seeder(scripts, queue).finish(verb, *ids))
 
-    def claim(self, queue: str, *ids: str) -> None:
-        """Enqueue jobs and take them."""
+    def claim(self, queue: str, *ids: str, owner: str = "") -> None:
+        """Enqueue jobs and take them, as a child of a worker."""
         self.add(queue, *ids)
-        self._with_scripts(lambda scripts: Seeder(scripts, queue).claim())
+        self._with_scripts(lambda scripts: Seeder(scripts, queue).claim(owner=owner))
 
     def announce(self, worker: WorkerEntry) -> None:
         """Enter a worker into the registry."""

@@ -145,6 +145,33 @@ def test_workers_list(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each in told for each in ("1.1 min", "180 MiB", "2.5 ms")] == [True] * 3
 
 
+def test_workers_running(jobs: Jobs) -> None:
+    jobs.claim("mail", "1", "2", owner="host-8-ab.1")
+    jobs.claim("mail", "of another", owner="host-9-cd.1")
+    jobs.add("mail", "3")
+    now = round(time.time() * 1000)
+    entry = WorkerEntry(
+        id="worker-1",
+        host="host",
+        pid=7,
+        version="0.1.0",
+        worker_type="light",
+        queues=("mail", "other"),
+        children=("host-8-ab",),
+        seen_ms=now,
+    )
+    jobs.announce(entry)
+    running = rows(jobs("workers", "running", "worker-1", "--json").json)
+    assert [(each["queue"], each["id"], each["name"]) for each in running] == [
+        ("mail", "1", "send"),
+        ("mail", "2", "send"),
+    ]
+    assert all(each["started_at"] for each in running)
+    told = jobs("workers", "running", "worker-1").out.splitlines()
+    assert (told[0].split(), len(told)) == (["QUEUE", "ID", "NAME", "FOR"], 3)
+    assert jobs("workers", "running", "worker-2").code == 3
+
+
 def test_doctor_of_the_server_and_of_a_queue(jobs: Jobs) -> None:
     ran = jobs("doctor")
     assert ran.code == 0

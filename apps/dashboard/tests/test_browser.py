@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.shop import shop
+from tests.support.shop import Ledger, shop
 from tests.support.stage import CHARGE, TRACE, Order
 from tests.support.visits import HOSTILE, VISITING, Visits, button, confirmed, followed, settled, until
 from tests.support.waiting import wait_until
@@ -319,12 +319,14 @@ def test_a_flow_is_looked_at_as_a_graph_and_cancelled(visits: Visits) -> None:
 def test_a_worker_is_looked_at_quieted_resumed_and_stopped(visits: Visits, tmp_path: Path) -> None:
     theatre = visits.theatre
     write_package(tmp_path, "shop", shop(parcels="concurrency=2"))
+    ledger = Ledger(tmp_path / "ledger")
     given = {"WORKER_HTTP_PORT": "0", "WORKER_QUEUES": "parcels"}
     with (
         WorkerProcess(
             url=theatre.stage.url, prefix=theatre.stage.prefix, path=tmp_path, package="shop", **given
         ) as worker,
-        visits.admin() as page,
+        # What runs is asked once more while the worker goes.
+        visits.admin(expected="404") as page,
     ):
         settled(page, "/workers", "Workers")
         silent = page.get_by_role("row", name="web-1")
@@ -335,6 +337,20 @@ def test_a_worker_is_looked_at_quieted_resumed_and_stopped(visits: Visits, tmp_p
         row.get_by_role("link").click()
         tiles = page.locator(".tiles")
         assert re.search(r"Memory\s+\d+ MiB\s+\d\.\d\d cores", tiles.inner_text())
+        assert re.search(
+            r"^at most \d+ MiB in the last hour", tiles.get_by_role("img").get_attribute("aria-label") or ""
+        )
+        page.get_by_text("It runs no job").wait_for()
+        held = theatre.run(
+            theatre.stage.producer.queue("parcels").enqueue("act", ledger.act("hold", 600), job_id="held")
+        )
+        runs = page.get_by_role("row").filter(has_text="held")
+        runs.get_by_text("40 %, on hold").wait_for()
+        runs.get_by_role("link").click()
+        page.get_by_text("Progress 40 %, on hold", exact=True).wait_for()
+        page.go_back()
+        theatre.run(held.cancel())
+        page.get_by_text("It runs no job").wait_for()
         assert re.search(r"Lag\s+[\d.]+ (ms|µs|s)", tiles.inner_text())
         button(page, "Quiet").click()
         page.locator(".head .badge", has_text="quiet").wait_for()

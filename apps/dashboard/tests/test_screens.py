@@ -180,6 +180,12 @@ def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
         page.locator(".verdict").get_by_text("a long way to say it").nth(1).wait_for()
         assert page.evaluate("document.documentElement.scrollHeight") <= 800
         page.locator(".verdict").get_by_text("unserved: no worker serves it, 1 job waits").wait_for()
+        # What is paused waits, and is not late, also where that is one name of the queue's alone.
+        page.locator(".verdict button").click()
+        page.locator(".verdict").get_by_text("unserved: paused in part, 1 job waits").wait_for()
+        page.locator(".panel", has_text="Late").locator("li", has_text="unserved").get_by_text(
+            "paused in part"
+        ).wait_for()
         # The legend tells the minute under the mouse; to drag does no harm, and nothing else.
         chart, told = page.locator(".u-over"), page.locator(".legend .muted")
         last = told.inner_text()

@@ -10,7 +10,7 @@ from tests.support.shop import Ledger, shop
 from tests.support.waiting import until, wait_until
 from tests.support.workers import WorkerProcess, write_package
 
-from jobs_admin import Admin, WorkerRecord
+from jobs_admin import Admin, RunningRecord, WorkerRecord
 from jobs_core.errors import OptionError, UnknownQueue, WorkerNotFound
 from jobs_core.settings import WorkerSettings
 from jobs_producer import Producer
@@ -79,10 +79,19 @@ async def test_a_worker_does_what_it_is_told(
     assert (await admin.stats("mail")).active == 1
     assert await admin.set_concurrency(known.id, "mail", 3) == "running"
     await until(lambda: all(ledger.starts(each.id) for each in held))
+    running = await until(lambda: _running(admin, known.id, 3))
+    assert [each.id for each in running] == [
+        start.job_id for start in ledger.starts() if start.job_id != job.id
+    ]
+    assert {(each.queue, each.name) for each in running} == {("mail", "act")}
+    assert len(await admin.running(known.id, limit=2)) == 2
+    with pytest.raises(WorkerNotFound, match="nobody"):
+        await admin.running("nobody")
     await until(lambda: _slots(admin, 3 + 4 + 1))
     # What it uses is looked at every few seconds.
     (known,) = await until(lambda: _using(admin))
     assert known.memory_bytes > 20_000_000
+    assert known.memory_peaks[-1] >= known.memory_bytes // 2**20
     assert known.cpu < 64
     assert 0 <= known.lag_ms < 60_000
     with pytest.raises(OptionError, match="does not serve queue 'other'"):
@@ -99,6 +108,8 @@ async def test_a_worker_does_what_it_is_told(
         await admin.cancel("mail", each.id)
     assert await admin.stop_worker(known.id) == "stopping"
     assert worker.wait() == 0
+    # It was told to take any port.
+    assert "http_port_moved" not in worker.text()
     with pytest.raises(WorkerNotFound, match=known.id):
         await admin.stop_worker(known.id)
     told = [
@@ -111,6 +122,11 @@ async def test_a_worker_does_what_it_is_told(
 
 async def _state(admin: Admin, state: str) -> bool:
     return [worker.state for worker in await admin.workers()] == [state]
+
+
+async def _running(admin: Admin, worker_id: str, number: int) -> list[RunningRecord]:
+    found = await admin.running(worker_id)
+    return found if len(found) == number else []
 
 
 async def _using(admin: Admin) -> list[WorkerRecord]:

@@ -39,6 +39,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "flow list": ("flows:list_flows", "List flows, those that go on first."),
         "flow show": ("flows:show", "Show a flow as a picture; `jobs flow ID` is short for it."),
         "workers list": ("workers:list_workers", "List the workers and what they serve."),
+        "workers running": ("workers:running", "List the jobs that a worker runs."),
         "scaler": ("workers:scaler", "Say how many workers of a weight class there should be."),
         "events": ("events:events", "Follow what happens, as it happens."),
         "top": ("top:top", "Show the queues as they are now, over and over."),

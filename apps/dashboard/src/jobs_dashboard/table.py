@@ -189,6 +189,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/api/bulk/{bulk_id}", bulk.get_bulk, _VIEWER, errors=(BulkNotFound,)),
     Row("POST", "/api/bulk/{bulk_id}/cancel", bulk.cancel_bulk, _OPERATOR, errors=(BulkNotFound,)),
     Row("GET", "/api/workers", workers.list_workers, _VIEWER),
+    Row("GET", "/api/workers/{worker_id}/running", workers.list_running, _VIEWER, errors=(WorkerNotFound,)),
     Row("POST", "/api/workers/{worker_id}/quiet", workers.quiet_worker, _OPERATOR, errors=_WORKER),
     Row("POST", "/api/workers/{worker_id}/resume", workers.resume_worker, _OPERATOR, errors=_WORKER),
     Row("POST", "/api/workers/{worker_id}/stop", workers.stop_worker, _OPERATOR, errors=_WORKER),

@@ -14,7 +14,7 @@ from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import JobsError
 from jobs_core.registry import WorkerEntry, announce_worker, forget_worker
 from jobs_worker import logs
-from jobs_worker.usage import Usage
+from jobs_worker.usage import Peaks, Usage
 
 if TYPE_CHECKING:
     from jobs_core.connection import Client
@@ -41,6 +41,7 @@ class Presence:
         self.settings = settings
         self.client = client
         self._crew = crew
+        self._peaks = Peaks()
 
     async def announce(self) -> None:
         """Write the entry every few seconds, or when there is news, and take over the numbers that people set."""
@@ -72,6 +73,7 @@ class Presence:
     async def _entry(self) -> WorkerEntry:
         used = await asyncio.to_thread(self.usage.look)
         children = self._crew.children.values()
+        self._peaks.note(used.memory_bytes, time.monotonic())
         queues = {name: facts for child in children for name, facts in child.queues.items()}
         return WorkerEntry(
             id=self.id,
@@ -91,6 +93,10 @@ class Presence:
             http=self.http,
             started_ms=self.started_ms,
             seen_ms=int(time.time() * 1000),
+            memory_peaks=tuple(self._peaks.mib),
+            children=tuple(
+                sorted({owner.rpartition(".")[0] for child in children for _, owner in child.owners})
+            ),
         )
 
     async def _read_scales(self) -> None:

@@ -43,7 +43,7 @@ class StatusPages:
             reason = error.strerror or error
             message = f"WORKER_HTTP_PORT={settings.http_port} on {settings.http_host} cannot be used: {reason}; set another"
             raise ConfigurationError(message) from None
-        if port != settings.http_port:
+        if settings.http_port and port != settings.http_port:
             _log.info("http_port_moved", wanted=settings.http_port, port=port)
         return server, port
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import NamedTuple
 
 import psutil
 
-__all__ = ["Usage", "Used"]
+__all__ = ["Peaks", "Usage", "Used"]
 
 # Over a shorter time processor time is too coarse to say anything.
 _OVER_S = 1.0
+_MINUTES = 60
 
 
 class Used(NamedTuple):
@@ -56,3 +58,21 @@ class Usage:
             self._cores = round(used / (now - self._at), 3) if self._before else 0.0
             self._before, self._at = seconds, now
         return Used(memory[0], sum(memory[1:]), self._cores)
+
+
+class Peaks:
+    """The most memory in each of the last 60 minutes: `mib`, the oldest first."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.mib: deque[int] = deque(maxlen=_MINUTES)
+        self._minute = -1
+
+    def note(self, memory_bytes: int, now_s: float) -> None:
+        """Take note of what is held at an instant of any clock that does not go back."""
+        minute, mib = int(now_s // 60), round(memory_bytes / 2**20)
+        if minute == self._minute:
+            self.mib[-1] = max(self.mib[-1], mib)
+        else:
+            self.mib.append(mib)
+            self._minute = minute

@@ -125,6 +125,7 @@ def worker_record(entry: WorkerEntry) -> WorkerRecord:
         http=entry.http,
         started_at=utc(entry.started_ms),
         seen_at=utc(entry.seen_ms),
+        memory_peaks=entry.memory_peaks,
     )
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs_admin._limits import read_limits
+from jobs_admin._listing import check_bounds
 from jobs_admin._numbers import worker_record
 from jobs_admin._scaler import queues_of, read_scaler
-from jobs_admin.records import ScaleRecord, WorkerStack
+from jobs_admin.records import RunningRecord, ScaleRecord, WorkerStack
 from jobs_core.commands import WorkerCommand, command_worker, read_scales, write_scale
 from jobs_core.durations import Duration, to_ms
-from jobs_core.errors import OptionError
+from jobs_core.errors import OptionError, WorkerNotFound
 from jobs_core.names import check_queue_name
+from jobs_core.records import read_records
 from jobs_core.registry import list_workers
+from jobs_core.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobs_admin._context import Context
     from jobs_admin.records import ScalerRecord, WorkerRecord
     from jobs_core.commands import CommandVerb, WorkerAnswer
+    from jobs_core.registry import WorkerEntry
 
 MOST_CHILDREN = 1024
 MOST_SLOTS = 10_000
@@ -37,6 +43,48 @@ class Workers:
         """List the workers that were heard of lately, sorted by id."""
         entries = await self._calls.read(list_workers(self._calls.client, self._prefix))
         return [worker_record(entry) for entry in entries]
+
+    async def running(self, worker_id: str, limit: int) -> list[RunningRecord]:
+        """List jobs that a worker runs, those that run for longest first; where more run than the limit it is any of them."""
+        check_bounds(limit, 0, None)
+        entries = await self._calls.read(list_workers(self._calls.client, self._prefix))
+        entry = next((each for each in entries if each.id == worker_id), None)
+        if entry is None:
+            raise WorkerNotFound(worker_id)
+        held = await self._held(entry, limit)
+        scripts = self._calls.scripts
+        read = await self._calls.read_all([read_records(scripts, queue, ids) for queue, ids in held])
+        jobs = [job for records in read for job in records if job is not None and job.state is State.ACTIVE]
+        jobs.sort(key=lambda job: job.processed_at or job.created_at)
+        return [
+            RunningRecord(
+                queue=job.queue, id=job.id, name=job.name, started_at=job.processed_at, progress=job.progress
+            )
+            for job in jobs
+        ]
+
+    async def _held(self, entry: WorkerEntry, limit: int) -> list[tuple[str, Sequence[str]]]:
+        """Return ids of jobs that the children of a worker hold, by queue, no more than the limit."""
+        scripts = self._calls.scripts
+        known = await self._calls.read_all([scripts.owners(queue) for queue in entry.queues])
+        owners = [
+            (queue, owner.owner)
+            for queue, found in zip(entry.queues, known, strict=True)
+            for owner in found
+            if owner.active and owner.owner.rpartition(".")[0] in entry.children
+        ]
+        pages = await self._calls.read_all(
+            [
+                scripts.page(queue, home=f"active:{owner}", newest=False, limit=limit)
+                for queue, owner in owners
+            ]
+        )
+        left = limit
+        held: list[tuple[str, Sequence[str]]] = []
+        for (queue, _), page in zip(owners, pages, strict=True):
+            held.append((queue, page.ids[:left]))
+            left -= len(held[-1][1])
+        return held
 
     async def tell(self, worker_id: str, verb: CommandVerb) -> str:
         """Tell a worker to be quiet, to resume or to stop. Returns its state."""

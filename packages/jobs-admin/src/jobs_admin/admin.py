@@ -58,6 +58,7 @@ from jobs_admin.records import (
     PauseRecord,
     PlanRecord,
     QueueRecord,
+    RunningRecord,
     ScaleRecord,
     ScalerRecord,
     WorkerRecord,
@@ -291,6 +292,13 @@ class Admin:
     async def workers(self) -> list[WorkerRecord]:
         """List the workers that were heard of in the last 10 min, sorted by id."""
         return await self._workers.list()
+
+    async def running(self, worker_id: str, limit: int = 100) -> list[RunningRecord]:
+        """List jobs that a worker runs, those that run for longest first, 500 at most.
+
+        Raises WorkerNotFound where nothing was heard of it in the last 10 min.
+        """
+        return await self._workers.running(worker_id, limit)
 
     async def quiet_worker(self, worker_id: str) -> str:
         """Let a worker claim no more; what runs goes on. Returns its state. Raises WorkerNotFound or WorkerSilent."""

@@ -12,6 +12,7 @@ from jobs_core.flow import RateLimit
 from jobs_core.flows.records import FlowJobRecord, FlowRecord
 from jobs_core.records import AttemptRecord, JobRecord, LogRecord
 from jobs_core.states import CancelOutcome, State
+from jobs_core.wire import Progress
 
 __all__ = [
     "AlertRecord",
@@ -42,6 +43,7 @@ __all__ = [
     "PlanField",
     "PlanRecord",
     "QueueRecord",
+    "RunningRecord",
     "ScaleRecord",
     "ScalerQueue",
     "ScalerRecord",
@@ -333,7 +335,7 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as it last described itself; `silent` when nothing was heard of it for 30 s.
 
     `memory_bytes` is what all of its processes hold, `cpu` how many cores they used of late, `lag_ms` how late the slowest loop of its
-    children was.
+    children was. `memory_peaks` are the most MiB that they held in each of the last 60 minutes, the oldest first.
     """
 
     id: str
@@ -354,6 +356,17 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     http: str
     started_at: datetime
     seen_at: datetime
+    memory_peaks: tuple[int, ...] = ()
+
+
+class RunningRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a worker runs, since `started_at`."""
+
+    queue: str
+    id: str
+    name: str
+    started_at: datetime | None = None
+    progress: float | Progress | None = None
 
 
 class PlanField(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,7 +46,9 @@ class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as its supervisor last described it.
 
     Times are Unix ms of the worker's own clock, for people to read. `memory_bytes` is what all of its processes hold, `cpu` how many
-    cores they used of late, `lag_ms` how late the slowest loop of its children was at its last tick.
+    cores they used of late, `lag_ms` how late the slowest loop of its children was at its last tick. `memory_peaks` are the most MiB that
+    they held in each of the last 60 minutes, the oldest first, the minute that runs included. `children` are what the names of
+    its owners begin with, up to the dot.
     """
 
     id: str
@@ -66,6 +68,8 @@ class WorkerEntry(msgspec.Struct, frozen=True, kw_only=True):
     http: str = ""
     started_ms: int = 0
     seen_ms: int = 0
+    memory_peaks: tuple[int, ...] = ()
+    children: tuple[str, ...] = ()
 
     @property
     def silent(self) -> bool:

@@ -52,6 +52,29 @@ def list_workers(*, json: Json = False) -> None:
     )
 
 
+def running(worker: Worker, /, *, json: Json = False) -> None:
+    """List what a worker runs, 100 jobs at most, those that run for longest first."""
+    found = with_admin(lambda admin: admin.running(worker))
+    if json:
+        print_json(found)
+        return
+    now = datetime.now(UTC)
+    print_table(
+        ["queue", "id", "name", "for"],
+        [
+            [
+                each.queue,
+                each.id,
+                each.name,
+                "-"
+                if each.started_at is None
+                else milliseconds((now - each.started_at).total_seconds() * 1000),
+            ]
+            for each in found
+        ],
+    )
+
+
 def scaler(
     profile: Annotated[str, Parameter(help="Weight class: light, medium or heavy.")],
     /,

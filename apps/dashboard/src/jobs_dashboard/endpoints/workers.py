@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs_admin import ScaleRecord, ScalerRecord, WorkerRecord, WorkerStack
+from jobs_admin import RunningRecord, ScaleRecord, ScalerRecord, WorkerRecord, WorkerStack
 from jobs_core.durations import parse_duration
 from jobs_dashboard.bodies import WorkerConcurrency, WorkerState
 from jobs_dashboard.call import Call
@@ -14,6 +14,11 @@ _NO_REASON = Change()
 async def list_workers(call: Call) -> list[WorkerRecord]:
     """List the workers that were heard of in the last 10 min, sorted by id."""
     return await call.admin.workers()
+
+
+async def list_running(call: Call, worker_id: WorkerId) -> list[RunningRecord]:
+    """List jobs that a worker runs, 100 at most, those that run for longest first."""
+    return await call.admin.running(worker_id)
 
 
 async def list_scales(call: Call) -> list[ScaleRecord]:

@@ -1,5 +1,7 @@
 // Numbers, durations and times as people read them, in the reader's own zone.
 
+import type { Progress } from "./schema";
+
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -70,3 +72,11 @@ export function short(value: number): string {
 }
 
 export const plural = (n: number, word: string, many = `${word}s`): string => `${count(n)} ${n === 1 ? word : many}`;
+
+/** How far a job is in percent, if that is known, and all that it told, in words. */
+export function progressOf(of: number | Progress): [number | null, string] {
+  const { percent, current, total, message }: Progress = typeof of === "number" ? { percent: of } : of;
+  const known = percent ?? (current != null && total ? (current / total) * 100 : null);
+  const steps = current == null ? "" : total == null ? current : `${current} of ${total}`;
+  return [known, [known === null ? "" : `${Math.round(known)} %`, steps, message].filter((each) => each || each === 0).join(", ")];
+}

@@ -17,8 +17,10 @@ export interface Trouble {
 
 /** Dead letters lie there until somebody looks: they are not late. */
 export const works = (queue: QueueLive): boolean => queue.queue !== DEAD_LETTERS;
+/** Of a queue of which a name or a key is paused the oldest job may be one of those, which is not late. */
 export const isLate = (queue: QueueLive): boolean =>
-  works(queue) && !queue.paused && (queue.oldest_waiting_ms ?? 0) >= LATE_MS;
+  works(queue) && !paused(queue) && (queue.oldest_waiting_ms ?? 0) >= LATE_MS;
+export const paused = (queue: QueueLive): string => (queue.paused ? "paused" : queue.pauses ? "paused in part" : "");
 
 export function troubles(told: Overview, alerts: AlertRecord[] = []): Trouble[] {
   const found: Trouble[] = [];
@@ -41,7 +43,7 @@ export function troubles(told: Overview, alerts: AlertRecord[] = []): Trouble[] 
     }
     if (each.unroutable) say("unroutable", `no worker knows what to do with ${plural(each.unroutable, "job")}`, false);
     if (each.retained_failed > MOST_FAILED) say("failed", `${plural(each.retained_failed, "failed job")} kept`, false);
-    if (each.paused) say("", `paused${each.waiting ? `, ${plural(each.waiting, "job waits", "jobs wait")}` : ""}`, false);
+    if (paused(each)) say("", `${paused(each)}${each.waiting ? `, ${plural(each.waiting, "job waits", "jobs wait")}` : ""}`, false);
   }
   for (const each of alerts)
     if (!known.has(`${each.alert} ${each.queue}`)) found.push({ text: each.message, to: "/alerts", bad: true });

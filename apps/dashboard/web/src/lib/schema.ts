@@ -51,6 +51,7 @@ export interface QueueRecord {
   paused_by: string;
   pause_reason: string;
   paused_until: Time | null;
+  pauses: number;
   paused_parts?: PauseRecord[];
 }
 
@@ -81,6 +82,15 @@ export interface WorkerRecord {
   http: string;
   started_at: Time;
   seen_at: Time;
+  memory_peaks: number[];
+}
+
+export interface RunningRecord {
+  queue: string;
+  id: string;
+  name: string;
+  started_at: Time | null;
+  progress: number | Progress | null;
 }
 
 export interface Overview {
@@ -163,11 +173,12 @@ export interface BulkAction {
   error: string;
 }
 
+/** What was not told is left out. */
 export interface Progress {
-  percent: number | null;
-  current: number | null;
-  total: number | null;
-  message: string | null;
+  percent?: number | null;
+  current?: number | null;
+  total?: number | null;
+  message?: string | null;
 }
 
 export interface JobRecord {

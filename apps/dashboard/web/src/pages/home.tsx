@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { count, duration, exact, percent, plural, rate } from "../lib/format";
-import { isLate, troubles, works } from "../lib/health";
+import { isLate, paused, troubles, works } from "../lib/health";
 import { connection, overview } from "../lib/live";
 import { useResource } from "../lib/resource";
 import type { AlertRecord, ErrorGroups, MinuteRecord, Overview } from "../lib/schema";
@@ -164,8 +164,8 @@ function Late(props: { told: Overview | null }): JSX.Element {
             </Link>
           </span>
           <span class="muted">{plural(each.waiting, "waits", "wait")}</span>
-          {each.paused ? (
-            <Badge tone="warn">paused</Badge>
+          {paused(each) ? (
+            <Badge tone="warn">{paused(each)}</Badge>
           ) : (
             <Badge tone={isLate(each) ? "bad" : ""}>{duration(each.oldest_waiting_ms)}</Badge>
           )}

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { count, duration, rate } from "../lib/format";
-import { isLate, works } from "../lib/health";
+import { isLate, paused, works } from "../lib/health";
 import { overview, samples } from "../lib/live";
 import { query, set } from "../lib/router";
 import type { QueueLive } from "../lib/schema";
@@ -115,10 +115,11 @@ export function Queues(): JSX.Element {
 
 function Doing(props: { queue: QueueLive }): JSX.Element {
   const { queue } = props;
-  if (queue.paused) {
+  const held = paused(queue);
+  if (held) {
     return (
       <Badge tone="warn" title={queue.pause_reason}>
-        paused
+        {held}
       </Badge>
     );
   }

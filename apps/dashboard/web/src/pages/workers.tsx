@@ -3,14 +3,15 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, post } from "../lib/api";
-import { ago, bytes, count, duration, ms, plural, short } from "../lib/format";
+import { ago, bytes, count, duration, ms, plural, progressOf, short } from "../lib/format";
 import { now, overview } from "../lib/live";
 import { useResource } from "../lib/resource";
-import type { ScaleRecord, WorkerRecord, WorkerStack } from "../lib/schema";
+import type { RunningRecord, ScaleRecord, WorkerRecord, WorkerStack } from "../lib/schema";
 import { canOperate } from "../lib/session";
 import { ask } from "../ui/ask";
+import { Spark } from "../ui/chart";
 import { act, open } from "../ui/dialog";
-import { Code, Copy, Empty, Head, Link, Panel, Tile, Trouble, When } from "../ui/parts";
+import { Code, Copy, Empty, Head, Link, Loaded, Panel, Tile, Trouble, When } from "../ui/parts";
 import { Facts, Table } from "../ui/table";
 import { Slots, WorkerState } from "../ui/worker";
 
@@ -141,11 +142,21 @@ export function Worker(props: { id: string }): JSX.Element {
       <div class="tiles">
         <Tile name="Running" to="/jobs?q=state%3Aactive" figure={count(worker.running)} note={`of ${plural(worker.slots, "slot")}`} />
         <Tile name="Processes" figure={count(worker.processes)} note="that run handlers" />
-        <Tile name="Memory" figure={bytes(worker.memory_bytes)} note={`${worker.cpu.toFixed(2)} cores`} />
+        <Tile
+          name="Memory"
+          figure={bytes(worker.memory_bytes)}
+          note={
+            <>
+              {worker.cpu.toFixed(2)} cores
+              <Spark values={worker.memory_peaks} label={`at most ${bytes(Math.max(...worker.memory_peaks) * 2 ** 20)} in the last hour`} />
+            </>
+          }
+        />
         <Tile name="Lag" figure={duration(worker.lag_ms)} note="of its slowest loop" tone={worker.lag_ms >= SLOW_MS ? "warn" : ""} />
         <Tile name="Up" figure={short(Math.max(0, now.value - ms(worker.started_at)))} note={<When at={worker.started_at} />} />
         <Tile name="Heard of" figure={ago(worker.seen_at, now.value)} note="told every few seconds" tone={worker.silent ? "bad" : ""} />
       </div>
+      <Running path={path} />
       <div class="halves">
         <Panel title="Facts">
           <Facts
@@ -175,6 +186,33 @@ export function Worker(props: { id: string }): JSX.Element {
   );
 }
 
+
+function Running(props: { path: string }): JSX.Element {
+  const found = useResource<RunningRecord[]>(`${props.path}/running`, undefined, 2000);
+  return (
+    <Panel title="Running" flush>
+      <Loaded of={found}>
+        {(jobs) =>
+          jobs.length ? (
+            <Table
+              rows={jobs}
+              id={(each) => `${each.queue} ${each.id}`}
+              columns={[
+                { name: "Job", as: "!", cell: (each) => <Link to={at`/queues/${each.queue}/jobs/${each.id}`}>{each.id}</Link> },
+                { name: "Name", cell: (each) => each.name },
+                { name: "Queue", cell: (each) => each.queue },
+                { name: "Progress", as: "#", cell: (each) => (each.progress === null ? "" : progressOf(each.progress)[1]) },
+                { name: "Since", as: "#", cell: (each) => <When at={each.started_at} relative /> },
+              ]}
+            />
+          ) : (
+            <Empty title="It runs no job" />
+          )
+        }
+      </Loaded>
+    </Panel>
+  );
+}
 
 const concurrency = (worker: WorkerRecord): void =>
   ask(`Concurrency of ${worker.id}`, {

@@ -50,7 +50,7 @@ export function JobPage(props: { queue: string; id: string }): JSX.Element {
           <span class="break">{data.failed_reason}</span>
         </div>
       ) : null}
-      {data.progress !== null ? <ProgressBar of={data.progress} state={data.state} /> : null}
+      {data.progress !== null ? <ProgressBar of={data.progress} /> : null}
       <div class="halves wide-first">
         <Panel title="State">
           <Diagram job={data} />

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { at } from "../../lib/api";
-import { duration, plural } from "../../lib/format";
+import { duration, plural, progressOf } from "../../lib/format";
 import type { JobDetail, Progress } from "../../lib/schema";
 import { server } from "../../lib/session";
 import { Code, Link, When } from "../../ui/parts";
@@ -70,11 +70,8 @@ function Trace(props: { id: string }): JSX.Element {
   );
 }
 
-export function ProgressBar(props: { of: number | Progress; state: string }): JSX.Element {
-  const told: Progress = typeof props.of === "number" ? { percent: props.of, current: null, total: null, message: null } : props.of;
-  const percent = told.percent ?? (told.current !== null && told.total ? (told.current / told.total) * 100 : null);
-  const steps = told.current !== null ? `${told.current}${told.total !== null ? ` of ${told.total}` : ""}` : "";
-  const text = [percent === null ? "" : `${Math.round(percent)} %`, steps, told.message ?? ""].filter(Boolean).join(", ");
+export function ProgressBar(props: { of: number | Progress }): JSX.Element {
+  const [percent, text] = progressOf(props.of);
   return (
     <div class="panel">
       <div class="body stack">

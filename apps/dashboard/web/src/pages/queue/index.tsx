@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { at, post } from "../../lib/api";
-import { isLate } from "../../lib/health";
+import { isLate, paused } from "../../lib/health";
 import { queueNamed } from "../../lib/live";
 import { useResource } from "../../lib/resource";
 import type { Finding, HistoryPage, MetricsRecord, MinuteRecord, QueueLive, QueueRecord } from "../../lib/schema";
@@ -47,7 +47,7 @@ export function QueuePage(props: { name: string }): JSX.Element {
   return (
     <>
       <Head title={name} crumbs={crumbs}>
-        {shown.paused ? <Badge tone="warn">paused</Badge> : isLate(shown) ? <Badge tone="bad">late</Badge> : null}
+        {paused(shown) ? <Badge tone="warn">{paused(shown)}</Badge> : isLate(shown) ? <Badge tone="bad">late</Badge> : null}
         <Actions queue={shown} again={queue.again} />
       </Head>
       {shown.paused ? (
