@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from tests.support.runtime import InProcess, Run
@@ -25,6 +26,7 @@ class Shop:
         self.told = self.other.job("told", payload=str)
         self.ran: Counter[int] = Counter()
         self.calls: list[tuple[str, int, list[str]]] = []
+        self.deadline: datetime | None = None
 
         @processor(self.double)
         async def double(payload: int, _: JobContext) -> int:
@@ -39,6 +41,7 @@ class Shop:
 
         @processor(self.total)
         async def total(payload: str, ctx: JobContext) -> int:
+            self.deadline = ctx.deadline
             self.calls.append((payload, len(ctx.children), [each.state for each in ctx.children.failures]))
             return sum(ctx.children.results(self.double))
 
@@ -162,10 +165,14 @@ async def test_jobs_are_added_from_elsewhere_while_it_is_open(run: Run, shop: Sh
 
 
 async def test_a_reduce_runs_once_with_all_results_in_order(run: Run, shop: Shop) -> None:
+    deadline = datetime(2100, 1, 1, tzinfo=UTC)
     async with run(*shop.handlers) as place:
-        job = await place.producer.flows.map_reduce(shop.double, range(500), shop.total, "sum")
+        job = await place.producer.flows.map_reduce(
+            shop.double, range(500), shop.total, "sum", deadline=deadline
+        )
         assert await job.result(20) == 2 * sum(range(500))
     assert shop.calls == [("sum", 500, [])]
+    assert shop.deadline == deadline
 
 
 async def test_a_reduce_does_not_run_where_a_map_failed(run: Run, shop: Shop) -> None:

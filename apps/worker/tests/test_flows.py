@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support import flow_handlers as handlers
@@ -170,6 +171,33 @@ async def test_a_parent_runs_when_its_children_have_ended_and_has_their_results(
     assert shop.seen.names[-1] == "root"
     assert list(shop.seen.results["root"].values()) == ["INNER", "LEAF THREE"]
     assert list(shop.seen.results["inner"].values()) == ["LEAF ONE", "LEAF TWO"]
+
+
+async def test_metadata_tags_and_the_earlier_deadline_pass_on_to_all_below_a_parent(run: Run) -> None:
+    member = Queue("family").job("member", payload=str)
+    now = datetime.now(UTC).replace(microsecond=0)
+    late, early = now + timedelta(hours=2), now + timedelta(hours=1)
+    seen: dict[str, tuple[datetime | None, dict[str, object], tuple[str, ...]]] = {}
+
+    @processor(member)
+    async def look(payload: str, ctx: JobContext) -> None:
+        seen[payload] = (ctx.deadline, dict(ctx.metadata), tuple(ctx.tags))
+
+    children = [
+        Flow(
+            member, "parent", children=[member.call("leaf")], deadline=early, metadata={"of": 2}, tags=["p"]
+        ),
+        member.call("child", deadline=now + timedelta(hours=3), metadata={"of": 1}),
+    ]
+    flow = Flow(member, "top", children=children, deadline=late, metadata={"run": 7, "of": 0}, tags=["t"])
+    async with run(look) as place:
+        await (await flow.submit(place.producer)).done(60)
+    assert seen == {
+        "top": (late, {"run": 7, "of": 0}, ("t",)),
+        "parent": (early, {"run": 7, "of": 2}, ("t", "p")),
+        "leaf": (early, {"run": 7, "of": 2}, ("t", "p")),
+        "child": (late, {"run": 7, "of": 1}, ("t",)),
+    }
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,17 @@ def test_queue_of_a_helper_belongs_to_the_module_that_names_it(write: Write) -> 
     assert queues_in(load_features(["shop.queues"])) == {"invoices": "invoices"}
 
 
+def test_a_queue_is_found_by_its_jobs_where_it_was_made(write: Write) -> None:
+    start = "from jobs_core import Queue\n"
+    write("shop/refresh/queue.py", start + 'EXTRACT = Queue("extract").job("extract", payload=str)')
+    write("other/queue.py", start + 'from shop.refresh.queue import EXTRACT\nOTHER = Queue("other")')
+    catalog = load_features(["shop"])
+    assert queues_in(catalog) == {"extract": "refresh"}
+    assert list(catalog.queue("extract").jobs) == ["extract"]
+    # There the job is only used: who serves that package serves no queue of another one.
+    assert queues_in(load_features(["other"])) == {"other": "other"}
+
+
 def test_sources_name_the_lines(write: Write) -> None:
     file = write("shop/queues/invoices/queue.py", QUEUE.format(name="invoices"))
     sources = load_features(["shop.queues"]).sources

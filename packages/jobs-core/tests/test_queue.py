@@ -101,6 +101,13 @@ def test_wrong_queue_options_are_refused(option: str, value: object) -> None:
     assert caught.value.option == option
 
 
+def test_an_unknown_queue_option_comes_with_what_it_may_mean() -> None:
+    with pytest.raises(OptionError, match="no such queue option; did you mean concurrency"):
+        Queue("q", concurency=5)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(OptionError, match="on one node of a cluster"):
+        Queue("q", partitions=4)  # pyright: ignore[reportCallIssue]
+
+
 def test_wrong_names_are_refused() -> None:
     with pytest.raises(OptionError, match="queue"):
         Queue("no good")

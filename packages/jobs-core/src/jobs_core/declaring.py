@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from jobs_core.codecs import Codec
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import OptionError
+from jobs_core.names import nearest
 from jobs_core.options import Keep, Retention, as_priority, as_retention
 from jobs_core.payloads import FORMATS, Format
 from jobs_core.profiles import EXECUTORS, WEIGHT_CLASSES, Executor, Profile
@@ -27,6 +28,19 @@ _OFFSETS_MS = {
     Priority.LOW: -600_000,
     Priority.BACKGROUND: -7_200_000,
 }
+
+
+def unknown_option(option: str, value: object, known: Iterable[str]) -> OptionError:
+    """Return the error for an option that queues do not have."""
+    if option == "partitions":
+        return OptionError(
+            option,
+            value,
+            "a queue lives on one node of a cluster and is not parted over several; declare several queues instead",
+        )
+    near = nearest(option, known)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return OptionError(option, value, f"there is no such queue option{hint}")
 
 
 def checked_profile(profile: Profile | None) -> Profile | None:

@@ -241,15 +241,19 @@ def _declared(modules: Sequence[tuple[ModuleType, str]]) -> Iterator[tuple[Queue
     """Yield the queues of the modules with the folder each belongs to.
 
     A module that uses another feature's queue has it among its names too, so a queue belongs where it was
-    made; one that a helper elsewhere made belongs to the first module that names it.
+    made; one that a helper elsewhere made belongs to the first module that names it. One that only its jobs
+    have a name for is found by these, in the module that made it: elsewhere they are used, not declared.
     """
     folders = {module.__name__: folder for module, folder in modules}
     seen: set[int] = set()
     for module, folder in modules:
         for value in vars(module).values():
-            if isinstance(value, Queue) and id(value) not in seen:
-                seen.add(id(value))
-                yield value, folders.get(value.module, folder)
+            queue = value
+            if isinstance(value, JobType) and value.queue.module == module.__name__:
+                queue = value.queue
+            if isinstance(queue, Queue) and id(queue) not in seen:
+                seen.add(id(queue))
+                yield queue, folders.get(queue.module, folder)
 
 
 def _check_same(known: Queue, other: Queue) -> None:

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from types import FrameType, MappingProxyType
-from typing import Final, Literal, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 import msgspec
 from msgspec.structs import astuple
@@ -32,6 +32,7 @@ from jobs_core.declaring import (
     checked_profile,
     checked_retention,
     checked_whole,
+    unknown_option,
 )
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError
@@ -142,6 +143,13 @@ class Queue:
     alerts: Final[Mapping[AlertName, float | None]]
     source: Final[str]
     module: Final[str]
+
+    def __new__(cls, *_: object, **options: object) -> Self:  # pyright: ignore[reportInconsistentConstructor] - it only looks
+        """Refuse options that queues do not have. Raises `OptionError`."""
+        known = QueueOptions.__annotations__
+        for option in options.keys() - known.keys() - {"name"}:
+            raise unknown_option(option, options[option], known)
+        return super().__new__(cls)
 
     def __init__(
         self,

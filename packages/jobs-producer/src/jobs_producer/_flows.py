@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from jobs_core.flows.calls import Call
     from jobs_core.flows.graph import Graph
     from jobs_core.flows.records import FlowJobRecord, FlowRecord
-    from jobs_core.options import MetaValue, StepOptions
+    from jobs_core.options import JobOptions, MetaValue, StepOptions
     from jobs_core.queue import JobType
     from jobs_core.scripts.flows import FlowJob
     from jobs_producer._handle import Link
@@ -125,14 +125,15 @@ class Flows(Part):
         """Run a job for each item, and when all have completed one more, which finds their results in `ctx.children`, in order.
 
         `items` may be millions, from an iterator: they are sent as they come, in constant memory. `options` are those of the map
-        jobs; their `metadata` and `tags` are those of the flow. With an `id` that is open already it is resumed: give the same
-        items in the same order. Errors as `start`.
+        jobs; their `metadata` and `tags` are those of the flow, their `deadline` holds for the reduce too. With an `id` that is
+        open already it is resumed: give the same items in the same order. Errors as `start`.
         """
         check_job(map_job, "map_job")
         check_job(reduce_job, "reduce_job")
         metadata, tags = dict(options.get("metadata") or {}), tuple(options.get("tags") or ())
         info = FlowInfo("map_reduce", name or map_job.name, metadata, tags)
-        calls = {"success": (reduce_job.call(reduce_payload),)}
+        within: JobOptions = {"deadline": options["deadline"]} if "deadline" in options else {}
+        calls = {"success": (reduce_job.call(reduce_payload, **within),)}
         batch, ids = await self._open(info, map_job.queue, id, calls, open_timeout)
         await batch.add_many(map_job, items, **options)
         await batch.close()

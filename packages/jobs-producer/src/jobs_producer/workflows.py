@@ -16,7 +16,7 @@ import msgspec
 
 from jobs_core.errors import FlowError, OptionError
 from jobs_core.flows.calls import Call
-from jobs_core.flows.graph import Dependency, Graph, Node
+from jobs_core.flows.graph import Dependency, Graph, Node, Passed
 from jobs_core.flows.modes import EdgePolicy, Mode, policy_mode
 from jobs_core.job_type import check_job
 from jobs_core.payloads import JsonValue
@@ -251,7 +251,7 @@ class Flow(AnyFlow, Generic[R]):
         id: str | None = None,  # noqa: A002 - the word that records use
         **options: Unpack[StepOptions],
     ) -> None:
-        """Begin with these children; `options` are those of the parent, whose `metadata` and `tags` pass on to all jobs below it."""
+        """Begin with these children; `options` are those of the parent, whose `metadata`, `tags` and `deadline` pass on to all jobs below it."""
         check_job(job)
         self.job: Final = cast("JobType[object, R]", job)
         super().__init__(job.call(payload, **options), children)
@@ -261,18 +261,20 @@ class Flow(AnyFlow, Generic[R]):
         self.tags: Final = tuple(options.get("tags") or ())
 
     def graph(self) -> Graph:
-        """Return the tree as a graph, the parent first. Raises FlowError."""
+        """Return the tree as a graph, the parent first. Raises FlowError or OptionError."""
         nodes: list[Node] = []
-        stack: list[tuple[Call | AnyFlow, int, Mode]] = [(cast("Flow[object]", self), -1, Mode.FAIL_PARENT)]
+        top = cast("Flow[object]", self)
+        stack: list[tuple[Call | AnyFlow, int, Mode, Passed]] = [(top, -1, Mode.FAIL_PARENT, Passed())]
         # Breadth first, so that children stand in the order in which they were given.
-        for given, parent, mode in stack:
+        for given, parent, mode, passed in stack:
             own = given.call if isinstance(given, AnyFlow) else given
             place = len(nodes)
-            nodes.append(Node(f"{own.job.name}-{place}" if place else own.job.name, own, []))
+            nodes.append(Node(f"{own.job.name}-{place}" if place else own.job.name, own, [], passed))
             if parent >= 0:
                 nodes[parent].after.append(Dependency(place, mode))
             if isinstance(given, AnyFlow):
-                stack += [(each.of, place, each.mode) for each in given.children]
+                below = passed.below(own.options)
+                stack += [(each.of, place, each.mode, below) for each in given.children]
             if len(nodes) > 10_000:
                 break
         return Graph(nodes, tree=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
@@ -12,6 +13,7 @@ from jobs_core.drafts import make_draft
 from jobs_core.errors import FlowError, OptionError
 from jobs_core.flows.edges import Edge, joined, with_edges
 from jobs_core.flows.modes import Mode
+from jobs_core.option_values import instant_ms
 from jobs_core.options import resolve
 from jobs_core.outbox import encode_jobs
 from jobs_core.wire import Waits
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
     from jobs_core.codecs import Codecs
     from jobs_core.connection.protocol import Encodable
     from jobs_core.flows.calls import Call
-    from jobs_core.options import DefaultJobOptions, MetaValue
+    from jobs_core.options import DefaultJobOptions, JobOptions, MetaValue
     from jobs_core.queue import Queue
     from jobs_core.wire import Draft
 
-__all__ = ["MAX_NODES", "Dependency", "Given", "Graph", "Node", "NodeInfo", "Part", "decode_node"]
+__all__ = ["MAX_NODES", "Dependency", "Given", "Graph", "Node", "NodeInfo", "Part", "Passed", "decode_node"]
 
 MAX_NODES = 10_000
 MAX_BYTES = 256 * 1024 * 1024
@@ -43,12 +45,30 @@ class Dependency(msgspec.Struct, frozen=True):
     mode: Mode = Mode.FAIL_PARENT
 
 
+class Passed(NamedTuple):
+    """What passes on to a job from the parents above it. `deadline_ms` is an instant (Unix ms), 0 for none."""
+
+    metadata: Mapping[str, MetaValue] = MappingProxyType({})
+    tags: tuple[str, ...] = ()
+    deadline_ms: int = 0
+
+    def below(self, options: JobOptions) -> Passed:
+        """Return what passes on to the children of a job with these options. Raises OptionError."""
+        own = instant_ms("deadline", options["deadline"]) if "deadline" in options else 0
+        return Passed(
+            {**self.metadata, **(options.get("metadata") or {})},
+            (*self.tags, *(options.get("tags") or ())),
+            min(filter(None, (self.deadline_ms, own)), default=0),
+        )
+
+
 class Node(msgspec.Struct):
     """One job of a graph; `label` names it among the others."""
 
     label: str
     call: Call
     after: list[Dependency]
+    passed: Passed = Passed()
 
 
 class NodeInfo(msgspec.Struct, array_like=True, frozen=True):
@@ -177,13 +197,14 @@ class Graph:
                 "a job that waits for others cannot take the place of one that is there; use skip or error",
             )
         waits = Waits(tuple(self.nodes[each.on].label for each in node.after)) if node.after else None
-        merged = resolved.tagged(given.tags)
+        merged = resolved.tagged((*given.tags, *node.passed.tags))
         draft = make_draft(
             call.job,
             call.payload,
             merged,
             job_id=job_id,
-            metadata=given.metadata,
+            metadata={**given.metadata, **node.passed.metadata},
+            deadline_ms=node.passed.deadline_ms,
             codecs=given.codecs,
             waits=waits,
         )
