@@ -12,7 +12,7 @@ import uvicorn
 from tests.support.cluster import HOST, Cluster
 from tests.support.dashboards import sent
 from tests.support.stage import Stage
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 from jobs_admin import Admin
 from jobs_cli.main import run
@@ -53,7 +53,7 @@ async def asked(cluster: Cluster, stage: Stage) -> AsyncIterator[httpx2.AsyncCli
         await until(lambda: server.started)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=WITHIN) as client:
             yield client
         server.should_exit = True
         await task
@@ -66,7 +66,7 @@ async def test_the_dashboard_shows_and_changes_all(stage: Stage, asked: httpx2.A
         await anext(lines)
         enqueued = {"name": "charge", "payload": {"customer": "eve", "amount": 3.0}}
         job = await sent(asked, "POST", f"{orders}/jobs", enqueued, status=202)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN):
             while job["id"] not in await anext(lines):
                 pass
 

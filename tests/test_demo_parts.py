@@ -149,7 +149,7 @@ async def test_settings_of_the_user_do_not_reach_the_programs(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 def test_small_demo_runs_to_its_end(tmp_path: Path) -> None:
     Image.new("RGB", (900, 600), "teal").save(tmp_path / "teal.jpg")
     command = [sys.executable, "-m", "demo.run", "--mails=40", "--webhooks=25", f"--pictures={tmp_path}"]

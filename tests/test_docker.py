@@ -257,7 +257,7 @@ MODULES = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", TARGETS)
 def test_images_install_what_they_need(installer: Installer, target: str) -> None:
     packages = installed(installer.environment(target) / "python")
@@ -268,7 +268,7 @@ def test_images_install_what_they_need(installer: Installer, target: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("target", TARGETS)
 def test_images_start(installer: Installer, target: str) -> None:
     binaries = installer.environment(target)
@@ -279,7 +279,7 @@ def test_images_start(installer: Installer, target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_project_elsewhere_installs_the_wheels(installer: Installer, tmp_path: Path) -> None:
     jobs = installer.environment("worker-light") / "jobs"
     assert execute([str(jobs), "new-project", "shop"], tmp_path, {"PATH": "/usr/bin:/bin"}).returncode == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.documents import ROOT, blocks, files_of
+from tests.support.waiting import WITHIN
 
 README = ROOT / "README.md"
 START = ROOT / "docs/getting-started.md"
@@ -47,7 +48,7 @@ class Reader:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            code = process.wait(30)
+            code = process.wait(WITHIN)
         assert code == 0, log.read_text()
 
     def run(self, line: str) -> list[str]:
@@ -59,7 +60,7 @@ class Reader:
             capture_output=True,
             text=True,
             check=False,
-            timeout=50,
+            timeout=2 * WITHIN,
         )
         log = self.folder / "worker.log"
         assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
@@ -108,7 +109,6 @@ def test_getting_started_gets_started(tmp_path: Path, redis_url: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_the_guide_adds_a_queue(tmp_path: Path, redis_url: str) -> None:
     reader = Reader(GUIDE, tmp_path, redis_url)
     (tmp_path / "ada.jpg").write_bytes(b"a picture")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 from tests.support.otlp import Collector, Span, environment
+from tests.support.waiting import WITHIN
 from tests.support.workers import WorkerProcess, write_package
 
 if TYPE_CHECKING:
@@ -112,28 +113,28 @@ async def main():
             pass
         with tracer.start_as_current_span("order chain"):
             chain = await producer.enqueue_chain(ACT.then(LINK).then(LINK), Act("chained"), job_id="chained")
-        assert await chain.result(30) == "chained"
+        assert await chain.result(120) == "chained"
         await send(ACT, "parent", "children")
         with tracer.start_as_current_span("order flow"):
             workflow = Workflow("pair", id="pair")
             first = workflow.add("first", ACT, Act())
             workflow.add("second", LINK, "", after=[first])
             run = await workflow.start(producer)
-        await run.done(30)
+        await run.done(120)
         with tracer.start_as_current_span("order many"):
             await producer.enqueue_many(ACT, [Act(), Act(), Act()], result_ttl=600)
         await producer.schedules.upsert("tick", ACT, Act(), every=0.1, limit=1)
         for job in jobs:
-            await job.done(30)
+            await job.done(120)
         for job_id in ("effect", "effect-of-apart"):
-            await producer.handle(ACT, job_id).done(30)
+            await producer.handle(ACT, job_id).done(120)
         while (last := (await producer.schedules.get("fast", "tick")).last_job) is None:
             await asyncio.sleep(0.01)
-        await producer.handle(ACT, last).done(30)
+        await producer.handle(ACT, last).done(120)
 
 asyncio.run(main())
 with tracer.start_as_current_span("order sync"), SyncProducer.from_env() as producer:
-    producer.enqueue(ACT, Act(), job_id="sync", result_ttl=600).done(30)
+    producer.enqueue(ACT, Act(), job_id="sync", result_ttl=600).done(120)
 otel.flush()
 """
 
@@ -194,7 +195,7 @@ def traced(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> 
                 stderr=subprocess.PIPE,
                 text=True,
                 check=False,
-                timeout=50,
+                timeout=4 * WITHIN,
             )
             assert done.returncode == 0, done.stderr
             worker.terminate()
@@ -386,7 +387,7 @@ def test_an_exporter_that_is_not_there_stops_a_worker(server: EmbeddedServer, tm
     write_package(tmp_path, "traced", {"all/queue.py": QUEUE})
     variables = {"OTEL_TRACES_EXPORTER": "nonsense", "WORKER_HTTP_PORT": "0"}
     with WorkerProcess(url=server.url, prefix="none", path=tmp_path, package="traced", **variables) as worker:
-        assert worker.wait(30) == 2
+        assert worker.wait() == 2
         (line,) = worker.lines("configuration")
         assert "OTEL_" in str(line["error"])
         assert "nonsense" in str(line["error"])

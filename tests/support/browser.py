@@ -15,6 +15,7 @@ from unittest.mock import patch
 import pytest
 import uvicorn
 from tests.support.stage import QUEUES, Stage
+from tests.support.waiting import WITHIN
 
 from jobs_admin import Admin
 from jobs_core.discovery import Catalog
@@ -50,7 +51,7 @@ def opened_browser() -> Generator[Browser]:
     path = find_browser()
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS])
+        browser = playwright.chromium.launch(executable_path=path, args=[*_FLAGS], timeout=4 * WITHIN * 1000)
         yield browser
         browser.close()
 
@@ -78,7 +79,7 @@ class Theatre:
                 self.run(self._end())
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
+            self._thread.join(WITHIN)
             self._loop.close()
 
     def run(self, work: Awaitable[T]) -> T:
@@ -87,7 +88,7 @@ class Theatre:
         async def doing() -> T:
             return await work
 
-        return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(6 * WITHIN)
 
     @property
     def admin(self) -> Admin:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import WITHIN
 
 _FOUND = shutil.which("promtool")
 
@@ -21,7 +22,7 @@ def promtool(*arguments: str, text: bytes | None = None, folder: Path | None = N
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder,
-        timeout=50,
+        timeout=2 * WITHIN,
         check=False,
     )
     return done.returncode, done.stdout.decode()

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SERVICE = "main"
-_DOWN_AFTER_MS = 500
+# Nobody is held for down who is only slow, unless a test says so.
+_DOWN_AFTER_MS = 600_000
+_SOON_MS = 500
 
 
 class Watched:
@@ -72,6 +74,15 @@ class Watched:
             return bool(self.sentinel.ask("PING"))
         except redis.ConnectionError:
             return False
+
+    def notice(self) -> None:
+        """From now on have the sentinel hold for down who is silent for half a second."""
+        self.sentinel.ask("SENTINEL", "SET", SERVICE, "down-after-milliseconds", _SOON_MS)
+
+    def knows(self, primary: Member) -> bool:
+        """Tell whether the sentinel names this server as the primary."""
+        named = cast("list[str]", self.sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE))
+        return primary.role == "master" and int(named[1]) == primary.port
 
     def fail_over(self) -> None:
         """Have the sentinel make the replica the primary; the one before becomes its replica and goes on answering."""

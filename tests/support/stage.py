@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 from tests.support.seeding import Seeder
+from tests.support.waiting import WITHIN
 
 from jobs_admin import Admin
 from jobs_core import Fixed, Queue
@@ -114,9 +115,9 @@ class Stage:
         unlucky = Order(customer=text, amount=13, note=text)
         ended += [await add(CHARGE, unlucky, job_id=f"bad-{number}") for number in range(6)]
         for job in ended:
-            await job.done(20)
+            await job.done(WITHIN)
         await add(BUILD, order, job_id="building", metadata={"who": text})
-        await asyncio.wait_for(self.building.wait(), 20)
+        await asyncio.wait_for(self.building.wait(), WITHIN)
         for number in range(3):
             await add(CHARGE, order, job_id=f"later-{number}", delay=3600, priority="high")
         for number in range(6):
@@ -127,10 +128,20 @@ class Stage:
         schedules = self.producer.schedules
         await schedules.upsert("nightly", CHARGE, order, cron="30 2 * * *", timezone="Europe/Paris")
         await schedules.upsert("often", SEND, order, every=timedelta(minutes=15))
+        await self.announce(text)
+        client = client_for(parse_address(self.url))
+        await client.connect(timeout=WITHIN)
+        seeder = Seeder(Scripts(client, self.prefix), "newsletter")
+        traceparent = f"00-{TRACE}-00f067aa0ba902b7-01"
+        await seeder.add("traced", name="send", trace={"traceparent": traceparent}, delay=3600)
+        await client.close()
+
+    async def announce(self, host: str) -> None:
+        """Let a worker be heard of now; nobody remembers it for longer than 10 min."""
         now = int(time.time() * 1000)
         entry = WorkerEntry(
-            id=f"web-1-{text}"[:150],
-            host=text,
+            id=f"web-1-{host}"[:150],
+            host=host,
             pid=412,
             version="0.1.0",
             worker_type="light",
@@ -146,11 +157,8 @@ class Stage:
             seen_ms=now,
         )
         client = client_for(parse_address(self.url))
-        await client.connect(timeout=5)
+        await client.connect(timeout=WITHIN)
         await announce_worker(client, self.prefix, entry)
-        seeder = Seeder(Scripts(client, self.prefix), "newsletter")
-        traceparent = f"00-{TRACE}-00f067aa0ba902b7-01"
-        await seeder.add("traced", name="send", trace={"traceparent": traceparent}, delay=3600)
         await client.close()
 
     async def begin_flow(self, flow_id: str) -> str:

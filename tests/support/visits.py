@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.browser import ADMIN, Theatre, opened_browser
+from tests.support.waiting import WITHIN
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
@@ -27,7 +29,7 @@ HOSTILE = (
 VISITING = [
     pytest.mark.skipif(not BUILT.is_file(), reason="the pages are not built: make setup says why"),
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
 ]
 
 
@@ -84,7 +86,7 @@ class Visits:
             reduced_motion="reduce",
             permissions=["clipboard-read", "clipboard-write"],
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(WITHIN * 1000)
         if token:
             answer = context.request.post(
                 "/api/session",
@@ -147,11 +149,11 @@ def settled(page: Page, path: str, title: str) -> None:
 
 def until(page: Page, condition: str, arg: object = None) -> None:
     """Wait until something holds; the browser's own way to wait would need a page that may evaluate text."""
-    for _ in range(250):
-        if page.evaluate(f"(arg) => {condition}", arg):
-            return
+    deadline = time.monotonic() + WITHIN
+    while not page.evaluate(f"(arg) => {condition}", arg):
+        if time.monotonic() > deadline:
+            pytest.fail(f"it did not come to hold: {condition}")
         page.wait_for_timeout(40)
-    pytest.fail(f"it did not come to hold: {condition}")
 
 
 def confirmed(page: Page, verb: str, told: str, reason: str = "") -> None:

@@ -21,7 +21,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from tests.support.dashboards import CATALOG
 from tests.support.seeding import Seeder
-from tests.support.waiting import wait_until
+from tests.support.waiting import WITHIN, wait_until
 
 from jobs_core.connection import client_for, parse_address
 from jobs_core.discovery import Catalog
@@ -71,7 +71,7 @@ def dashboard_url(server: EmbeddedServer) -> Iterator[str]:
         wait_until(lambda: served.started)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         served.should_exit = True
-        thread.join(timeout=20)
+        thread.join(timeout=WITHIN)
 
 
 def declared(_: object) -> Catalog:
@@ -80,7 +80,7 @@ def declared(_: object) -> Catalog:
 
 async def _seed(url: str) -> None:
     client = client_for(parse_address(url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=WITHIN)
     mail = Seeder(Scripts(client, "fuzz"), "mail")
     await mail.finish("fail", "1")
     await mail.add("0")
@@ -103,7 +103,7 @@ def fuzz(row: Row, url: str, examples: int) -> None:
     )
     @given(case=cases)
     def tried(case: Any) -> None:  # noqa: ANN401
-        response = case.call(base_url=url, headers={"Authorization": "Bearer all"})
+        response = case.call(base_url=url, headers={"Authorization": "Bearer all"}, timeout=WITHIN)
         case.validate_response(response, checks=TOLD)
 
     tried()

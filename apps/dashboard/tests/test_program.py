@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from tests.support.waiting import WITHIN
 
 from jobs_core.connection import client_for, parse_address
 from jobs_core.errors import ConfigurationError, ConnectionFailed, ServerRefused
@@ -49,10 +50,10 @@ def test_serves_until_it_is_told_to_stop(
     program = started(redis_url, "--port", "0", LOG_FORMAT=form)
     assert program.stderr is not None
     address = address_of(program.stderr)
-    with urllib.request.urlopen(f"{address}api/queues", timeout=10) as response:
+    with urllib.request.urlopen(f"{address}api/queues", timeout=WITHIN) as response:
         assert response.read() == b"[]"
     program.send_signal(number)
-    assert program.wait(timeout=10) == code
+    assert program.wait(timeout=WITHIN) == code
     lines = program.stderr.read().splitlines()
     if form == "json":
         # A collector of logs reads each line.
@@ -67,17 +68,17 @@ def test_open_pages_are_told_that_it_ends(redis_url: str) -> None:
     program = started(redis_url, "--port", "0")
     assert program.stderr is not None
     address = address_of(program.stderr)
-    with urllib.request.urlopen(f"{address}api/events?stats=0", timeout=10) as stream:
+    with urllib.request.urlopen(f"{address}api/events?stats=0", timeout=WITHIN) as stream:
         assert stream.readline() == b"retry: 2000\n"
         program.send_signal(signal.SIGTERM)
         assert b"event: end" in stream.read()
-    assert program.wait(timeout=10) == 0
+    assert program.wait(timeout=WITHIN) == 0
     program.stderr.close()
 
 
 def test_an_open_address_without_a_token_is_refused(redis_url: str) -> None:
     program = started(redis_url, DASHBOARD_HOST="0.0.0.0")
-    _, err = program.communicate(timeout=20)
+    _, err = program.communicate(timeout=WITHIN)
     assert program.returncode == 2
     assert "DASHBOARD_TOKEN" in err
     assert "Traceback" not in err

@@ -14,7 +14,7 @@ from tests.support.visits import HOSTILE, VISITING, Visits, button, faint, settl
 from jobs_producer import Flow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import APIResponse, Page, Route
 
 SCREENS = {
     "/": "Home",
@@ -64,7 +64,8 @@ def look_at(page: Page, path: str, width: int, *, dark: bool) -> None:
     """Show a screen, and expect it to fit."""
     dress(page, width, dark=dark)
     settled(page, path, {**SCREENS, **MORE}[path])
-    assert page.evaluate(TOO_WIDE) <= 0, f"{path} is too wide for {width} px"
+    # What is drawn becomes narrower a moment after its page.
+    until(page, f"{TOO_WIDE} <= 0", f"{path} at {width} px")
 
 
 def test_every_screen_is_whole_and_accessible(visits: Visits) -> None:
@@ -83,7 +84,6 @@ def test_every_screen_is_whole_and_accessible(visits: Visits) -> None:
                 assert violations(page, within="" if first else "main", contrast=first) == [], path
                 assert faint(page) == [], path
                 dress(page, 320, dark=True)
-                # A chart becomes narrower a moment after its page.
                 until(page, f"{TOO_WIDE} <= 0")
                 assert faint(page) == [], f"{path} in the dark"
         finally:
@@ -178,7 +178,7 @@ def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
         settled(page, "/", "Home")
         page.locator(".u-over").wait_for()
         page.locator(".verdict").get_by_text("a long way to say it").nth(1).wait_for()
-        assert page.evaluate("document.documentElement.scrollHeight") <= 800
+        until(page, "document.documentElement.scrollHeight <= 800")
         page.locator(".verdict").get_by_text("unserved: no worker serves it, 1 job waits").wait_for()
         # What is paused waits, and is not late, also where that is one name of the queue's alone.
         page.locator(".verdict button").click()
@@ -197,7 +197,9 @@ def test_home_answers_its_questions_without_scrolling(visits: Visits) -> None:
         page.mouse.up()
         until(page, "document.querySelector('.legend .muted').innerText !== arg", first)
         failing = page.locator(".panel", has_text="Failing, last hour")
-        assert "CardDeclined in support/stage.py" in failing.inner_text()
+        until(
+            page, "document.querySelector('main').innerText.includes(arg)", "CardDeclined in support/stage.py"
+        )
         failing.get_by_role("link", name="CardDeclined").click()
         page.locator("h1", has_text="declined").wait_for()
 
@@ -218,12 +220,12 @@ def test_charts_mark_when_a_version_began_to_work(visits: Visits) -> None:
 def test_text_is_shown_as_it_is(visits: Visits) -> None:
     with visits.admin() as page:
         settled(page, "/queues/orders/jobs/declined", "declined")
-        assert HOSTILE in page.locator("main").inner_text()
-        assert page.locator("main img, main script, main iframe").count() == 0
-        assert page.get_by_role("img", name="State failed; it went").count() == 1
-        assert page.locator(".attempts > li").count() >= 3
+        until(page, "document.querySelector('main').innerText.includes(arg)", HOSTILE)
+        page.get_by_role("img", name="State failed; it went").wait_for()
+        page.locator(".attempts > li").nth(2).wait_for()
         page.get_by_text("Stack of attempt 1").click()
-        assert "Traceback" in page.get_by_label("Stack of attempt 1").inner_text()
+        page.get_by_label("Stack of attempt 1").get_by_text("Traceback").wait_for()
+        assert page.locator("main img, main script, main iframe").count() == 0
 
 
 def test_who_is_unknown_signs_in(visits: Visits) -> None:
@@ -231,17 +233,18 @@ def test_who_is_unknown_signs_in(visits: Visits) -> None:
         page.goto("/queues/orders")
         page.get_by_label("Token").fill("wrong")
         button(page, "Sign in").click()
-        assert "no token of this dashboard" in page.get_by_role("alert").inner_text()
+        page.get_by_role("alert").get_by_text("no token of this dashboard").wait_for()
         page.get_by_label("Token").fill(OPERATOR)
         page.get_by_label("Your name").fill("grace")
         page.get_by_label("Token").press("Enter")
         page.locator("h1", has_text="orders").wait_for()
-        assert "grace (operator token)" in page.locator(".side").inner_text()
+        page.locator(".side").get_by_text("grace (operator token)").wait_for()
         assert button(page, "Obliterate").count() == 0
         button(page, "Sign out").click()
         # Who only looks is shown no changes.
         page.get_by_label("Token").fill(VIEWER)
         page.get_by_label("Token").press("Enter")
+        page.get_by_label("Token").wait_for(state="detached")
         changes = re.compile("Pause|Drain|Clean|Retry|Replay|Cancel|Remove|Change|Run now|Quiet|Stop|Enqueue")
         for path in (
             "/queues/orders",
@@ -258,8 +261,8 @@ def test_who_is_unknown_signs_in(visits: Visits) -> None:
         page.goto("about:blank")
         page.goto(f"/queues#token={ADMIN}")
         page.locator("h1", has_text="Queues").wait_for()
-        assert page.url == f"{visits.theatre.address}/queues"
-        assert "admin token" in page.locator(".side").inner_text()
+        page.wait_for_url(f"{visits.theatre.address}/queues")
+        page.locator(".side").get_by_text("admin token").wait_for()
 
 
 def test_what_happens_is_shown_as_it_happens(visits: Visits) -> None:
@@ -268,7 +271,8 @@ def test_what_happens_is_shown_as_it_happens(visits: Visits) -> None:
         settled(page, "/queues/orders", "orders")
         page.locator(".live", has_text="Live").wait_for()
         tile = page.locator(".tile", has_text="Delayed").locator(".figure")
-        before = int(tile.inner_text())
+        before = theatre.run(theatre.admin.stats("orders")).delayed
+        until(page, DELAYED, before)
         theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
         until(page, DELAYED, before + 1)
         page.keyboard.press("f")
@@ -276,26 +280,43 @@ def test_what_happens_is_shown_as_it_happens(visits: Visits) -> None:
         theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
         slider = page.get_by_label("Minute", exact=True)
         slider.press("ArrowLeft")
-        assert "in this minute" in page.locator(".tiles").inner_text()
+        page.locator(".tiles").get_by_text("in this minute").first.wait_for()
         assert int(tile.inner_text()) == before + 1
         page.keyboard.press("Escape")
         button(page, "Go on").click()
         until(page, DELAYED, before + 2)
 
 
+def test_counts_that_come_late_take_the_place_of_no_newer_ones(visits: Visits) -> None:
+    theatre = visits.theatre
+    held: list[tuple[Route, APIResponse]] = []
+    with visits.stranger(ADMIN) as page:
+        page.route("**/api/overview", lambda route: held.append((route, route.fetch())))
+        settled(page, "/queues/orders", "orders")
+        before = theatre.run(theatre.admin.stats("orders")).delayed
+        until(page, DELAYED, before)
+        theatre.run(theatre.stage.producer.enqueue(CHARGE, Order(customer="x"), delay=999))
+        until(page, DELAYED, before + 1)
+        route, answer = held[0]
+        with page.expect_event("requestfinished", lambda request: request.url.endswith("/api/overview")):
+            route.fulfill(response=answer)
+        page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        assert page.evaluate(f"(arg) => {DELAYED}", before + 1)
+
+
 def test_all_is_reached_by_keyboard(visits: Visits) -> None:
     with visits.admin(fresh=True) as page:
         settled(page, "/", "Home")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.innerText") == "Skip to content"
+        until(page, "document.activeElement.innerText === 'Skip to content'")
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "main"
+        until(page, "document.activeElement.id === 'main'")
         page.keyboard.press("g")
         page.keyboard.press("q")
         page.locator("h1", has_text="Queues").wait_for()
         until(page, "document.activeElement.tagName === 'H1'")
         page.keyboard.press("/")
-        assert page.evaluate("document.activeElement.type") == "search"
+        until(page, "document.activeElement.type === 'search'")
         page.keyboard.type("news")
         page.keyboard.press("Tab")
         help_button = page.get_by_role("button", name="Shortcuts")
@@ -310,10 +331,10 @@ def test_all_is_reached_by_keyboard(visits: Visits) -> None:
             )
         page.keyboard.press("Escape")
         dialog.wait_for(state="detached")
-        assert page.evaluate("document.activeElement.ariaLabel") == "Shortcuts"
+        until(page, "document.activeElement.ariaLabel === 'Shortcuts'")
         for theme in ("light", "dark", None):
             page.keyboard.press("t")
-            assert page.evaluate("document.documentElement.dataset.theme ?? null") == theme
+            until(page, "(document.documentElement.dataset.theme ?? null) === arg", theme)
 
 
 def test_a_failed_request_says_so_and_is_tried_again(visits: Visits) -> None:
@@ -322,8 +343,8 @@ def test_a_failed_request_says_so_and_is_tried_again(visits: Visits) -> None:
         page.route("**/api/schedules*", lambda route: route.abort())
         settled(page, "/schedules", "Schedules")
         trouble = page.get_by_role("alert")
-        assert "does not answer" in trouble.inner_text()
+        trouble.get_by_text("does not answer").wait_for()
         page.unroute("**/api/schedules*")
         button(trouble, "Try again").click()
         page.get_by_role("link", name="often").wait_for()
-        assert trouble.count() == 0
+        trouble.wait_for(state="detached")

@@ -55,6 +55,12 @@ function take(told: Overview): void {
   }
 }
 
+/** Take what was asked for, unless something newer was heard meanwhile: what changed since then is not told again. */
+function takeNewer(told: Overview): void {
+  const before = heard.peek();
+  if (!before || Date.parse(told.at) > Date.parse(before.at)) take(told);
+}
+
 /** The first is told in full, then only what changed. */
 function merged(told: Stats): Overview {
   const before = told.full ? null : heard.peek();
@@ -102,7 +108,7 @@ let tried = 0;
 async function poll(): Promise<void> {
   if (!wanted) return;
   try {
-    take(await get<Overview>("/overview"));
+    takeNewer(await get<Overview>("/overview"));
     if (connection.peek() !== "live") connection.value = "polling";
   } catch {
     connection.value = "lost";
@@ -119,7 +125,7 @@ export function connect(): void {
   if (wanted) return;
   wanted = true;
   tried = Date.now();
-  void get<Overview>("/overview").then(take, () => {
+  void get<Overview>("/overview").then(takeNewer, () => {
     connection.value = "lost";
   });
   open();
