@@ -144,14 +144,14 @@ class Queue:
     source: Final[str]
     module: Final[str]
 
-    def __new__(cls, *_: object, **options: object) -> Self:  # pyright: ignore[reportInconsistentConstructor] - it only looks
+    def __new__(cls, *_: object, **options: object) -> Self:
         """Refuse options that queues do not have. Raises `OptionError`."""
         known = QueueOptions.__annotations__
         for option in options.keys() - known.keys() - {"name"}:
             raise unknown_option(option, options[option], known)
         return super().__new__(cls)
 
-    def __init__(
+    def __init__(  # pyright: ignore[reportInconsistentConstructor] - __new__ only looks
         self,
         name: str,
         *,
