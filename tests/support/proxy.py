@@ -24,6 +24,7 @@ class Proxy:
         self._open = asyncio.Event()
         self._open.set()
         self._dropped = asyncio.Event()
+        self._held = asyncio.Event()
         self.drop_replies = False
         self.refuse = False
         self.connections = 0
@@ -57,6 +58,7 @@ class Proxy:
     def black_hole(self, on: bool) -> None:
         if on:
             self._open.clear()
+            self._held.clear()
         else:
             self._open.set()
 
@@ -69,6 +71,10 @@ class Proxy:
         """Wait until a reply has been thrown away: the server has done what it was asked."""
         await self._dropped.wait()
         self._dropped.clear()
+
+    async def swallowed(self) -> None:
+        """Wait until something came that does not pass."""
+        await self._held.wait()
 
     def reset(self) -> None:
         """Hang up on everybody."""
@@ -94,6 +100,8 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if self.black_hole:
+                    self._held.set()
                 await self._open.wait()
                 if replies and self.drop_replies:
                     self._dropped.set()

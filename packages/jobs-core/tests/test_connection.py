@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import select
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,10 +9,11 @@ from typing import TypeVar
 import pytest
 from tests.support.engine import Engine, group
 from tests.support.fake_server import HANG_UP, HELLO, FakeServer
+from tests.support.leaping import leap
 from tests.support.proxy import Proxy
 
 from jobs_core.connection import Client, client_for, parse_address
-from jobs_core.connection.client import OutcomeLost
+from jobs_core.connection.client import READ_DEADLINE, OutcomeLost
 from jobs_core.connection.replies import classify, to_error
 from jobs_core.connection.tls import tls_context
 from jobs_core.errors import (
@@ -297,7 +299,7 @@ async def test_a_loop_that_stood_still_meanwhile_connects_again(connect: Connect
         time.sleep(0.25)  # noqa: ASYNC251 - this is what it is about
         await asyncio.sleep(0)
         server.start()
-        assert await client.call("PING", deadline=soon(10)) == b"PONG"
+        assert await client.call("PING", deadline=soon(40)) == b"PONG"
 
 
 async def test_a_script_that_the_server_lost_is_loaded_again(connect: Connect, redis_url: str) -> None:
@@ -350,11 +352,13 @@ async def test_a_lost_reply_applies_once(connect: Connect, proxy: Proxy) -> None
 
 
 async def test_a_half_open_connection_is_given_up(connect: Connect, proxy: Proxy) -> None:
-    client = await connect(proxy.url, read_deadline=0.1)
+    client = await connect(proxy.url)
     engine = await Engine(client, "p").start()
     await engine.add("warm")
     proxy.black_hole = True
     call = asyncio.create_task(engine.add("a"))
+    await proxy.swallowed()
+    leap(READ_DEADLINE + 1)
     await proxy.connected(2)
     assert not client.is_connected
     assert "read deadline" in client.failure
@@ -364,8 +368,12 @@ async def test_a_half_open_connection_is_given_up(connect: Connect, proxy: Proxy
 
 
 async def test_who_only_listens_notices_a_half_open_connection_too(connect: Connect, proxy: Proxy) -> None:
-    client = await connect(proxy.url, read_deadline=0.1)
+    client = await connect(proxy.url)
     proxy.black_hole = True
+    # It asks for a sign of life, and there is none.
+    leap(READ_DEADLINE / 2 + 1)
+    await proxy.swallowed()
+    leap(READ_DEADLINE + 1)
     await proxy.connected(2)
     proxy.black_hole = False
     assert await client.call("PING") == b"PONG"
@@ -376,8 +384,11 @@ async def test_a_callers_deadline_is_his_alone(connect: Connect, proxy: Proxy) -
     await client.call("SCRIPT", "LOAD", SCRIPT.text)
     proxy.black_hole = True
     others = [asyncio.create_task(client.call("ECHO", "before"))]
+    impatient = asyncio.create_task(client.run(SCRIPT, ["p:{q}:"], ["a"], deadline=soon(READ_DEADLINE / 2)))
+    await proxy.swallowed()
+    leap(READ_DEADLINE / 2)
     with pytest.raises(OutcomeLost):
-        await client.run(SCRIPT, ["p:{q}:"], ["a"], deadline=soon())
+        await impatient
     with pytest.raises(ConnectionFailed):
         await client.call("ECHO", "late", deadline=soon())
     others += [asyncio.create_task(client.call("ECHO", "after"))]
@@ -385,6 +396,22 @@ async def test_a_callers_deadline_is_his_alone(connect: Connect, proxy: Proxy) -
     proxy.black_hole = False
     assert await asyncio.gather(*others) == [b"before", b"after"]
     assert proxy.connections == 1
+
+
+async def test_an_answer_that_came_while_the_loop_stood_still_counts(
+    connect: Connect, redis_url: str
+) -> None:
+    client = await connect(redis_url)
+    (node,) = client.nodes()
+    call = asyncio.create_task(client.call("ECHO", "a", deadline=soon(30)))
+    assert node.protocol is not None
+    assert node.protocol._transport is not None
+    # Called in the first turn, sent in the second; when the loop goes on there are the answer and the end of the time.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    select.select([node.protocol._transport.get_extra_info("socket")], [], [])
+    leap(30)
+    assert await call == b"a"
 
 
 async def test_nothing_is_sent_after_the_deadline(connect: Connect) -> None:
@@ -535,19 +562,27 @@ async def test_a_replica_that_becomes_a_primary_gets_the_call(connect: Connect, 
         assert (await engine.start()).ms > 0
 
 
+@pytest.fixture
+def long_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first pause before a call is sent again be longer than any deadline."""
+    monkeypatch.setattr("jobs_core.connection.client.BACKOFF_STEP", 1000.0)
+
+
+@pytest.mark.usefixtures("long_pause")
 async def test_a_deadline_ends_the_waiting_for_better_times(connect: Connect) -> None:
     async with FakeServer(b"-LOADING wait\r\n") as server:
         client = await connect(server.url)
         with pytest.raises(ConnectionFailed, match="LOADING"):
-            await client.run(SCRIPT, ["p:{q}:"], ["a"], deadline=soon())
+            await client.run(SCRIPT, ["p:{q}:"], ["a"], deadline=soon(30))
 
 
+@pytest.mark.usefixtures("long_pause")
 @pytest.mark.parametrize("later", [b"-OOM full\r\n", b"-LOADING wait\r\n"])
 async def test_what_may_have_been_applied_is_said_to_be_unknown(connect: Connect, later: bytes) -> None:
     async with FakeServer(HANG_UP, later) as server:
         client = await connect(server.url)
         with pytest.raises(OutcomeLost):
-            await client.run(SCRIPT, ["p:{q}:"], ["a"], deadline=soon(0.2))
+            await client.run(SCRIPT, ["p:{q}:"], ["a"], deadline=soon(30))
 
 
 async def test_a_full_server_is_told_where_nothing_was_applied(connect: Connect) -> None:

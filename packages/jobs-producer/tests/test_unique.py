@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from msgspec import Struct
 from tests.support.engine import CLOCK, START_MS
+from tests.support.leaping import leap
 from tests.support.mail import MAIL, SEND, Receipt, Send, Settler
+from tests.support.waiting import until
 
 from jobs_core import (
     Debounce,
@@ -44,7 +46,7 @@ async def test_the_second_job_is_the_first(producer: Producer) -> None:
 async def test_who_is_skipped_awaits_the_first(producer: Producer, scripts: Scripts) -> None:
     await producer.enqueue(SYNC, Sync(7))
     second = await producer.enqueue(SYNC, Sync(7))
-    waiting = asyncio.create_task(second.result(timeout=10))
+    waiting = asyncio.create_task(second.result(timeout=40))
     await Settler(scripts, "accounts").complete()
     assert await waiting == Receipt(sent=True)
     assert (await producer.enqueue(SYNC, Sync(7))).created
@@ -131,7 +133,7 @@ async def test_a_job_that_did_not_start_in_time_expires(
         held = Scripts(producer._client, prefix, clock=CLOCK)
         producer._scripts = producer._link.scripts = producer._inbox._scripts = held
         job = await producer.enqueue(SEND, Send(to="ada"), expires_in=60)
-        waiting = asyncio.create_task(job.result(timeout=10))
+        waiting = asyncio.create_task(job.result(timeout=40))
         await asyncio.sleep(0)
         await scripts.client.call("SET", "test-clock", (START_MS + 60_000) * 1000)
         await held.trim("mail")
@@ -168,11 +170,28 @@ async def test_a_call_may_wait_for_room(producer: Producer, scripts: Scripts) ->
 
 
 async def test_waiting_for_room_ends_with_the_timeout(redis_url: str, prefix: str) -> None:
-    async with Producer(redis_url, prefix=prefix, enqueue_timeout=0.5) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=200) as producer:
         for to in "ab":
             await producer.enqueue(FILL, Send(to=to))
+        waiting = asyncio.create_task(producer.enqueue(FILL, Send(to="c"), when_full="wait"))
+        await until(lambda: producer._submitter.lanes["full"]._barred)
+        # What is left is kept for the last call.
+        leap(190)
         with pytest.raises(QueueFull):
-            await producer.enqueue(FILL, Send(to="c"), when_full="wait")
+            await waiting
+
+
+async def test_who_would_come_too_late_for_room_does_not_wait(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for to in "ab":
+        await producer.enqueue(FILL, Send(to=to))
+    # The next try is 15 s away.
+    monkeypatch.setattr("jobs_producer._lane._FULL", 10.0)
+    monkeypatch.setattr("jobs_producer._lane.random.random", lambda: 1.0)
+    producer._link.timeout = 14
+    with pytest.raises(QueueFull):
+        await producer.enqueue(FILL, Send(to="c"), when_full="wait")
 
 
 def test_threads_are_told_the_same(sync: SyncProducer) -> None:

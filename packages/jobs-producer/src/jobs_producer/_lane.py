@@ -317,7 +317,8 @@ class Lane:
     def _bar(self, item: Item) -> bool:
         """Send a job again a little later, when the queue may have room; tell whether there is time for it."""
         loop = asyncio.get_running_loop()
-        if loop.time() + _FULL + self._slack >= item.deadline:
+        pause = _FULL * (0.5 + random.random())
+        if loop.time() + pause + self._slack >= item.deadline:
             return False
 
         def again() -> None:
@@ -326,7 +327,7 @@ class Lane:
             self._buffer.force(len(item.body))
             self._append(item)
 
-        timer = loop.call_later(_FULL * (0.5 + random.random()), again)
+        timer = loop.call_later(pause, again)
         self._barred.add(timer)
         return True
 

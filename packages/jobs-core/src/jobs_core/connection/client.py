@@ -245,8 +245,15 @@ class Client(ABC):
         if deadline is None:
             reply = await protocol.call(args)
         else:
-            async with asyncio.timeout_at(deadline):
-                reply = await protocol.call(args)
+            answer = protocol.call(args)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    reply = await answer
+            except TimeoutError:
+                if answer.cancelled():
+                    raise
+                # A loop that stood still meets the answer and the end of the time in one turn.
+                reply = answer.result()
         if script is None or not isinstance(reply, hiredis.ReplyError) or classify(str(reply)) != "reload":
             return reply
         loaded = await self._exchange(protocol, ("SCRIPT", "LOAD", script.text), None, deadline)
