@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import structlog
+from tests.support.waiting import WITHIN
 
 from jobs_core import State
 from jobs_core.connection import client_for, parse_address
@@ -80,7 +81,7 @@ async def running(
     def on_owner(queue: str, owner: str, alive: bool) -> None:  # noqa: FBT001 - as the runtime calls it
         leases[queue, owner] = alive
 
-    async with Producer(url, prefix=prefix) as producer:
+    async with Producer(url, prefix=prefix, enqueue_timeout=30) as producer:
         runtime = Runtime(
             scripts,
             routes,
@@ -138,7 +139,7 @@ def captured_lines(level: str) -> Generator[Lines]:
         structlog.reset_defaults()
 
 
-async def failure(job: JobHandle[R], within: float = 10) -> str:
+async def failure(job: JobHandle[R], within: float = WITHIN) -> str:
     """Wait for a job to fail and return why."""
     assert await job.done(within) is State.FAILED
     return (await job.status()).failed_reason or ""

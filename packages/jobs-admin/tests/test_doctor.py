@@ -47,7 +47,9 @@ async def worker(
     await announce_worker(mail.scripts.client, mail.scripts.prefix, entry)
 
 
-async def test_a_good_server_gives_no_error(admin: Admin) -> None:
+async def test_a_good_server_gives_no_error(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Also on a machine that is too busy to answer soon.
+    monkeypatch.setattr("jobs_admin._doctor._SLOW_MS", 10_000.0)
     findings = await admin.doctor()
     assert not [finding for finding in findings if finding.severity == "error"]
     assert {"server_reached", "server_version", "eviction", "role", "clock"} <= {

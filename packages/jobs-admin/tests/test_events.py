@@ -16,7 +16,7 @@ RETRIED = pack_batches("w", [Batch("retrying", "send@1", ["a"], [1], [1], [2], [
 
 async def take(events: AsyncIterator[Event], count: int) -> list[Event]:
     found: list[Event] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         async for event in events:
             found.append(event)
             if len(found) == count:
@@ -100,7 +100,7 @@ async def test_handlers_hear_their_kind_and_a_star_all(admin: Admin, mail: Seede
         listener.start()
         await mail.add("a")
         await mail.claim()
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 40)
         with pytest.raises(RuntimeError, match="was started"):
             aiter(listener)
     assert heard == ["added a", "* added", "* active"]

@@ -8,11 +8,12 @@ from functools import partial
 
 import pytest
 from tests.support.runtime import InProcess, running
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 from jobs_admin import Admin
 from jobs_core import FlowNotFailed, FlowNotFound, Queue
 from jobs_core.errors import OptionError, UnknownQueue
+from jobs_core.records import AwaitedJob
 from jobs_producer import Flow, Workflow, child, on
 from jobs_worker import Fail, JobContext, WaitForChildren, processor
 
@@ -50,11 +51,21 @@ def run(redis_url: str, prefix: str) -> Run:
     return partial(running, redis_url, prefix)
 
 
-async def blocked(place: InProcess, job_id: str) -> None:
-    async def is_blocked() -> bool:
-        return (await place.located("near", job_id)).state == "blocked"
+async def arrived(place: InProcess, queue: str, *ids: str, state: str = "delayed") -> None:
+    """Wait until jobs are there: a worker carries what follows from a job a moment after its end."""
 
-    await until(is_blocked)
+    async def there() -> bool:
+        return {(await place.located(queue, each)).state for each in ids} == {state}
+
+    await until(there)
+
+
+async def waits(place: InProcess, admin: Admin, parent: str) -> tuple[AwaitedJob, ...]:
+    """Return the children that a job waits for, once they are there."""
+    await arrived(place, "near", parent, state="blocked")
+    children = (await admin.job("near", parent)).waits_for
+    await arrived(place, "far", *(each.id for each in children))
+    return (await admin.job("near", parent)).waits_for
 
 
 def diamond(name: str = "diamond", *, first: str = "one", **options: str) -> Workflow:
@@ -113,9 +124,9 @@ async def test_flows_of_all_queues_are_listed_the_newest_first(admin: Admin, run
     async with run(task, remote) as place:
         made = [(await diamond(f"flow {i}").start(place.producer)).id for i in range(5)]
         ended = await Flow(REMOTE, "x", children=[TASK.call("y")], name="tree").submit(place.producer)
-        assert await ended.result(10) == "x"
+        assert await ended.result(WITHIN) == "x"
         broken = await diamond("broken", first="bad").start(place.producer)
-        await broken.done(10)
+        await broken.done(WITHIN)
         assert await admin.cancel_flow(made[0])
         assert not await admin.cancel_flow(made[0])
         whole = await admin.flows()
@@ -218,26 +229,24 @@ async def test_of_hundreds_that_a_job_waits_for_some_are_named(admin: Admin, run
 async def test_children_that_a_job_added_are_around_it(admin: Admin, run: Run) -> None:
     async with run(task, split, remote) as place:
         parent = await place.producer.enqueue(SPLIT, 3)
-        await blocked(place, parent.id)
-        record = await admin.job("near", parent.id)
-        assert [(each.queue, each.name, each.state) for each in record.waits_for] == [
+        children = await waits(place, admin, parent.id)
+        assert [(each.queue, each.name, each.state) for each in children] == [
             ("far", "remote", "delayed")
         ] * 3
         page = await admin.flow_jobs(parent.id)
         assert (page.flow.total, page.flow.pending) == (4, 4)
         assert [(each.mode, each.child) for each in page.jobs[-1].after] == [("ignore", True)] * 3
-        below = await admin.flow_jobs(record.waits_for[0].id)
+        below = await admin.flow_jobs(children[0].id)
         assert [(each.mode, each.child) for each in below.jobs[-1].after] == [("ignore", True)]
-        await admin.promote("far", *(each.id for each in record.waits_for))
-        assert await parent.result(10) == 3
+        await admin.promote("far", *(each.id for each in children))
+        assert await parent.result(WITHIN) == 3
 
 
 async def test_children_are_cancelled_in_the_step_that_cancels_their_parent(admin: Admin, run: Run) -> None:
     async with run(split) as place:
         for cancels in (place.producer.cancel, admin.cancel):
             parent = await place.producer.enqueue(SPLIT, 3)
-            await blocked(place, parent.id)
-            children = (await admin.job("near", parent.id)).waits_for
+            children = await waits(place, admin, parent.id)
             await cancels("near", parent.id)
             states = {(await place.located("far", each.id)).state for each in children}
             assert states == {"cancelled"}
@@ -266,7 +275,7 @@ async def test_a_chain_is_shown_by_the_id_of_any_link(admin: Admin, run: Run) ->
     chain = TASK.then(REMOTE, remove_on_complete=False).then(TASK, delay=60)
     async with run(task, remote) as place:
         handle = await place.producer.enqueue_chain(chain, "x")
-        await handle.links[1].done(10)
+        await arrived(place, "near", handle.links[2].id)
         for link in handle.links:
             page = await admin.flow_jobs(link.id)
             assert page.flow.kind == "chain"
@@ -282,14 +291,14 @@ async def test_a_chain_that_broke_is_failed_and_goes_on_when_its_link_is_retried
     chain = TASK.then(TASK).then(REMOTE, delay=60)
     async with run(task, remote) as place:
         handle = await place.producer.enqueue_chain(chain, "bad")
-        await handle.links[0].done(10)
+        await handle.links[0].done(WITHIN)
         flow = await admin.flow(handle.id)
         assert (flow.kind, flow.state, flow.failed, flow.pending) == ("chain", "failed", 1, 1)
         await admin.retry("near", handle.id)
-        await handle.links[0].done(10)
+        await handle.links[0].done(WITHIN)
         assert (await admin.flow(handle.id)).state == "failed"
         going = await place.producer.enqueue_chain(chain, "good")
-        await going.links[1].done(10)
+        await arrived(place, "far", going.links[2].id)
         assert (await admin.flow(going.id)).state == "running"
         await admin.cancel("far", going.links[2].id)
         assert (await admin.flow(going.id)).state == "cancelled"
@@ -299,7 +308,7 @@ async def test_a_failed_child_is_shown_with_its_error(admin: Admin, run: Run) ->
     async with run(task, remote) as place:
         tree = Flow(REMOTE, "root", children=[child(TASK.call("bad"), policy="ignore"), TASK.call("good")])
         flow = await tree.submit(place.producer)
-        await flow.done(10)
+        await flow.done(WITHIN)
         page = await admin.flow_jobs(flow.id)
         assert [job.state for job in page.jobs] == ["completed", "failed", "completed"]
         assert "bad fails" in (page.jobs[1].error or "")
@@ -322,10 +331,10 @@ async def test_a_flow_that_failed_goes_on_from_there(admin: Admin, run: Run) -> 
     workflow.add("third", REMOTE, "three", after=[second])
     async with run(remote, fails_once) as place:
         flow = await workflow.start(place.producer)
-        assert (await flow.done(10)).state == "failed"
+        assert (await flow.done(WITHIN)).state == "failed"
         broken[0] = False
         assert await admin.acting(actor="ada").retry_flow(flow.id) == 2
-        assert await flow.result(10) == {"first": "one", "second": "two", "third": "three"}
+        assert await flow.result(WITHIN) == {"first": "one", "second": "two", "third": "three"}
         with pytest.raises(FlowNotFailed, match="is completed"):
             await admin.retry_flow(flow.id)
         entry = next(each for each in (await admin.audit()).changes if each.verb == "flow.retry")

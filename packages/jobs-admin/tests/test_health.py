@@ -38,7 +38,7 @@ async def test_each_threshold_counts_for_itself(admin: Admin, mail: Seeder) -> N
     assert "too much: waiting, failed" in both.message
     assert (await admin.queue_health("mail", max_waiting=None, max_failed=None)).healthy
     # Milliseconds are what it is told in: another one must have begun.
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         while not (await admin.queue_health("mail")).oldest_waiting_ms:
             pass
     old = await admin.queue_health("mail", max_age=0)
@@ -68,7 +68,7 @@ async def test_what_cannot_be_asked_is_an_error(admin: Admin, redis_url: str, pr
 async def test_a_server_that_does_not_answer_is_unhealthy() -> None:
     with EmbeddedServer() as server:
         admin = Admin(server.url, timeout=0.3, declared=["mail"])
-        await admin.connect()
+        await admin.connect(30)
     record = await admin.queue_health("mail")
     await admin.close()
     assert (record.healthy, record.waiting) == (False, None)

@@ -1,10 +1,12 @@
 import struct
 
 import pytest
+from tests.support.freezing import frozen
 from tests.support.seeding import Seeder
 
 from jobs_admin import Admin, Unanswered
 from jobs_core.errors import ConnectionFailed, OptionError, UnknownQueue
+from jobs_core.server import EmbeddedServer
 from jobs_core.wire import Others
 
 
@@ -151,16 +153,15 @@ def test_reads_its_settings_from_the_environment() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_told_in_time(
-    redis_url: str, prefix: str, mail: Seeder
+    admin: Admin, mail: Seeder, server: EmbeddedServer
 ) -> None:
     await mail.add("1")
-    async with Admin(redis_url, prefix=prefix, timeout=0.1) as admin:
-        await mail.scripts.client.call("CLIENT", "PAUSE", 10_000, "WRITE")
-        assert (await admin.stats("mail")).waiting == 1
-        with pytest.raises(Unanswered, match="call again: that is safe"):
-            await admin.pause("mail")
-        await mail.scripts.client.call("CLIENT", "UNPAUSE")
-        await mail.scripts.client.call("CLIENT", "PAUSE", 200, "ALL")
-        with pytest.raises(ConnectionFailed, match=r"no answer within 0\.1 s"):
-            await admin.stats("mail")
+    await mail.scripts.client.call("CLIENT", "PAUSE", 60_000, "WRITE")
+    assert (await admin.stats("mail")).waiting == 1
+    admin._calls.timeout = 0.1
+    with pytest.raises(Unanswered, match="call again: that is safe"):
+        await admin.pause("mail")
+    await mail.scripts.client.call("CLIENT", "UNPAUSE")
+    with frozen(server), pytest.raises(ConnectionFailed, match=r"no answer within 0\.1 s"):
+        await admin.stats("mail")
     assert issubclass(Unanswered, ConnectionFailed)

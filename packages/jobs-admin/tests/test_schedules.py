@@ -45,7 +45,7 @@ async def test_what_is_changed_is_in_the_audit(admin: Admin, mail: Seeder) -> No
     assert await acting.resume("mail", "often") is True
     job_id = await acting.trigger("mail", "often")
     assert is_fire_of("often", job_id)
-    start = datetime.now(UTC) - timedelta(minutes=4)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=4)
     end = start + timedelta(minutes=3, milliseconds=-1)
     assert await acting.backfill("mail", "often", start, end) == 3
     assert await acting.remove("mail", "often") is True

@@ -180,7 +180,10 @@ async def test_what_is_carried_is_applied_once_and_acknowledged_together(engine:
     assert len(await other.zset(f"in:{engine.queue}:{done.epoch}")) == 3
 
 
-async def test_what_was_carried_and_not_acknowledged_is_applied_once(engine: Engine) -> None:
+async def test_what_was_carried_and_not_acknowledged_is_applied_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs_core.outbox._GATHER", 3600)
     groups, done = await settled(engine, ("other", jobs("x"), 1))
     carrying = asyncio.create_task(
         Relay(engine.scripts).carry(engine.queue, done.epoch, written(groups, done.posted)[0])

@@ -28,7 +28,7 @@ def _peak_mb() -> float:
 async def main(url: str, number: int) -> None:
     """Warm up, then measure."""
     async with Producer(url, prefix=f"load-{number}") as producer:
-        await producer.enqueue_many(NOTE, (Note("x" * 200) for _ in range(20_000)))
+        await producer.enqueue_many(NOTE, (Note("x" * 200) for _ in range(8_000)))
         before, began = _peak_mb(), time.perf_counter()
         summary = await producer.enqueue_many(NOTE, (Note("x" * 200) for _ in range(number)))
         seconds = time.perf_counter() - began

@@ -12,6 +12,8 @@ from jobs_core.scripts import Scripts
 from jobs_producer import Producer, SyncProducer
 
 MakeProducer = Callable[..., Producer]
+# As long as a busy machine may need: no test waits for it.
+PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ async def make(redis_url: str, prefix: str) -> AsyncIterator[MakeProducer]:
     producers: list[Producer] = []
 
     def make(url: str = redis_url, **options: float) -> Producer:
-        made = Producer(url, prefix=prefix, **options)  # pyright: ignore[reportArgumentType]
+        made = Producer(url, prefix=prefix, **{"enqueue_timeout": PATIENCE, **options})  # pyright: ignore[reportArgumentType]
         producers.append(made)
         return made
 
@@ -85,4 +87,4 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.fixture
 def sync(redis_url: str, prefix: str) -> SyncProducer:
     """Return a producer for threads, not connected yet, that is not closed."""
-    return SyncProducer(redis_url, prefix=prefix)
+    return SyncProducer(redis_url, prefix=prefix, enqueue_timeout=PATIENCE)

@@ -128,7 +128,7 @@ async def test_a_delayed_job_says_when_it_runs(producer: Producer) -> None:
         State.WAITING,
     ]
     assert delayed.run_at is not None
-    assert abs(delayed.run_at - now - timedelta(seconds=60)) < timedelta(seconds=5)
+    assert abs(delayed.run_at - now - timedelta(seconds=60)) < timedelta(seconds=50)
     assert planned.run_at == at
 
 
@@ -365,10 +365,11 @@ async def test_a_cancelled_caller_shifts_no_answers(producer: Producer, scripts:
 
 async def test_a_timeout_of_the_callers_is_a_timeout(producer: Producer, scripts: Scripts) -> None:
     await producer.enqueue(SEND, Send(to="first"))
-    await scripts.client.call("CLIENT", "PAUSE", 300, "WRITE")
+    await scripts.client.call("CLIENT", "PAUSE", 60_000, "WRITE")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await producer.enqueue(SEND, Send(to="a"))
+    await scripts.client.call("CLIENT", "UNPAUSE")
     assert (await producer.enqueue(SEND, Send(to="b"))).created
 
 
