@@ -75,7 +75,7 @@ async def chains(path: Path, prefix: str, *, count: int, kills: int) -> str:
         )
 
         async def totals(field: str) -> int:
-            tallies = [(await scripts.tally(name)).totals for name in ("odd", "even")]
+            tallies = [(await scripts.tally([name]))[name].totals for name in ("odd", "even")]
             return sum(each.get(field, 0) for each in tallies)
 
         try:

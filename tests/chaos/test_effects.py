@@ -85,7 +85,7 @@ async def chain(path: Path, prefix: str, *, jobs: int, kills: int) -> str:
                 await producer.enqueue_many(queue.declaration.dynamic_job("first"), range(jobs), attempts=1)
 
             async def count(name: str, field: str) -> int:
-                return (await scripts.tally(name)).totals.get(field, 0)
+                return (await scripts.tally([name]))[name].totals.get(field, 0)
 
             for number in range(kills):
                 goal = jobs * (number + 1) // (kills + 1)
@@ -107,7 +107,7 @@ async def chain(path: Path, prefix: str, *, jobs: int, kills: int) -> str:
             try:
                 await until(over, within=60)
             except AssertionError:
-                tallies = [await scripts.tally(name) for name in ("first", "second", "dead-letter")]
+                tallies = [(await scripts.tally([name]))[name] for name in ("first", "second", "dead-letter")]
                 raise AssertionError(f"lost or stuck: {tallies}") from None
             added = await count("second", "added:second@1"), await count("dead-letter", "added:dead-letter@1")
 

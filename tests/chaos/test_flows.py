@@ -249,14 +249,14 @@ async def flows(path: Path, prefix: str, *, count: int, kills: int, cluster: boo
         async def quiet() -> bool:
             seen = await scripts.glance(["up", "down"])
             return not any(each.waiting or each.outbox for each in seen.values()) and not sum(
-                [(await scripts.tally(queue)).sizes["active"] for queue in seen]
+                [(await scripts.tally([queue]))[queue].sizes["active"] for queue in seen]
             )
 
         await until(quiet, within=60, what="the last callbacks")
         assert await broken_queues(scripts) == []
         assert (
-            (await scripts.tally("up")).sizes["blocked"]
-            == (await scripts.tally("down")).sizes["blocked"]
+            (await scripts.tally(["up"]))["up"].sizes["blocked"]
+            == (await scripts.tally(["down"]))["down"].sizes["blocked"]
             == 0
         )
         failed = [

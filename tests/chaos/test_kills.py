@@ -137,7 +137,7 @@ async def grind(path: Path, prefix: str, *, jobs: int, kills: int, lose_leases: 
                 await producer.enqueue_many(queue.declaration.dynamic_job("grind"), range(jobs), attempts=1)
 
             async def tally() -> Tally:
-                return await scripts.tally("grind")
+                return (await scripts.tally(["grind"]))["grind"]
 
             async def completed() -> int:
                 return (await tally()).totals.get("completed:grind@1", 0)

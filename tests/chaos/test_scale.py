@@ -136,7 +136,7 @@ async def test_a_million_waiting_jobs(engine: Engine, tell: Scale) -> None:
     await engine.add("critical", priority=1)
     assert await engine.take(1) == ["critical"]
     for call in (
-        engine.scripts.tally(engine.queue),
+        engine.tally(),
         engine.scripts.page(engine.queue, home="waiting", newest=False, skip=MILLION // 2),
         engine.scripts.glance([engine.queue]),
         engine.scripts.remove(engine.queue, ids=[f"j{MILLION - i:09}" for i in range(2, 130)]),

@@ -13,6 +13,7 @@ from jobs_core.wire import EXPIRES, KEYED, UNIQUE, Draft, RecordHead, pack_draft
 if TYPE_CHECKING:
     from jobs_core.connection import Client
     from jobs_core.connection.protocol import Encodable, Reply
+    from jobs_core.scripts import Tally
 
 CLOCK = (Path(__file__).parent / "clock.lua").read_text()
 # A day in 2026, in ms: as large as real times are, and larger than the strict order's epoch.
@@ -204,6 +205,9 @@ class Engine:
     async def stats(self) -> dict[str, int]:
         """Read the totals."""
         return {field: int(value) for field, value in (await self.hash("stats")).items()}
+
+    async def tally(self) -> Tally:
+        return (await self.scripts.tally([self.queue]))[self.queue]
 
     async def dump(self) -> dict[str, object]:
         """Read everything that the queue has, by key without the prefix; sessions, clocks and what is told are left out."""

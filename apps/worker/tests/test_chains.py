@@ -80,7 +80,7 @@ class Pipeline:
 
 async def added(worker: InProcess, *queues: str) -> list[int]:
     """Return how many jobs each queue was ever given."""
-    totals = [(await worker.scripts.tally(queue)).totals for queue in queues]
+    totals = [(await worker.scripts.tally([queue]))[queue].totals for queue in queues]
     return [sum(number for name, number in each.items() if name.startswith("added:")) for each in totals]
 
 
@@ -177,7 +177,7 @@ async def test_a_link_that_was_not_kept_is_replayed_from_its_dead_letter(
         pipeline.failing.clear()
 
         async def letter() -> bool:
-            return (await worker.scripts.tally("dead-letter")).sizes["waiting"] == 1
+            return (await worker.scripts.tally(["dead-letter"]))["dead-letter"].sizes["waiting"] == 1
 
         await until(letter, what="the dead letter")
         assert await admin.replay_all() == 1

@@ -18,7 +18,7 @@ from jobs_worker.queues.dead_letter.processor import tell
 
 async def count(worker: InProcess, queue: str) -> int:
     """Return how many jobs a queue was ever given."""
-    totals = (await worker.scripts.tally(queue)).totals
+    totals = (await worker.scripts.tally([queue]))[queue].totals
     return sum(number for name, number in totals.items() if name.startswith("added:"))
 
 
@@ -163,6 +163,6 @@ async def test_what_fails_for_good_is_told_and_kept(run: Run) -> None:
             assert str(told["group"]).endswith("tests/test_effects.py:one")
 
             async def kept() -> bool:
-                return (await worker.scripts.tally("dead-letter")).sizes["completed"] == 2
+                return (await worker.scripts.tally(["dead-letter"]))["dead-letter"].sizes["completed"] == 2
 
             await until(kept)

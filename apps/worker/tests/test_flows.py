@@ -113,7 +113,7 @@ async def test_a_failed_step_fails_those_that_need_it_and_names_itself(run: Run,
         with pytest.raises(FlowFailed) as failed:
             await flow.result(10)
         states = [job.state for job in await flow.jobs()]
-        dead = await place.scripts.tally("dead-letter")
+        dead = (await place.scripts.tally(["dead-letter"]))["dead-letter"]
     assert (failed.value.label, failed.value.queue) == ("a", "near")
     assert "bad fails" in str(failed.value)
     assert states == ["failed", "failed", "failed", "completed"]
@@ -418,7 +418,7 @@ async def test_children_of_a_running_job_are_cancelled_with_it(run: Run, shop: S
         assert await job.cancel() == "cancelled"
 
         async def ended() -> bool:
-            totals = [(await place.scripts.tally(queue)).totals for queue in ("near", "far")]
+            totals = [(await place.scripts.tally([queue]))[queue].totals for queue in ("near", "far")]
             return [totals[0].get("cancelled:parent@1"), totals[1].get("cancelled:slow@1")] == [2, 4]
 
         await until(ended)

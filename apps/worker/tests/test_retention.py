@@ -21,10 +21,10 @@ async def test_a_worker_removes_what_is_too_old(redis_url: str, prefix: str) -> 
     async with running(redis_url, prefix, do) as worker:
         handles = [await worker.producer.enqueue(job, number) for number in range(3)]
         assert [await handle.done(10) for handle in handles] == [State.COMPLETED] * 3
-        assert (await worker.scripts.tally("aged")).sizes["completed"] == 3
+        assert (await worker.scripts.tally(["aged"]))["aged"].sizes["completed"] == 3
         await asyncio.sleep(1.1)
         keeper = LeaseKeeper(worker.scripts, lambda queue, owner: None)
         keeper.watch(["aged"])
         assert await keeper.beat()
-        tally = await worker.scripts.tally("aged")
+        tally = (await worker.scripts.tally(["aged"]))["aged"]
         assert (tally.sizes["completed"], sum(tally.totals.values()) > 0) == (0, True)

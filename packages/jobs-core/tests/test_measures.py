@@ -13,7 +13,7 @@ from jobs_core.measures import (
     Histogram,
     Minute,
     measure_items,
-    minute_ranges,
+    minute_parts,
     parse_histograms,
     parse_minutes,
 )
@@ -86,4 +86,4 @@ def test_minutes_that_were_never_written_are_zero() -> None:
 
 
 def test_minutes_of_two_days_are_read_from_two_strings() -> None:
-    assert minute_ranges(1439, 3) == [(0, 1439 * 32, 1), (1, 0, 2)]
+    assert minute_parts(1439, 3) == [(0, 1439 * 32, 1440 * 32 - 1), (1, 0, 63)]

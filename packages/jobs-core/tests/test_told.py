@@ -2,7 +2,17 @@
 
 import msgspec
 
-from jobs_core.told import Batch, More, SummaryRow, Told, pack_batches, pack_more, parse_events, parse_rows
+from jobs_core.told import (
+    Batch,
+    More,
+    SummaryRow,
+    Told,
+    pack_batches,
+    pack_more,
+    parse_events,
+    parse_failures,
+    parse_rows,
+)
 
 ROW = SummaryRow("a", "send@1", "completed", 1, 2, 3, 4, 1005, 1)
 # Of two jobs that ended and one that did not.
@@ -42,6 +52,48 @@ def test_what_was_refused_did_not_happen() -> None:
     assert [each.told.id for each in happened] == ["b", "c"]
     # One that was to stop ended as cancelled, which the script tells.
     assert [row.id for row, _ in parse_rows([b"batches", BATCHES, b"verdict", b"1c1"])] == ["a"]
+
+
+def test_failures_are_what_the_rows_of_jobs_that_failed_tell() -> None:
+    mixed = pack_batches(
+        "w",
+        [
+            Batch("completed", "send@1", ["a"], [1], [1000], [9000], [1005], [4]),
+            Batch(
+                "failed",
+                "send@1",
+                ["b", "c", "d"],
+                [2] * 3,
+                [1000] * 3,
+                [2000, 3000, 4000],
+                [5] * 3,
+                [4] * 3,
+                ["0f", "ff", "0f"],
+            ),
+            Batch("retrying", "send@1", ["e"], [1], [1000], [99_000], [5], [4]),
+        ],
+    )
+    told = msgspec.msgpack.encode(
+        (
+            "",
+            [
+                SummaryRow("f", "late@1", "expired", 1, 0, 7, 0, 0, 0),
+                SummaryRow("g", "dead@1", "failed", 1, 0, 12, 0, 0, 1, "aa"),
+            ],
+        )
+    )
+    for verdict, ids in ((b"11111", "bcdg"), (b"0c101", "cg")):
+        fields = [b"batches", mixed, b"verdict", verdict, b"rows", told]
+        failed = [row for row, _ in parse_rows(fields) if row.outcome == "failed"]
+        assert [row.id for row in failed] == [*ids]
+        found, _, newest = parse_failures(fields)
+        columns = [
+            each for part in found for each in zip(part.errors, part.ids, part.finished_ms, strict=True)
+        ]
+        assert columns == [(row.error, row.id, row.finished_ms) for row in failed]
+        assert [part.name for part in found] == ["send@1", "dead@1"]
+        assert newest == 12
+    assert parse_failures([b"batches", mixed])[1:] == (4, 10)
 
 
 def test_a_script_tells_of_one_attempt_and_why() -> None:

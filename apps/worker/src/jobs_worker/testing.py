@@ -246,8 +246,8 @@ class Kit:
 
     async def _active(self) -> list[str]:
         """Name the queues with jobs that the server holds for running: what ended is not settled yet."""
-        tallies = [(name, await self._scripts.tally(name)) for name in self._names]
-        return [name for name, tally in tallies if tally.sizes["active"]]
+        tallies = await self._scripts.tally(self._names)
+        return [name for name, tally in tallies.items() if tally.sizes["active"]]
 
     @staticmethod
     def _next(glances: dict[str, Glance]) -> int | None:

@@ -91,7 +91,7 @@ def check_sums(result: ReducedFile, by_shop: dict[str, list[tuple[int, Decimal]]
 
 
 async def total(place: InProcess, what: str) -> int:
-    return (await place.scripts.tally("data-processing")).totals.get(what, 0)
+    return (await place.scripts.tally(["data-processing"]))["data-processing"].totals.get(what, 0)
 
 
 async def test_groups_of_a_large_csv_though_a_worker_dies(

@@ -194,7 +194,9 @@ async def test_a_cancelled_job_takes_its_workflow_with_it(run: Run, redis_url: s
             await place.producer.flows.run("email", job.id).result(20)
 
         async def gone() -> bool:
-            return (await place.scripts.tally("email")).totals.get("cancelled:send-welcome-email@1") == 1
+            return (await place.scripts.tally(["email"]))["email"].totals.get(
+                "cancelled:send-welcome-email@1"
+            ) == 1
 
         await until(gone)
 
@@ -270,7 +272,7 @@ async def test_an_input_that_does_not_fit_is_told_before_anything_is_sent(run: R
     async with run() as place:
         with pytest.raises(PayloadError, match="user_id"):
             await place.producer.enqueue_workflow(user_onboarding, User(user_id="x"))  # pyright: ignore[reportArgumentType]
-        assert (await place.scripts.tally("workflow")).sizes["waiting"] == 0
+        assert (await place.scripts.tally(["workflow"]))["workflow"].sizes["waiting"] == 0
 
 
 def test_they_are_found_in_feature_packages() -> None:

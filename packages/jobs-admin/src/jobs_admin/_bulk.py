@@ -98,7 +98,7 @@ async def obliterate(
     calls: Calls, queue: str, *, force: bool, dry_run: bool, progress: Progress | None
 ) -> int:
     """Take everything of a queue away, then what lies apart, in steps. Raises QueueBusy while jobs run."""
-    sizes = (await calls.read(calls.scripts.tally(queue))).sizes
+    sizes = (await calls.tally(queue)).sizes
     if sizes["active"] and not force:
         raise QueueBusy(queue, sizes["active"])
     if dry_run:

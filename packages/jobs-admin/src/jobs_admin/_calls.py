@@ -13,7 +13,7 @@ from jobs_core.errors import ConnectionFailed, JobsError
 from jobs_core.outbox import Relay
 
 if TYPE_CHECKING:
-    from jobs_core.scripts import Scripts
+    from jobs_core.scripts import Scripts, Tally
 
 T = TypeVar("T")
 
@@ -55,6 +55,10 @@ class Calls:
         with suppress(TimeoutError, OutcomeLost, JobsError):
             async with asyncio.timeout(self.timeout):
                 await self._relay.relay(queue, ids=ids)
+
+    async def tally(self, queue: str) -> Tally:
+        """Count a queue. Raises ConnectionFailed."""
+        return (await self.read(self.scripts.tally([queue])))[queue]
 
     async def exists(self, queue: str) -> bool:
         """Tell whether anybody ever used a queue."""

@@ -47,7 +47,7 @@ class Directory:
 
     async def tally(self, queue: str) -> Tally:
         """Return the counts of a queue. Raises UnknownQueue."""
-        tally = await self._calls.read(self._calls.scripts.tally(check_queue_name(queue)))
+        tally = await self._calls.tally(check_queue_name(queue))
         if not tally.used:
             await self.check(queue)
         return tally
@@ -55,5 +55,4 @@ class Directory:
     async def tallies(self, skip: Collection[str] = ()) -> dict[str, Tally]:
         """Return the counts of all queues but those to skip, by name."""
         names = [name for name in await self.names() if name not in skip]
-        tallies = await self._calls.read_all([self._calls.scripts.tally(name) for name in names])
-        return dict(zip(names, tallies, strict=True))
+        return await self._calls.read(self._calls.scripts.tally(names))

@@ -65,7 +65,7 @@ async def examine_server(calls: Calls, prefix: str) -> list[Finding]:
 async def examine_queue(calls: Calls, prefix: str, queue: str, declared: Collection[str]) -> list[Finding]:
     """Look at a queue: is it paused, who serves it, do they know its jobs, have they free slots."""
     entries = await calls.read(list_queues(calls.client, prefix))
-    tally = await calls.read(calls.scripts.tally(queue))
+    tally = await calls.tally(queue)
     names = {entry.queue for entry in entries} | set(declared)
     if not tally.used and queue not in names:
         hint = " or ".join(f"`{name}`" for name in nearest(queue, names))
@@ -122,7 +122,7 @@ async def examine_job(calls: Calls, prefix: str, record: JobRecord, located: Loc
     findings: list[Finding] = []
     wire_name = parse_header(located.record).name
     entries = await calls.read(list_queues(calls.client, prefix))
-    tally = await calls.read(calls.scripts.tally(queue))
+    tally = await calls.tally(queue)
     if record.state is State.DELAYED and record.run_at is not None:
         left = max(record.run_at.timestamp() * 1000 - await calls.server_ms(), 0)
         why = (

@@ -206,7 +206,7 @@ def _over(home: _Home, wanted: Filter, now_ms: float, score: str) -> bool:
 
 async def _homes(scripts: Scripts, queue: str, states: Sequence[State], at: Position | None) -> list[_Home]:
     """Return the homes still to be walked that hold anything; running jobs have one for each worker child."""
-    sizes = (await scripts.tally(queue)).sizes
+    sizes = (await scripts.tally([queue]))[queue].sizes
     homes: list[_Home] = []
     for state in states[states.index(State(at.state)) if at else 0 :]:
         if state is State.ACTIVE and sizes[state]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -14,9 +13,9 @@ from jobs_core.measures import (
     KEPT_DAYS,
     MINUTES_A_DAY,
     Histogram,
-    filled_minutes,
+    filled,
     merged,
-    minute_ranges,
+    minute_parts,
     parse_histograms,
     parse_minutes,
 )
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from jobs_core.told import SummaryRow
 
 MAX_MINUTES = KEPT_DAYS * MINUTES_A_DAY
+# Of the minutes of a queue, a round trip.
+_DAYS = 5
 # Entries a round trip, and round trips a page: an entry has at most 128 rows, and a filter may pass most of them over.
 _ENTRIES = 32
 _MAX_STEPS = 50
@@ -55,36 +56,34 @@ class Spread(msgspec.Struct, frozen=True):
         return Spread(self.run + other.run, self.wait + other.wait)
 
 
-async def read_durations(scripts: Scripts, queue: str) -> Durations:
-    """Read the histograms of a queue, at most 101 names."""
-    key, call = scripts.key(queue), scripts.client.call
-    names = [each.decode() for each in cast("list[bytes]", await call("ZRANGE", f"{key}hist.names", 0, -1))]
-    packed: list[bytes | None] = []
-    if names:
-        packed = cast("list[bytes | None]", await call("MGET", *(f"{key}hist:{name}" for name in names)))
-    run: dict[str, Histogram] = {}
-    wait: dict[str, Histogram] = {}
-    for name, each in zip(names, packed, strict=True):
-        run[name], wait[name] = parse_histograms(each)
-    return Durations(run, wait)
+async def read_durations(scripts: Scripts, queues: Sequence[str]) -> dict[str, Durations]:
+    """Read the histograms of queues, at most 101 names of each."""
+    found: dict[str, Durations] = {}
+    for queue, packed in (await scripts.durations(queues)).items():
+        both = {name: parse_histograms(each) for name, each in packed.items()}
+        found[queue] = Durations(
+            {name: run for name, (run, _) in both.items()}, {name: wait for name, (_, wait) in both.items()}
+        )
+    return found
 
 
-async def read_spread(scripts: Scripts, queue: str) -> Spread:
-    """Read the histograms of a queue, all names together."""
-    durations = await read_durations(scripts, queue)
-    return Spread(merged(durations.run), merged(durations.wait))
+async def read_spreads(scripts: Scripts, queues: Sequence[str]) -> dict[str, Spread]:
+    """Read the histograms of queues, all names of each together."""
+    durations = await read_durations(scripts, queues)
+    return {queue: Spread(merged(each.run), merged(each.wait)) for queue, each in durations.items()}
 
 
-async def read_minutes(scripts: Scripts, queue: str, now_ms: int, count: int) -> bytes:
+async def read_minutes(scripts: Scripts, queues: Sequence[str], now_ms: int, count: int) -> dict[str, bytes]:
     """Read the last `count` minutes, the one that runs included, oldest first, packed as the server holds them."""
-    key, call = scripts.key(queue), scripts.client.call
-    ranges = minute_ranges(now_ms // 60_000 - count + 1, count)
-    days = await asyncio.gather(
-        *(call("GETRANGE", f"{key}series:{day}", at, at + 32 * n - 1) for day, at, n in ranges)
-    )
-    return b"".join(
-        filled_minutes(cast("bytes", packed), n) for packed, (_, _, n) in zip(days, ranges, strict=True)
-    )
+    parts = minute_parts(now_ms // 60_000 - count + 1, count)
+    found: dict[str, list[bytes]] = {queue: [] for queue in queues}
+    for at in range(0, len(parts), _DAYS):
+        few = parts[at : at + _DAYS]
+        for queue, told in (await scripts.minutes(queues, parts=few)).items():
+            found[queue] += [
+                filled(packed, last - first + 1) for packed, (_, first, last) in zip(told, few, strict=True)
+            ]
+    return {queue: b"".join(each) for queue, each in found.items()}
 
 
 def minute_records(packed: bytes, now_ms: int, count: int) -> tuple[MinuteRecord, ...]:

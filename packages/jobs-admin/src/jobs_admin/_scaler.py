@@ -54,7 +54,7 @@ async def read_scaler(
         glances: dict[str, Glance] = {}
         for each in await calls.read_all([scripts.glance(few) for few in some]):
             glances |= each
-        tallies = await calls.read_all([scripts.tally(name) for name in names])
+        tallies = await calls.read(scripts.tally(names))
         until = (await calls.server_ms() + round(within_s * 1000)) * _BITS + _BITS - 1
         due = await calls.read_all(
             [calls.client.call("ZCOUNT", scripts.key(name) + "delayed", "-inf", until) for name in names]
@@ -64,13 +64,13 @@ async def read_scaler(
             _queue(
                 entry,
                 glances[entry.queue],
-                tally,
+                tallies[entry.queue],
                 cast("int", soon),
                 limits[entry.queue],
                 within_s,
                 processes,
             )
-            for entry, tally, soon in zip(entries, tallies, due, strict=True)
+            for entry, soon in zip(entries, due, strict=True)
         ]
     oldest = [each.oldest_waiting_ms for each in queues if each.oldest_waiting_ms is not None]
     return ScalerRecord(

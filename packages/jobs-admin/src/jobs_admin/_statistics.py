@@ -15,7 +15,7 @@ from jobs_admin._measures import (
     minute_records,
     read_history,
     read_minutes,
-    read_spread,
+    read_spreads,
 )
 from jobs_admin._numbers import live_record, metrics_record, queue_record
 from jobs_admin._pauses import pauses
@@ -68,14 +68,12 @@ class Statistics:
         scripts = self._calls.scripts
         if queue is not None:
             tally = await self._directory.tally(queue)
-            return metrics_record(queue, [tally], await self._calls.read(read_spread(scripts, queue)))
+            spreads = await self._calls.read(read_spreads(scripts, [queue]))
+            return metrics_record(queue, [tally], spreads[queue])
         tallies = await self._directory.tallies()
-        spreads = await self._calls.read_all([read_spread(scripts, name) for name in tallies])
-        each = tuple(
-            metrics_record(name, [tally], spread)
-            for (name, tally), spread in zip(tallies.items(), spreads, strict=True)
-        )
-        total = metrics_record(None, [*tallies.values()], sum(spreads, Spread()))
+        spreads = await self._calls.read(read_spreads(scripts, [*tallies]))
+        each = tuple(metrics_record(name, [tally], spreads[name]) for name, tally in tallies.items())
+        total = metrics_record(None, [*tallies.values()], sum(spreads.values(), Spread()))
         return msgspec.structs.replace(total, queues=each)
 
     async def health(
@@ -101,9 +99,8 @@ class Statistics:
         _check_minutes(minutes, MAX_MINUTES)
         names = await self._directory.chosen(queue)
         now_ms = await self._calls.server_ms()
-        scripts = self._calls.scripts
-        told = await self._calls.read_all([read_minutes(scripts, name, now_ms, minutes) for name in names])
-        return minute_records(added_minutes(told, minutes), now_ms, minutes)
+        told = await self._calls.read(read_minutes(self._calls.scripts, names, now_ms, minutes))
+        return minute_records(added_minutes(told.values(), minutes), now_ms, minutes)
 
     async def errors(self, minutes: int, queue: str | None) -> ErrorGroups:
         """Group what failed for good in the last minutes by the fingerprint of its error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from jobs_admin._calls import Calls
     from jobs_admin._measures import Durations
-    from jobs_core.registry import WorkerEntry
     from jobs_core.scripts import Tally
 
 OTHER = "other"
@@ -78,20 +78,26 @@ async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
     async def part(some: Sequence[str]) -> list[QueueTotals]:
         async with turns:
             tallies, durations = await asyncio.gather(
-                calls.read_all([calls.scripts.tally(name) for name in some]),
-                calls.read_all([read_durations(calls.scripts, name) for name in some]),
+                calls.read(calls.scripts.tally(some)), calls.read(read_durations(calls.scripts, some))
             )
-            busy = [name for name, tally in zip(some, tallies, strict=True) if tally.sizes["active"]]
+            busy = [name for name, tally in tallies.items() if tally.sizes["active"]]
             active = dict(
                 zip(busy, await calls.read_all([calls.scripts.active(name) for name in busy]), strict=True)
             )
         return [
             _queue(
-                name, tally, spread, active.get(name, {}), letters.get(name, 0), workers, firing.get(name, 0)
+                name,
+                tallies[name],
+                durations[name],
+                active.get(name, {}),
+                letters.get(name, 0),
+                serving[name],
+                firing.get(name, 0),
             )
-            for name, tally, spread in zip(some, tallies, durations, strict=True)
+            for name in some
         ]
 
+    serving = Counter(queue for each in workers for queue in dict.fromkeys(each.queues))
     parts = await asyncio.gather(*(part(names[at : at + _STEP]) for at in range(0, len(names), _STEP)))
     return [each for found in parts for each in found]
 
@@ -102,7 +108,7 @@ def _queue(  # noqa: PLR0917 - in one place
     durations: Durations,
     active: dict[str, int],
     dead_letters: int,
-    workers: Sequence[WorkerEntry],
+    workers: int,
     alerts: int,
 ) -> QueueTotals:
     return QueueTotals(
@@ -110,7 +116,7 @@ def _queue(  # noqa: PLR0917 - in one place
         jobs=tuple(_jobs(tally, durations, active)),
         oldest_waiting_ms=tally.longest_wait_ms,
         dead_letters=dead_letters,
-        workers=sum(queue in each.queues for each in workers),
+        workers=workers,
         alerts=alerts,
     )
 

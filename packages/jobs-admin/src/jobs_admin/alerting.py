@@ -120,8 +120,9 @@ async def _judged(
     blank = Seen(lately, 0, ended=((lately, 0, 0),)) if begun.minute - lately <= _MOST_GAP else None
     # One of a queue that is gone, or of a kind that there is no more, is over.
     verdicts = {alert: (False, _gone(packed)) for alert, packed in begun.firing.items()}
+    tallies = await scripts.tally([entry.queue for entry in entries])
     for entry in entries:
-        tally = await scripts.tally(entry.queue)
+        tally = tallies[entry.queue]
         serving = sum(entry.queue in each.queues for each in workers)
         if not serving and tally.sizes["waiting"]:
             # A worker inside an application is not among those listed, but it holds a lease.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
+from operator import add
 from sys import byteorder
 from typing import TYPE_CHECKING, Final
 
@@ -64,8 +65,7 @@ class Histogram(msgspec.Struct, frozen=True):
 
     def __add__(self, other: Histogram) -> Histogram:
         """Return both together."""
-        counts = tuple(mine + its for mine, its in zip(self.counts, other.counts, strict=True))
-        return Histogram(counts, self.sum_us + other.sum_us)
+        return Histogram(tuple(map(add, self.counts, other.counts)), self.sum_us + other.sum_us)
 
 
 class Minute(msgspec.Struct, frozen=True):
@@ -105,12 +105,11 @@ def parse_histograms(packed: bytes | None) -> tuple[Histogram, Histogram]:
 
 def parse_minutes(packed: bytes, count: int) -> list[Minute]:
     """Return `count` minutes that follow one another; what was never written is zero."""
-    return [Minute(*each) for each in _MINUTE.iter_unpack(filled_minutes(packed, count))]
+    return [Minute(*each) for each in _MINUTE.iter_unpack(filled(packed, _MINUTE.size * count))]
 
 
-def filled_minutes(packed: bytes, count: int) -> bytes:
-    """Return `count` packed minutes, those that were never written included."""
-    size = _MINUTE.size * count
+def filled(packed: bytes, size: int) -> bytes:
+    """Return so many bytes of packed minutes, those that were never written included."""
     return packed.ljust(size, b"\0")[:size]
 
 
@@ -132,13 +131,13 @@ def failed_in(packed: bytes) -> int:
     return sum(counts)
 
 
-def minute_ranges(first: int, count: int) -> Sequence[tuple[int, int, int]]:
-    """Return where minutes lie, counted since 1970: (day, first byte, minutes) for each day that they touch."""
+def minute_parts(first: int, count: int) -> list[tuple[int, int, int]]:
+    """Return where minutes lie, counted since 1970: (day, first byte, last byte) for each day that they touch."""
     found: list[tuple[int, int, int]] = []
     while count > 0:
         day, minute = divmod(first, MINUTES_A_DAY)
         here = min(count, MINUTES_A_DAY - minute)
-        found.append((day, minute * _MINUTE.size, here))
+        found.append((day, minute * _MINUTE.size, (minute + here) * _MINUTE.size - 1))
         first += here
         count -= here
     return found

@@ -8,6 +8,7 @@ what belongs to a `0` did not happen, and what belongs to a `c` ended as cancell
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import compress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DATA_CAP: Final = 4096
 _ENTRY_BYTES: Final = 64
+_SETTLED: Final = ord("1")
 _OF_QUEUE: Final = frozenset({"paused", "resumed", "obliterated", "scheduled", "unscheduled", "misfired"})
 
 T = TypeVar("T")
@@ -38,6 +40,26 @@ class SummaryRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     run_us: int
     attempts: int
     error: str = ""
+
+
+class Failures(msgspec.Struct, frozen=True, gc=False):
+    """Jobs of one name that failed for good, column by column: fingerprints, ids, and when they ended (ms)."""
+
+    name: str
+    errors: Sequence[str]
+    ids: Sequence[str]
+    finished_ms: Sequence[int]
+
+    def only(self, kept: Sequence[bool]) -> Failures:
+        """Return those of which the flag at the same place is set."""
+        if all(kept):
+            return self
+        return Failures(
+            self.name,
+            tuple(compress(self.errors, kept)),
+            tuple(compress(self.ids, kept)),
+            tuple(compress(self.finished_ms, kept)),
+        )
 
 
 class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -140,6 +162,39 @@ def parse_rows(fields: Sequence[bytes]) -> list[tuple[SummaryRow, str]]:
     return found
 
 
+def parse_failures(fields: Sequence[bytes]) -> tuple[list[Failures], int, int]:
+    """Return what one entry of `rows` tells of jobs that failed, how many rows it has, and when the newest ended (ms).
+
+    No row is made of any: an incident has tens of thousands of them.
+    """
+    found: list[Failures] = []
+    told = newest = 0
+    named = dict(_pairs(fields))
+    if "batches" in named:
+        batches = _decode_ended(named["batches"]).batches
+        verdict = named.get("verdict", b"1" * sum(len(each.ids) for each in batches))
+        at = 0
+        for each in batches:
+            settled = [sign == _SETTLED for sign in verdict[at : at + len(each.ids)]]
+            at += len(each.ids)
+            if each.kind not in OUTCOMES or not any(settled):
+                continue
+            ended = _finished(each)
+            told, newest = told + len(ended), max(newest, *ended)
+            if each.kind == "failed":
+                errors = each.errors or [""] * len(ended)
+                found.append(Failures(each.name, errors, each.ids, ended).only(settled))
+    if "rows" in named:
+        rows = _decode_rows(named["rows"]).rows
+        told, newest = told + len(rows), max((row.finished_ms for row in rows), default=newest)
+        found += [
+            Failures(row.name, (row.error,), (row.id,), (row.finished_ms,))
+            for row in rows
+            if row.outcome == "failed"
+        ]
+    return found, told, newest
+
+
 def parse_events(entry: bytes, fields: Sequence[bytes]) -> tuple[str, list[Happened]]:
     """Return where an entry of `events` begins, and what happened; the entry before it ends there or is cut off."""
     cursor = entry.decode().partition("-")[0]
@@ -171,19 +226,30 @@ def _rows(ended: _Ended) -> list[SummaryRow | None]:
         if each.kind not in OUTCOMES:
             rows += [None] * len(each.ids)
             continue
-        columns = (each.ids, each.attempts, each.stamps, each.fences, each.runs, each.waits)
+        columns = (each.ids, each.attempts, each.stamps, each.fences, _finished(each), each.runs, each.waits)
         errors = each.errors or [""] * len(each.ids)
-        for (job_id, attempt, stamp, fence, run, wait), error in zip(
-            zip(*columns, strict=True), errors, strict=True
-        ):
-            started = fence // 1000
-            finished = started + run // 1000
-            rows.append(
-                SummaryRow(
-                    job_id, each.name, each.kind, stamp // 1000, started, finished, wait, run, attempt, error
-                )
+        rows += [
+            SummaryRow(
+                job_id,
+                each.name,
+                each.kind,
+                stamp // 1000,
+                fence // 1000,
+                finished,
+                wait,
+                run,
+                attempt,
+                error,
             )
+            for (job_id, attempt, stamp, fence, finished, run, wait), error in zip(
+                zip(*columns, strict=True), errors, strict=True
+            )
+        ]
     return rows
+
+
+def _finished(batch: Batch) -> list[int]:
+    return [fence // 1000 + run // 1000 for fence, run in zip(batch.fences, batch.runs, strict=True)]
 
 
 def _events(ended: _Ended, more: Sequence[More | None] | None) -> list[Told]:
@@ -238,9 +304,7 @@ def _happened(told: Sequence[T | None], verdict: bytes | None) -> list[T]:
     """Leave out what did not happen so: one character a delivery says that, `1` for what did."""
     if verdict is None:
         return [each for each in told if each is not None]
-    return [
-        each for each, settled in zip(told, verdict, strict=False) if each is not None and settled == ord("1")
-    ]
+    return [each for each, sign in zip(told, verdict, strict=False) if each is not None and sign == _SETTLED]
 
 
 def _pairs(fields: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:

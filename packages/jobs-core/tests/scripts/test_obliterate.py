@@ -36,7 +36,7 @@ async def test_nothing_is_left_but_clocks_and_what_is_declared(engine: Engine) -
     assert set(await engine.dump()) <= STAYS - {"trash.rec"}
     assert (await engine.hash("meta"))["stamp"] == stamp
     assert (await engine.hash("cfg"))["strict"] == b"1"
-    tally = await engine.scripts.tally(engine.queue)
+    tally = await engine.tally()
     assert (tally.totals, sum(tally.sizes.values())) == ({}, 0)
 
 

@@ -120,7 +120,7 @@ async def test_a_pause_that_ended_by_itself_is_over(engine: Engine, what: str) -
     assert await engine.scripts.pause(engine.queue, what=what, for_ms=1000) is True
     await engine.advance(1)
     assert await engine.scripts.pause(engine.queue, what=what, for_ms=1000) is True
-    assert (await engine.scripts.tally(engine.queue)).pauses == 1
+    assert (await engine.tally()).pauses == 1
     await engine.advance(1)
     await engine.scripts.trim(engine.queue)
     cfg = await engine.hash("cfg")

@@ -41,10 +41,10 @@ async def test_what_is_declared_stays(engine: Engine) -> None:
 
 async def test_a_pause_may_end_by_itself(engine: Engine) -> None:
     await engine.scripts.pause(engine.queue, for_ms=9000)
-    tally = await engine.scripts.tally(engine.queue)
+    tally = await engine.tally()
     assert (tally.paused_ms, tally.paused_until_ms) == (engine.ms, engine.ms + 9000)
     await engine.advance(9)
-    assert (await engine.scripts.tally(engine.queue)).paused_ms is None
+    assert (await engine.tally()).paused_ms is None
 
 
 async def test_a_job_name_and_a_key_are_paused_for_themselves(engine: Engine) -> None:
@@ -55,11 +55,11 @@ async def test_a_job_name_and_a_key_are_paused_for_themselves(engine: Engine) ->
     cfg = await engine.hash("cfg")
     assert (cfg["pause:job:send"], cfg["pause:key:7"]) == (b"0", str(engine.ms + 5000).encode())
     assert cfg["why:key:7"] == f"{engine.ms}\n\n".encode()
-    tally = await engine.scripts.tally(engine.queue)
+    tally = await engine.tally()
     assert (tally.paused_ms, tally.pauses) == (None, 2)
     assert await engine.scripts.resume(engine.queue, what="job:send") is True
     assert await engine.scripts.resume(engine.queue, what="job:send") is False
-    assert (await engine.scripts.tally(engine.queue)).pauses == 1
+    assert (await engine.tally()).pauses == 1
 
 
 async def test_a_paused_name_gives_no_jobs_and_others_go_on(engine: Engine) -> None:

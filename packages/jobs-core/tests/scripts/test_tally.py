@@ -3,7 +3,7 @@ from tests.support.engine import Engine, group
 
 
 async def test_a_queue_nobody_used(engine: Engine) -> None:
-    tally = await engine.scripts.tally(engine.queue)
+    tally = await engine.tally()
     assert (tally.used, set(tally.sizes.values()), tally.longest_wait_ms, tally.paused_ms) == (
         False,
         {0},
@@ -21,7 +21,7 @@ async def test_every_home_is_counted(engine: Engine) -> None:
     await engine.add("f", delay_ms=1000)
     await engine.add("g")
     await engine.scripts.pause(engine.queue, actor="ada", reason="why")
-    tally = await engine.scripts.tally(engine.queue)
+    tally = await engine.tally()
     assert {home: n for home, n in tally.sizes.items() if n} == {
         "waiting": 1,
         "delayed": 1,
@@ -44,4 +44,4 @@ async def test_the_longest_wait_is_found_in_every_priority(engine: Engine, stric
     for priority in (1, 2, 3, 4, 5):
         await engine.add(f"new{priority}", priority=priority)
     await engine.advance(1)
-    assert (await engine.scripts.tally(engine.queue)).longest_wait_ms == 61_000
+    assert (await engine.tally()).longest_wait_ms == 61_000

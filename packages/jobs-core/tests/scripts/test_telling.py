@@ -9,7 +9,7 @@ import pytest
 from tests.support.engine import START_MS, Engine, group
 from tests.support.scheduling import Scheduling
 
-from jobs_core.measures import Minute, measure_items, minute_ranges, parse_histograms, parse_minutes
+from jobs_core.measures import Minute, measure_items, minute_parts, parse_histograms, parse_minutes
 from jobs_core.scripts import Group
 from jobs_core.told import Batch, SummaryRow, Told, pack_batches, pack_told, parse_events, parse_rows
 from jobs_core.wire import Others, parse_header
@@ -18,8 +18,8 @@ DAY = START_MS // 86_400_000
 
 
 async def minute(engine: Engine, ms: int) -> Minute:
-    ((day, at, _),) = minute_ranges(ms // 60_000, 1)
-    packed = await engine.call("GETRANGE", f"series:{day}", at, at + 31)
+    ((day, first, last),) = minute_parts(ms // 60_000, 1)
+    packed = await engine.call("GETRANGE", f"series:{day}", first, last)
     return parse_minutes(cast("bytes", packed), 1)[0]
 
 
@@ -99,10 +99,10 @@ async def test_a_hundred_names_have_their_own_histogram(engine: Engine) -> None:
 async def test_errors_are_counted_by_type_up_to_fifty(engine: Engine) -> None:
     await engine.settle(Group("error", "send@1", ["ValueError", 2, "", "", "timeout", 1, "", ""]))
     await engine.settle(Group("error", "send@1", ["ValueError", 1, "", ""]))
-    assert (await engine.scripts.tally(engine.queue)).errors == {"send@1:ValueError": 3, "send@1:timeout": 1}
+    assert (await engine.tally()).errors == {"send@1:ValueError": 3, "send@1:timeout": 1}
     for number in range(60):
         await engine.settle(Group("error", "send@1", [f"E{number}", 1, "", ""]))
-    errors = (await engine.scripts.tally(engine.queue)).errors
+    errors = (await engine.tally()).errors
     assert (len(errors), errors["send@1:other"]) == (51, 12)
 
 
@@ -113,7 +113,7 @@ async def test_the_peak_is_the_most_that_ever_ran_at_once(engine: Engine) -> Non
     await engine.settle(group("complete", *first))
     await engine.claim(1)
     await engine.scripts.release(engine.queue, owner="w1")
-    assert (await engine.scripts.tally(engine.queue)).peak == 3
+    assert (await engine.tally()).peak == 3
     assert (await engine.hash("meta"))["active"] == b"1"
     await engine.settle(group("complete", *second), owner="w2")
     assert (await engine.hash("meta"))["active"] == b"0"
@@ -161,7 +161,7 @@ async def test_a_poisoned_job_has_a_row_an_error_and_events(engine: Engine) -> N
         ("stalled", "a", 1),
         ("failed", "a", 0),
     ]
-    assert (await engine.scripts.tally(engine.queue)).errors == {"send@1:crash": 1}
+    assert (await engine.tally()).errors == {"send@1:crash": 1}
 
 
 async def test_the_events_of_a_life(engine: Engine) -> None:

@@ -240,7 +240,7 @@ async def _sessions(tour: Tour) -> list[Wrong]:
 
 async def _totals(tour: Tour) -> list[Wrong]:
     """Hold that what came in is there, has ended, or was removed (I4)."""
-    tally = await tour.calls.read(tour.calls.scripts.tally(tour.queue))
+    tally = await tour.calls.tally(tour.queue)
     total = Counter[str]()
     for name, value in tally.totals.items():
         total[name.partition(":")[0]] += value

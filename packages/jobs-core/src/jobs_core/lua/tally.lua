@@ -1,78 +1,93 @@
---- Counts a queue without changing it: every home, what runs, its totals, its pause and its longest wait.
--- PREFIX: P
--- RETURNS: sizes by home (active last), paused since, actor, reason, longest wait, stats, parked names, 1 if ever used, peak concurrency, errors by name and type, paused until ("0": resumed by hand), paused names and keys
+--- Counts queues without changing them: every home, what runs, its totals, its pause and its longest wait.
+-- KEYS: prefixes
+-- RETURNS: for each queue: sizes by home (active last), paused since, actor, reason, longest wait, stats, parked names, 1 if ever used, peak concurrency, errors by name and type, paused until ("0": resumed by hand), paused names and keys
 -- ERRORS: SCHEMA
 -- INCLUDE: open record history
 -- FLAGS: no-writes
-local q = open(P)
-if q.err then
-  return q
-end
-local sizes = {}
-for i, home in ipairs({ "waiting", "delayed", "blocked", "unroutable", "completed", "failed", "cancelled", "expired" }) do
-  sizes[i] = redis.call("ZCARD", P .. home)
-end
-local active = 0
-local owners = redis.call("ZRANGE", P .. "owners", 0, -1)
-for i = 1, #owners do
-  active = active + redis.call("ZCARD", P .. "active:" .. owners[i])
-end
-sizes[9] = active
+local function tally(P)
+  local q = open(P)
+  if q.err then
+    return q
+  end
+  local sizes = {}
+  for i, home in ipairs({ "waiting", "delayed", "blocked", "unroutable", "completed", "failed", "cancelled", "expired" }) do
+    sizes[i] = redis.call("ZCARD", P .. home)
+  end
+  local active = 0
+  local owners = redis.call("ZRANGE", P .. "owners", 0, -1)
+  for i = 1, #owners do
+    active = active + redis.call("ZCARD", P .. "active:" .. owners[i])
+  end
+  sizes[9] = active
 
--- The scores of waiting jobs lie in one band a priority: of each the first ones are looked at. Jobs so old that they have
--- aged into the band of a better priority lie there in the order of their turns, so at most 4 of them are seen.
-local bands = {}
-if q.strict then
-  for i = 1, 5 do
-    bands[i] = { string.format("%.0f", i * 1125899906842624), string.format("(%.0f", (i + 1) * 1125899906842624) }
-  end
-else
-  table.sort(q.offsets, function(a, b)
-    return a > b
-  end)
-  local from = "-inf"
-  for i = 1, 5 do
-    local to = string.format("%.0f", q.now - q.offsets[i] * 1000)
-    bands[i] = { from, to }
-    from = "(" .. to
-  end
-end
-local heads = {}
-for i = 1, 5 do
-  local first = redis.call("ZRANGEBYSCORE", P .. "waiting", bands[i][1], bands[i][2], "LIMIT", 0, 4)
-  for j = 1, #first do
-    heads[#heads + 1] = first[j]
-  end
-end
-local longest = sizes[1] > 0 and 0 or -1
-if heads[1] then
-  local recs = redis.call("HMGET", P .. "rec", unpack(heads))
-  local states = redis.call("HMGET", P .. "state", unpack(heads))
-  for i = 1, #heads do
-    if recs[i] then
-      local _, _, stamp, due = record(recs[i])
-      local _, _, _, _, ready = history(states[i])
-      local since = ready > 0 and ready or due > 0 and due or stamp / 1000
-      longest = math.max(longest, math.floor(q.ms - since))
+  local longest = -1
+  if sizes[1] > 0 then
+    longest = 0
+    -- The scores of waiting jobs lie in one band a priority: of each the first ones are looked at. Jobs so old that they have
+    -- aged into the band of a better priority lie there in the order of their turns, so at most 4 of them are seen.
+    local bands = {}
+    if q.strict then
+      for i = 1, 5 do
+        bands[i] =
+          { string.format("%.0f", i * 1125899906842624), string.format("(%.0f", (i + 1) * 1125899906842624) }
+      end
+    else
+      table.sort(q.offsets, function(a, b)
+        return a > b
+      end)
+      local from = "-inf"
+      for i = 1, 5 do
+        local to = string.format("%.0f", q.now - q.offsets[i] * 1000)
+        bands[i] = { from, to }
+        from = "(" .. to
+      end
+    end
+    local heads = {}
+    for i = 1, 5 do
+      local first = redis.call("ZRANGEBYSCORE", P .. "waiting", bands[i][1], bands[i][2], "LIMIT", 0, 4)
+      for j = 1, #first do
+        heads[#heads + 1] = first[j]
+      end
+    end
+    if heads[1] then
+      local recs = redis.call("HMGET", P .. "rec", unpack(heads))
+      local states = redis.call("HMGET", P .. "state", unpack(heads))
+      for i = 1, #heads do
+        if recs[i] then
+          local _, _, stamp, due = record(recs[i])
+          local _, _, _, _, ready = history(states[i])
+          local since = ready > 0 and ready or due > 0 and due or stamp / 1000
+          longest = math.max(longest, math.floor(q.ms - since))
+        end
+      end
     end
   end
+  local pause = redis.call("HMGET", P .. "cfg", "paused", "pause_actor", "pause_reason", "paused_until", "pauses")
+  local till = tonumber(pause[4] or 0)
+  if till > 0 and till <= q.ms then
+    pause = { false, false, false, false, pause[5] }
+  end
+  return {
+    sizes,
+    pause[1] or "",
+    pause[2] or "",
+    pause[3] or "",
+    longest,
+    redis.call("HGETALL", P .. "stats"),
+    redis.call("HGETALL", P .. "unroutable.names"),
+    q.new and 0 or 1,
+    q.peak,
+    redis.call("HGETALL", P .. "errors"),
+    pause[4] or "0",
+    tonumber(pause[5] or 0),
+  }
 end
-local pause = redis.call("HMGET", P .. "cfg", "paused", "pause_actor", "pause_reason", "paused_until", "pauses")
-local till = tonumber(pause[4] or 0)
-if till > 0 and till <= q.ms then
-  pause = { false, false, false, false, pause[5] }
+
+local out = {}
+for i = 1, #KEYS do
+  out[i] = tally(KEYS[i])
+  if out[i].err then
+    return out[i]
+  end
 end
-return {
-  sizes,
-  pause[1] or "",
-  pause[2] or "",
-  pause[3] or "",
-  longest,
-  redis.call("HGETALL", P .. "stats"),
-  redis.call("HGETALL", P .. "unroutable.names"),
-  q.new and 0 or 1,
-  q.peak,
-  redis.call("HGETALL", P .. "errors"),
-  pause[4] or "0",
-  tonumber(pause[5] or 0),
-}
+return out

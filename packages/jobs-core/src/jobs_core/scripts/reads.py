@@ -28,6 +28,10 @@ HOMES = (
     "expired",
     "active",
 )
+# Queues a call: it is to keep the server for a millisecond or two.
+_TALLIED = 16
+_MEASURED = 16
+_MOST_BYTES = 256 * 1024
 
 
 class ReadScripts(ScriptCaller):
@@ -35,33 +39,62 @@ class ReadScripts(ScriptCaller):
 
     async def glance(self, queues: Sequence[str], *, deadline: float | None = None) -> dict[str, Glance]:
         """Look at queues without changing anything, by one call for each slot of a cluster."""
-        if not queues:
-            return {}
-        calls = self.client.together([self.key(queue) for queue in queues])
-        if len(calls) == 1:
-            return await self._glance(queues, deadline)
-        found = await asyncio.gather(*(self._glance([queues[at] for at in call], deadline) for call in calls))
-        return {queue: glance for part in found for queue, glance in part.items()}
-
-    async def _glance(self, queues: Sequence[str], deadline: float | None) -> dict[str, Glance]:
-        keys = [self.key(queue) for queue in queues]
-        reply = cast("list[list[int]]", await self._call("glance", keys, (), deadline=deadline))
         return {
-            queue: Glance(
-                waiting=row[0],
-                delayed=row[1],
-                unroutable=row[2],
-                next_due_ms=None if row[3] < 0 else row[3],
-                paused=row[4] == 1,
-                idle=row[5],
-                lease_ends_ms=None if row[6] < 0 else row[6],
-                outbox=row[7],
-                startable=row[8] == 1,
-                cancels=row[9],
-                schedules=row[10] == 1,
-            )
-            for queue, row in zip(queues, reply, strict=True)
+            queue: _glance(cast("list[int]", row))
+            for queue, row in await self._of_all("glance", queues, max(len(queues), 1), deadline)
         }
+
+    async def tally(self, queues: Sequence[str], *, deadline: float | None = None) -> dict[str, Tally]:
+        """Count queues without changing anything."""
+        return {
+            queue: _tally(cast("list[Reply]", row))
+            for queue, row in await self._of_all("tally", queues, _TALLIED, deadline)
+        }
+
+    async def durations(
+        self, queues: Sequence[str], *, deadline: float | None = None
+    ) -> dict[str, dict[str, bytes | None]]:
+        """Return the packed histograms of queues by name@version, the name measured first first, at most 101."""
+        found: dict[str, dict[str, bytes | None]] = {}
+        for queue, row in await self._of_all("durations", queues, _MEASURED, deadline):
+            names, packed = cast("tuple[Reply, list[bytes | None]]", row)
+            found[queue] = dict(zip(texts(names), packed, strict=True))
+        return found
+
+    async def minutes(
+        self, queues: Sequence[str], *, parts: Sequence[tuple[int, int, int]], deadline: float | None = None
+    ) -> dict[str, list[bytes]]:
+        """Return parts of the packed minutes of queues, each of one day: the day, its first byte and its last one."""
+        step = max(_MOST_BYTES // sum(last - first + 1 for _, first, last in parts), 1)
+        args = [number for part in parts for number in part]
+        return {
+            queue: cast("list[bytes]", row)
+            for queue, row in await self._of_all("minutes", queues, step, deadline, args)
+        }
+
+    async def _of_all(
+        self,
+        name: str,
+        queues: Sequence[str],
+        step: int,
+        deadline: float | None,
+        args: Sequence[Encodable] = (),
+    ) -> list[tuple[str, Reply]]:
+        """Run a script over queues, at most so many a call; in a cluster those of one slot travel together."""
+        calls = [
+            [queues[at] for at in call[first : first + step]]
+            for call in self.client.together([self.key(queue) for queue in queues])
+            for first in range(0, len(call), step)
+        ]
+
+        async def part(some: Sequence[str]) -> list[tuple[str, Reply]]:
+            keys, queue = [self.key(each) for each in some], some[0] if len(some) == 1 else ""
+            rows = cast("list[Reply]", await self._call(name, keys, args, deadline=deadline, queue=queue))
+            return list(zip(some, rows, strict=True))
+
+        if len(calls) == 1:
+            return await part(calls[0])
+        return [each for found in await asyncio.gather(*map(part, calls)) for each in found]
 
     async def rights(self, *, commands: Sequence[str], deadline: float | None = None) -> dict[str, list[str]]:
         """Tell of each server which commands the user of this client may not run on keys and channels of the prefix."""
@@ -91,26 +124,6 @@ class ReadScripts(ScriptCaller):
         flat = cast("list[bytes]", reply[2:])
         lines = [(flat[at].decode(), flat[at + 1]) for at in range(0, len(flat), 2)]
         return JobLines(kept=cast("int", reply[0]), dropped=cast("int", reply[1]), lines=lines)
-
-    async def tally(self, queue: str, *, deadline: float | None = None) -> Tally:
-        """Count a queue without changing anything."""
-        reply = cast("list[Reply]", await self._run("tally", queue, (), deadline))
-        paused, actor, reason = (cast("bytes", each).decode() for each in reply[1:4])
-        longest = cast("int", reply[4])
-        return Tally(
-            sizes=dict(zip(HOMES, cast("list[int]", reply[0]), strict=True)),
-            paused_ms=int(paused) if paused else None,
-            pause_actor=actor,
-            pause_reason=reason,
-            longest_wait_ms=None if longest < 0 else longest,
-            totals=counts(reply[5]),
-            parked=counts(reply[6]),
-            used=reply[7] == 1,
-            peak=cast("int", reply[8]),
-            errors=counts(reply[9]),
-            paused_until_ms=int(cast("bytes", reply[10])) or None,
-            pauses=cast("int", reply[11]),
-        )
 
     async def active(self, queue: str, *, deadline: float | None = None) -> dict[str, int]:
         """Count the jobs that run by name@version; under "" those beyond the 512, or 512 KiB, that are looked at."""
@@ -174,6 +187,41 @@ class ReadScripts(ScriptCaller):
         args = (key, cursor, count, *only)
         after, members = cast("list[Reply]", await self._run("walk", queue, args, deadline))
         return cast("bytes", after).decode(), texts(members)
+
+
+def _glance(row: Sequence[int]) -> Glance:
+    return Glance(
+        waiting=row[0],
+        delayed=row[1],
+        unroutable=row[2],
+        next_due_ms=None if row[3] < 0 else row[3],
+        paused=row[4] == 1,
+        idle=row[5],
+        lease_ends_ms=None if row[6] < 0 else row[6],
+        outbox=row[7],
+        startable=row[8] == 1,
+        cancels=row[9],
+        schedules=row[10] == 1,
+    )
+
+
+def _tally(row: Sequence[Reply]) -> Tally:
+    paused, actor, reason = (cast("bytes", each).decode() for each in row[1:4])
+    longest = cast("int", row[4])
+    return Tally(
+        sizes=dict(zip(HOMES, cast("list[int]", row[0]), strict=True)),
+        paused_ms=int(paused) if paused else None,
+        pause_actor=actor,
+        pause_reason=reason,
+        longest_wait_ms=None if longest < 0 else longest,
+        totals=counts(row[5]),
+        parked=counts(row[6]),
+        used=row[7] == 1,
+        peak=cast("int", row[8]),
+        errors=counts(row[9]),
+        paused_until_ms=int(cast("bytes", row[10])) or None,
+        pauses=cast("int", row[11]),
+    )
 
 
 def located(reply: Reply) -> Located:
