@@ -128,6 +128,27 @@ async def test_it_fires_above_its_threshold_and_recovers_well_below(system: Syst
     assert not (await system.alert("waiting")).active
 
 
+async def test_what_is_over_is_told_as_it_is(system: System) -> None:
+    post = system.mail.named("post")
+    await system.mail.add("first")
+    await post.add("lonely")
+    await system.admin.set_alert("mail", "growing", 1)
+    await system.admin.set_alert("post", "no_workers", 1)
+    assert await system.judge() == []
+    await system.fill(1)
+    fired = [each.message for each in await system.judge() or []]
+    assert sorted(fired) == [
+        "queue mail: the backlog has grown for 1 minute running (alert from 1 minute on)",
+        "queue post: jobs have waited for 1 minute and no worker serves them (alert from 1 minute on)",
+    ]
+    await system.admin.cancel("post", "lonely")
+    over = [each.message for _ in range(3) for each in await system.judge() or []]
+    assert over == [
+        "queue post: no job waits without a worker (alert from 1 minute on)",
+        "queue mail: the backlog grows no more (alert from 1 minute on)",
+    ]
+
+
 async def test_figures_are_told_in_full(system: System) -> None:
     await system.mail.add("a")
     told: list[str] = []

@@ -92,7 +92,8 @@ class Crew:
     def set_slots(self, queue: str, number: int) -> str:
         """Let every child run so many jobs of a queue at once; return why not, where that cannot be."""
         if queue not in self.staffing.queues:
-            return f"this worker does not serve queue {queue!r}; it serves {', '.join(self.staffing.queues)}"
+            served = ", ".join(self.staffing.queues) or "none yet, since it has just started"
+            return f"this worker does not serve queue {queue!r}; it serves {served}"
         self._slots[queue] = number
         for child in self.children.values():
             child.tell(control.Slots(queue, number))

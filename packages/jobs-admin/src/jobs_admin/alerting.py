@@ -197,18 +197,24 @@ def _message(queue: str, name: AlertName, value: float, threshold: float | None,
         case "failed":
             text = f"{count} failed {'job is' if one else 'jobs are'} kept (alert above {most})"
         case "growing":
-            text = f"the backlog has grown for {count} minutes running (alert from {most} on)"
+            grew = f"has grown for {_minutes(count)} running" if value else "grows no more"
+            text = f"the backlog {grew} (alert from {_minutes(most)} on)"
         case "oldest":
             text = f"the oldest job has waited for {count} s (alert above {most} s)"
         case "failure_rate":
             text = f"{value:.0%} of the jobs of the last 10 minutes failed (alert above {most})"
         case "no_workers":
-            text = f"jobs have waited for {count} minutes and no worker serves them (alert from {most} on)"
+            waited = f"jobs have waited for {_minutes(count)} and no worker serves them"
+            text = f"{waited if value else 'no job waits without a worker'} (alert from {_minutes(most)} on)"
         case "unroutable":
             text = (
                 f"{count} {'job is' if one else 'jobs are'} parked that no worker knows (alert above {most})"
             )
     return f"queue {queue}: {text}{', paused' if paused else ''}"
+
+
+def _minutes(count: str) -> str:
+    return f"{count} minute" if count == "1" else f"{count} minutes"
 
 
 def _gone(packed: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { JSX } from "preact";
+import { at } from "../lib/api";
 import { count, duration, exact, percent, plural, rate } from "../lib/format";
 import { isLate, paused, troubles, works } from "../lib/health";
 import { connection, overview } from "../lib/live";
@@ -11,7 +12,7 @@ import { Minutes, Scrubber, minuteAt } from "../ui/minutes";
 import { Trend } from "../ui/chart";
 import { Icon } from "../ui/icons";
 import { Badge, Empty, Link, Loaded, Panel, Tile, When } from "../ui/parts";
-import { Slots, WorkerState } from "../ui/worker";
+import { NoWorker, Slots, WorkerState } from "../ui/worker";
 
 const SHOWN = 4;
 
@@ -159,11 +160,14 @@ function Late(props: { told: Overview | null }): JSX.Element {
       {queues.slice(0, SHOWN + 1).map((each) => (
         <li key={each.queue}>
           <span class="main-part">
-            <Link class="clip" to={`/queues/${encodeURIComponent(each.queue)}`}>
+            <Link class="clip" to={at`/queues/${each.queue}`}>
               {each.queue}
             </Link>
           </span>
-          <span class="muted">{plural(each.waiting, "waits", "wait")}</span>
+          <span class="muted">
+            {plural(each.waiting, "waits", "wait")}
+            {each.pauses ? `, oldest ${duration(each.oldest_waiting_ms)}` : ""}
+          </span>
           {paused(each) ? (
             <Badge tone="warn">{paused(each)}</Badge>
           ) : (
@@ -192,7 +196,7 @@ function Failing(props: { found: ErrorGroups }): JSX.Element {
             <span class="main-part">
               <Link
                 class="clip"
-                to={`/queues/${encodeURIComponent(each.last_queue)}/jobs/${encodeURIComponent(each.last_id)}`}
+                to={at`/queues/${each.last_queue}/jobs/${each.last_id}`}
                 title={`${each.error}: first ${exact(each.first_at)}, last ${exact(each.last_at)}`}
               >
                 {each.error || "without a reason"}
@@ -221,20 +225,13 @@ function Failing(props: { found: ErrorGroups }): JSX.Element {
 function Working(props: { told: Overview | null }): JSX.Element {
   if (!props.told) return <p class="empty fade">Loading…</p>;
   const workers = [...props.told.workers].sort((a, b) => Number(a.silent) - Number(b.silent) || b.running - a.running);
-  if (!workers.length) {
-    return (
-      <Empty title="No worker runs">
-        <p>Start one where the code of your jobs is:</p>
-        <pre>jobsctl worker</pre>
-      </Empty>
-    );
-  }
+  if (!workers.length) return <NoWorker />;
   return (
     <ul class="list">
       {workers.slice(0, SHOWN).map((each) => (
         <li key={each.id}>
           <span class="main-part">
-            <Link class="clip" to={`/workers/${encodeURIComponent(each.id)}`}>
+            <Link class="clip" to={at`/workers/${each.id}`}>
               {each.id}
             </Link>
             <span class="clip small muted">

@@ -13,7 +13,7 @@ import { Spark } from "../ui/chart";
 import { act, open } from "../ui/dialog";
 import { Code, Copy, Empty, Head, Link, Loaded, Panel, Tile, Trouble, When } from "../ui/parts";
 import { Facts, Table } from "../ui/table";
-import { Slots, WorkerState } from "../ui/worker";
+import { NoWorker, Slots, WorkerState } from "../ui/worker";
 
 /** A loop that comes so late is held up by something. */
 const SLOW_MS = 500;
@@ -52,10 +52,7 @@ export function Workers(): JSX.Element {
         {!told ? (
           <p class="empty fade">Loading…</p>
         ) : !workers.length ? (
-          <Empty title="No worker runs">
-            <p>Start one where the code of your jobs is:</p>
-            <pre>jobsctl worker</pre>
-          </Empty>
+          <NoWorker />
         ) : (
           <Table
             rows={workers}

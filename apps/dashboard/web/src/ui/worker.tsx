@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { ago } from "../lib/format";
 import { now } from "../lib/live";
 import type { WorkerRecord } from "../lib/schema";
-import { Badge } from "./parts";
+import { Badge, Empty } from "./parts";
 
 export const WorkerState = (props: { worker: WorkerRecord }): JSX.Element =>
   props.worker.silent ? (
@@ -26,3 +26,10 @@ export const Slots = (props: { of: WorkerRecord }): JSX.Element => {
     </span>
   );
 };
+
+export const NoWorker = (): JSX.Element => (
+  <Empty title="No worker runs">
+    <p>Start one where the code of your jobs is:</p>
+    <pre>jobsctl worker</pre>
+  </Empty>
+);
