@@ -35,9 +35,9 @@ def work(payload: str, ctx: JobContext) -> str:
         case "exit":
             raise SystemExit(argument)
         case "hang":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             with open(argument, "a", encoding="utf-8") as file:  # noqa: PTH123 - one write, whoever else writes
                 file.write(f"{os.getpid()}\n")
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
                 with suppress(JobTimeout):
                     time.sleep(0.01)
@@ -60,7 +60,7 @@ def _end(what: str, argument: str, ctx: JobContext) -> None:
                 _sleep_until(time.monotonic() + 60)
         case "extend":
             ctx.extend(5)
-            _sleep_until(time.monotonic() + 0.4)
+            _sleep_until(time.monotonic() + 0.7)
         case "custom" if ctx.attempt == 1:
             raise LookupError(argument)
         case "later" if ctx.attempt == 1:

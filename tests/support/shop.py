@@ -38,6 +38,13 @@ async def act(payload: Act, ctx: JobContext) -> int:
             time.sleep(payload.seconds)
         case "hold-gil" if starts == 1:
             ctypes.PyDLL(None).sleep(int(payload.seconds))
+        case "gate":
+            await opened(payload.ledger)
+        case "die-at-gate":
+            await opened(payload.ledger)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "linger":
+            await asyncio.sleep(60 if starts == 1 else payload.seconds)
         case "die":
             await asyncio.sleep(payload.seconds)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -49,6 +56,10 @@ async def act(payload: Act, ctx: JobContext) -> int:
         case _:
             pass
     return os.getpid()
+
+async def opened(ledger: str) -> None:
+    while not os.path.exists(ledger + ".open"):
+        await asyncio.sleep(0.01)
 """
 _LEDGER = """
 import os
@@ -94,6 +105,10 @@ class Ledger:
         rows = (line.split() for line in self.path.read_text().splitlines())
         found = [Start(row[0], int(row[1]), int(row[2])) for row in rows]
         return [start for start in found if not job_id or start.job_id == job_id]
+
+    def open_gate(self) -> None:
+        """Let go on what does `gate`, and die what does `die-at-gate`, now and from now on."""
+        self.path.with_name(f"{self.path.name}.open").touch()
 
     def act(self, do: str = "", seconds: float = 0.0) -> JsonValue:
         """Return a payload."""

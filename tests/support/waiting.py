@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 STEP = 0.01
 # Far beyond what anything takes: a worker that starts beside many other programs has been seen to take 20 s.
-WITHIN = 40.0
+WITHIN = 100.0
 
 
 async def until(condition: Callable[[], T | Awaitable[T]], *, within: float = WITHIN, what: str = "") -> T:

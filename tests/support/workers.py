@@ -122,7 +122,7 @@ class WorkerProcess:
     def get(self, path: str) -> tuple[int, Line]:
         """Fetch a page of its endpoint: the code and the body."""
         try:
-            with urllib.request.urlopen(self.http + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.http + path, timeout=WITHIN) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.support.seeding import Seeder
+from tests.support.waiting import WITHIN
 
 from jobs_cli.main import run
 from jobs_core.connection import client_for, parse_address
@@ -56,7 +57,7 @@ class Jobs:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=WITHIN,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -84,7 +85,7 @@ class Jobs:
     def _with_scripts(self, work: Callable[[Scripts], Awaitable[object]]) -> None:
         async def connected() -> None:
             client = client_for(parse_address(self.url))
-            await client.connect(timeout=5)
+            await client.connect(timeout=40)
             await work(Scripts(client, self.prefix))
             await client.close()
 

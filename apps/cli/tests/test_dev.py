@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.support.waiting import WITHIN
 from watchfiles import Change
 
 from jobs_cli.sources import Sources, watched
@@ -69,8 +70,8 @@ class Dev:
     def text(self) -> str:
         return self.output.read_text()
 
-    def wait(self, what: Callable[[], bool], within: float = 15.0) -> None:
-        deadline = time.monotonic() + within
+    def wait(self, what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WITHIN
         while not what():
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.02)
@@ -93,7 +94,7 @@ class Dev:
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=WITHIN,
         )
         assert done.returncode == 0, done.stderr + self.text()
         return done.stdout.strip()
@@ -144,7 +145,7 @@ def test_it_runs_jobs_restarts_on_change_and_leaves_nothing(dev: Dev) -> None:
     assert "http://127.0.0.1:" in dev.text()
     assert (dev.folder / ".jobs/appendonlydir").is_dir()
     process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 130
+    assert process.wait(WITHIN) == 130
     assert (dev.left(), dev.server_listens()) == ([], False)
     assert "Traceback" not in dev.text()
 
@@ -155,7 +156,7 @@ def test_all_is_gone_with_it_though_it_was_killed(dev: Dev) -> None:
     process = dev.start("--no-reload", "--with", "sleep 600")
     dev.ready()
     # Itself, worker and child, dashboard, and the other program.
-    assert len(dev.left()) >= 5
+    dev.wait(lambda: len(dev.left()) >= 5)
     assert dev.server_listens()
     process.kill()
     process.wait()
@@ -166,7 +167,7 @@ def test_all_is_gone_with_it_though_it_was_killed(dev: Dev) -> None:
 @pytest.mark.slow
 def test_a_program_that_cannot_start_ends_it_all(dev: Dev) -> None:
     process = dev.start("--with", "sh -c 'echo no luck; exit 7'")
-    assert process.wait(15) == 7
+    assert process.wait(WITHIN) == 7
     assert "no luck" in dev.text()
     assert "ended with exit code 7" in dev.text()
     assert dev.left() == []
@@ -179,13 +180,13 @@ def test_a_given_server_is_used_and_not_stopped(dev: Dev, redis_url: str, prefix
     process = dev.start("--no-reload")
     dev.ready()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(WITHIN) == 0
     assert "export REDIS_URL" not in dev.text()
     assert not (dev.folder / ".jobs").exists()
 
 
 def test_a_program_that_is_not_there_is_named(dev: Dev) -> None:
-    assert dev.start("--with", "no-such-program --fast").wait(15) == 2
+    assert dev.start("--with", "no-such-program --fast").wait(WITHIN) == 2
     assert "no-such-program" in dev.text()
 
 

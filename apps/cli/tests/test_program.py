@@ -6,13 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.waiting import WITHIN, wait_until
 
 import jobs_worker.main
 from jobs_cli import main, session
@@ -130,11 +130,9 @@ def test_ctrl_c_exits_with_130(jobs: Jobs) -> None:
     payload = '{"to":"ada@example.com","template":"welcome"}'
     arguments = [PROGRAM, "enqueue", "email", "send-email", payload, "--wait"]
     waiting = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 10
-    while not jobs("queues", "--json").json and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: jobs("queues", "--json").json)
     waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=10)
+    out, err = waiting.communicate(timeout=WITHIN)
     assert (waiting.returncode, out) == (130, "")
     assert "Traceback" not in err
 
@@ -150,7 +148,7 @@ def test_a_reader_that_has_enough_ends_the_program_quietly(jobs: Jobs) -> None:
     assert listing.stderr is not None
     assert listing.stderr.read() == b""
     listing.stderr.close()
-    assert listing.wait(timeout=10) == 141
+    assert listing.wait(timeout=WITHIN) == 141
 
 
 def test_a_terminal_gets_a_table(jobs: Jobs) -> None:
@@ -214,7 +212,7 @@ def test_a_program_that_is_not_installed_says_what_to_install(
     "program", [[PROGRAM], [PROGRAM.with_name("jobsctl")], [sys.executable, "-P", "-m", "jobs_cli"]]
 )
 def test_the_command_has_names_that_no_shell_takes(program: list[str | Path]) -> None:
-    done = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True, timeout=WITHIN)
     assert done.stdout.startswith("Usage: jobs")
     assert "`jobsctl …`" in done.stdout
 
@@ -230,7 +228,7 @@ def test_packages_of_the_current_folder_are_found(tmp_path: Path, safe: str, tol
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=WITHIN,
     )
     assert done.returncode == 2
     assert told in done.stderr

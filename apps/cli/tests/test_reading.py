@@ -135,14 +135,14 @@ def test_workers_list(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
         running=2,
         memory_bytes=180 * 2**20,
         lag_ms=2.5,
-        started_ms=now - 65_000,
+        started_ms=now - 2 * 3_600_000,
         seen_ms=now,
     )
     jobs.announce(entry)
     (worker,) = rows(jobs("workers", "list", "--json").json)
     assert (worker["id"], worker["queues"], worker["silent"]) == ("worker-1", ["mail"], False)
     told = jobs("workers", "list").out
-    assert [each in told for each in ("1.1 min", "180 MiB", "2.5 ms")] == [True] * 3
+    assert [each in told for each in ("2.0 h", "180 MiB", "2.5 ms")] == [True] * 3
 
 
 def test_workers_running(jobs: Jobs) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -70,16 +70,15 @@ def test_a_schedule_from_its_beginning_to_its_end(jobs: Jobs) -> None:
     job_id = jobs("schedules", "trigger", "cache-warmup", "pages").out.strip()
     assert jobs("show", "cache-warmup", job_id).code == 0
     assert jobs("schedules", "resume", "cache-warmup", "pages").out == "cache-warmup/pages is active\n"
-    now = datetime.now(UTC)
     ran = jobs(
         "schedules",
         "backfill",
         "cache-warmup",
         "pages",
         "--start",
-        (now - timedelta(days=3)).isoformat(),
+        "2026-01-10T00:00:00Z",
         "--end",
-        now.isoformat(),
+        "2026-01-13T00:00:00Z",
     )
     assert ran.out == "3 enqueued\n", ran.err
     assert jobs("schedules", "remove", "cache-warmup", "pages", "--json").code == 0

@@ -69,7 +69,7 @@ async def test_a_batch_calls_back_when_all_its_jobs_have_completed(run: Run, sho
         ) as batch:
             assert await batch.add_many(shop.double, range(300)) == 300
             await batch.add(shop.quiet, 1000)
-        record = await batch.run.done(20)
+        record = await batch.run.done(40)
         await until(lambda: len(shop.calls) == 2)
     assert (record.state, record.total, record.completed) == ("completed", 301, 301)
     assert sorted(shop.calls) == [("complete", 301, []), ("success", 301, [])]
@@ -89,7 +89,7 @@ async def test_a_failure_is_told_at_once_and_success_when_it_is_mended(run: Run,
         await until(lambda: shop.calls == [("failure", 1, ["failed"])])
         await batch.add(shop.double, 2)
         flow = await batch.close()
-        assert (await flow.done(10)).state == "failed"
+        assert (await flow.done(40)).state == "failed"
         (failed,) = [job for job in await flow.jobs() if job.state == "failed"]
         await place.scripts.retry("numbers", ids=[failed.id])
         await until(lambda: len(shop.calls) == 2)
@@ -114,7 +114,7 @@ async def test_a_callback_may_add_children_and_wait_for_them(run: Run, shop: Sho
 
     async with run(adds, *shop.handlers) as place:
         job = await place.producer.flows.map_reduce(shop.double, [1, 2, 3], add, 100)
-        assert await job.result(10) == [2, 4, 6, 200, 0, 1, 2, 3]
+        assert await job.result(40) == [2, 4, 6, 200, 0, 1, 2, 3]
     assert runs == [3, 3, 4]
 
 
@@ -124,7 +124,7 @@ async def test_an_empty_batch_completes(run: Run, shop: Shop) -> None:
             "none", shop.queue, on_success=[shop.told.call("success")]
         ) as batch:
             pass
-        assert (await batch.run.done(10)).state == "completed"
+        assert (await batch.run.done(40)).state == "completed"
         await until(lambda: shop.calls == [("success", 0, [])])
 
 
@@ -143,7 +143,7 @@ async def test_a_filler_that_died_is_resumed_by_the_id(run: Run, shop: Shop) -> 
             await fill(place, 300)
         await fill(place, 1000)
         flow = place.producer.flows.run("numbers", "import")
-        assert (await flow.done(20)).total == 400
+        assert (await flow.done(40)).total == 400
         with pytest.raises(FlowClosed):
             await fill(place, 1000)
     assert shop.ran == Counter(range(400))
@@ -160,7 +160,7 @@ async def test_jobs_are_added_from_elsewhere_while_it_is_open(run: Run, shop: Sh
 
         await asyncio.gather(*(member(range(at, at + 10)) for at in range(0, 100, 10)))
         flow = await batch.close()
-        assert (await flow.done(10)).completed == 100
+        assert (await flow.done(40)).completed == 100
     assert shop.ran == Counter(range(100))
 
 
@@ -170,7 +170,7 @@ async def test_a_reduce_runs_once_with_all_results_in_order(run: Run, shop: Shop
         job = await place.producer.flows.map_reduce(
             shop.double, range(500), shop.total, "sum", deadline=deadline
         )
-        assert await job.result(20) == 2 * sum(range(500))
+        assert await job.result(40) == 2 * sum(range(500))
     assert shop.calls == [("sum", 500, [])]
     assert shop.deadline == deadline
 
@@ -179,7 +179,7 @@ async def test_a_reduce_does_not_run_where_a_map_failed(run: Run, shop: Shop) ->
     async with run(*shop.handlers) as place:
         job = await place.producer.flows.map_reduce(shop.double, [1, -1, 2], shop.total, "sum")
         with pytest.raises(FlowFailed, match="no negative numbers"):
-            await job.result(20)
+            await job.result(40)
     assert shop.calls == []
 
 
@@ -202,7 +202,7 @@ async def test_jobs_whose_payloads_are_sealed_are_members_too(
 
     async with run(double, add) as place:
         job = await place.producer.flows.map_reduce(secret, range(5), total, "sum")
-        assert await job.result(20) == 20
+        assert await job.result(40) == 20
 
 
 @pytest.mark.parametrize("cuts", [(50, 100), (200, 130), (300, 7), (130, 300)], ids=str)
@@ -221,7 +221,7 @@ async def test_one_that_is_filled_again_has_each_job_once_wherever_it_was_cut(
             await filled.flush()
         assert (await batch.run.status()).total == 400
         await batch.close()
-        record = await batch.run.done(20)
+        record = await batch.run.done(40)
         assert (record.total, record.completed) == (400, 400)
 
 
@@ -239,7 +239,7 @@ async def test_of_jobs_without_a_result_nothing_is_kept(run: Run, shop: Shop) ->
     tree = Flow(last, "x", children=[quiet.call(1), shop.double.call(2)])
     async with run(does, ends, *shop.handlers) as place:
         flow = await tree.submit(place.producer)
-        assert await flow.result(10) == ["completed ", "completed double"]
+        assert await flow.result(40) == ["completed ", "completed double"]
 
 
 async def test_what_cannot_be_a_batch_is_refused(run: Run, shop: Shop) -> None:
@@ -262,4 +262,4 @@ async def test_what_cannot_be_a_batch_is_refused(run: Run, shop: Shop) -> None:
             await other.flush()
         failed = await place.producer.enqueue(shop.double, -5)
         with pytest.raises(JobFailed):
-            await failed.result(10)
+            await failed.result(40)

@@ -44,7 +44,11 @@ class Hanging:
         self.handler = hang
 
 
-async def test_async_handler_is_cancelled_and_its_finally_runs(run: Run) -> None:
+async def test_async_handler_is_cancelled_and_its_finally_runs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By the message, that is: who glances at the queue finds nothing here.
+    monkeypatch.setattr(Scripts, "cancels", unasked)
     queue = Queue("calm")
     job = queue.job("hang", payload=int, result=int)
     started, ended = asyncio.Event(), asyncio.Event()
@@ -63,10 +67,9 @@ async def test_async_handler_is_cancelled_and_its_finally_runs(run: Run) -> None
         handle = await worker.producer.enqueue(job, 1)
         await started.wait()
         assert await handle.cancel() is CancelOutcome.REQUESTED
-        async with asyncio.timeout(1):
-            await ended.wait()
+        await ended.wait()
         with pytest.raises(JobCancelled):
-            await handle.result(5)
+            await handle.result(40)
         record = await handle.status()
         assert (record.state, record.attempts_made, record.finished_at is not None) == (
             State.CANCELLED,
@@ -74,7 +77,12 @@ async def test_async_handler_is_cancelled_and_its_finally_runs(run: Run) -> None
             True,
         )
         assert await handle.cancel() is CancelOutcome.ALREADY_FINISHED
-        assert worker.lane("calm").stats.cancelled == 1
+        await until(lambda: worker.lane("calm").stats.cancelled == 1)
+
+
+async def unasked(scripts: Scripts, queue: str, *, ids: Sequence[str]) -> list[int | None]:
+    """Stand for `Scripts.cancels`, and know of no job that is to be cancelled."""
+    return [None for _ in ids]
 
 
 async def test_handler_that_finishes_all_the_same_has_completed(run: Run) -> None:
@@ -95,7 +103,7 @@ async def test_handler_that_finishes_all_the_same_has_completed(run: Run) -> Non
         handle = await worker.producer.enqueue(job, 7)
         await started.wait()
         await handle.cancel()
-        assert await handle.result(5) == 7
+        assert await handle.result(40) == 7
 
 
 async def test_handler_that_fails_while_it_stops_was_cancelled(run: Run) -> None:
@@ -115,7 +123,7 @@ async def test_handler_that_fails_while_it_stops_was_cancelled(run: Run) -> None
         handle = await worker.producer.enqueue(job, 7)
         await started.wait()
         await handle.cancel()
-        assert await handle.done(5) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
 
 
 @pytest.mark.parametrize("error", [Fail("no"), ValueError("no"), Retry(60), Snooze(60)])
@@ -150,7 +158,7 @@ async def test_a_cancel_that_crosses_what_the_handler_raises_counts(
         await until(started.is_set)
         await mark_unheard(worker, handle)
         go.set()
-        assert await handle.done(5) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
         stats = worker.lane("crossing").stats
         await until(lambda: bool(heard))
         assert (stats.cancelled, stats.failed, stats.retried, stats.set_aside) == (1, 0, 0, 0)
@@ -165,7 +173,7 @@ async def test_a_cancel_that_crosses_the_end_of_a_process_counts(run: Run, tmp_p
         await mark_unheard(worker, handle)
         go.touch()
         with pytest.raises(JobCancelled):
-            await handle.result(10)
+            await handle.result(40)
         assert worker.lane("crunch").stats.failed == 0
 
 
@@ -202,7 +210,7 @@ async def test_a_result_that_is_being_written_is_not_lost_to_a_cancel(
         (delivery,) = worker.lane("packed").running
         await until(lambda: delivery.cancelling)
         go.set()
-        assert await handle.result(5) == 7
+        assert await handle.result(40) == 7
 
 
 async def test_thread_is_told_and_may_leave(run: Run) -> None:
@@ -220,7 +228,7 @@ async def test_thread_is_told_and_may_leave(run: Run) -> None:
         handle = await worker.producer.enqueue(job, 1)
         await until(started.is_set)
         assert await handle.cancel() is CancelOutcome.REQUESTED
-        assert await handle.done(5) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
 
 
 async def test_process_is_terminated_and_then_killed(
@@ -232,10 +240,10 @@ async def test_process_is_terminated_and_then_killed(
         handle = await worker.producer.enqueue(handlers.WORK, f"hang {noted}")
         await until(lambda: noted.exists() and noted.read_text().endswith("\n"))
         assert await handle.cancel() is CancelOutcome.REQUESTED
-        assert await handle.done(10) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
         assert not alive(int(noted.read_text()))
         # The slot is free again.
-        assert await (await worker.producer.enqueue(handlers.PID, 1)).result(20)
+        assert await (await worker.producer.enqueue(handlers.PID, 1)).result(40)
 
 
 async def test_waiting_job_never_starts(run: Run) -> None:
@@ -258,9 +266,9 @@ async def test_waiting_job_never_starts(run: Run) -> None:
         assert await second.cancel() is CancelOutcome.CANCELLED
         assert await worker.producer.cancel("calm", delayed.id) is CancelOutcome.CANCELLED
         gate.set()
-        assert await first.result(5) == 1
+        assert await first.result(40) == 1
         with pytest.raises(JobCancelled):
-            await delayed.result(5)
+            await delayed.result(40)
         assert ran == [1]
 
 
@@ -274,7 +282,7 @@ async def test_later_job_of_the_same_id_runs(run: Run) -> None:
 
     async with run(same) as worker:
         assert await worker.producer.cancel("calm", "mine") is CancelOutcome.NOT_FOUND
-        assert await (await worker.producer.enqueue(job, 4, job_id="mine")).result(5) == 4
+        assert await (await worker.producer.enqueue(job, 4, job_id="mine")).result(40) == 4
 
 
 async def test_lost_message_is_made_up_for(run: Run) -> None:
@@ -285,7 +293,7 @@ async def test_lost_message_is_made_up_for(run: Run) -> None:
         lane = worker.lane("calm")
         worker.scripts.client.unsubscribe(f"{worker.scripts.key('calm')}wake:{lane.owner}")
         await handle.cancel()
-        assert await handle.done(10) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
 
 
 async def test_a_message_that_comes_before_its_job_is_not_lost(
@@ -299,9 +307,6 @@ async def test_a_message_that_comes_before_its_job_is_not_lost(
         fetching.set()
         await go.wait()
         return await fetch(scripts, queue, job_id)
-
-    async def unasked(scripts: Scripts, queue: str, *, ids: Sequence[str]) -> list[int | None]:
-        return [None for _ in ids]
 
     monkeypatch.setattr(deliveries, "fetch_envelope", slowly)
     monkeypatch.setattr(Scripts, "cancels", unasked)
@@ -324,9 +329,9 @@ async def test_a_message_that_comes_before_its_job_is_not_lost(
         await worker.scripts.client.call("SPUBLISH", wake_channel(worker.scripts.key("calm"), "other"), "")
         await heard.wait()
         go.set()
-        assert await handle.done(5) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
         assert not ran
-        assert lane.stats.cancelled == 1
+        await until(lambda: lane.stats.cancelled == 1)
 
 
 async def test_shutdown_that_waits_for_a_job_sees_its_cancellation(run: Run) -> None:
@@ -334,10 +339,10 @@ async def test_shutdown_that_waits_for_a_job_sees_its_cancellation(run: Run) -> 
     async with run(hanging.handler) as worker:
         handle = await worker.producer.enqueue(hanging.job, 1)
         await hanging.started.wait()
-        draining = asyncio.create_task(worker.runtime.drain(10))
+        draining = asyncio.create_task(worker.runtime.drain(40))
         await handle.cancel()
         assert await draining
-        assert await handle.done(5) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED
 
 
 async def test_job_given_back_at_shutdown_ends_as_cancelled(run: Run) -> None:
@@ -358,4 +363,4 @@ async def test_job_given_back_at_shutdown_ends_as_cancelled(run: Run) -> None:
         go.set()
         await abandoning
         await worker.lane("threads").release()
-        assert await handle.done(5) is State.CANCELLED
+        assert await handle.done(40) is State.CANCELLED

@@ -97,7 +97,7 @@ async def add(
 
 
 async def results(handles: Handles) -> list[str]:
-    return [await handle.result(10) for handle in handles]
+    return [await handle.result(40) for handle in handles]
 
 
 async def told(handle: JobHandle[R]) -> str | None:
@@ -163,6 +163,7 @@ async def test_a_processor_may_have_fewer_calls_and_a_chunk_that_waits_for_one_g
         for payload in "abcd":
             handles.append(await place.producer.enqueue(job, payload))
             await until(lambda: len(place.lane("rows").running) == len(handles))
+            await until(lambda: len(calls) == min(len(handles), 2))
         assert calls == [["a"], ["b"]]
         gate.set()
         assert await results(handles) == [*"abcd"]
@@ -186,7 +187,7 @@ async def test_large_payloads_make_a_chunk_however_few_they_are(
         assert await states(later) == [State.WAITING] * 2
         store.gate.set()
         assert await results(first) == [each.upper() for each in large]
-        await place.runtime.drain(5)
+        await place.runtime.drain(40)
     assert [len(call) for call in store.calls[:3]] == [2, 2, 2]
 
 
@@ -218,7 +219,7 @@ async def test_who_drains_waits_for_no_more_jobs(run: Run) -> None:
         handles = await store.send(place, *"abc")
         await until(lambda: len(place.lane("rows").running) == 3)
         assert store.calls == []
-        assert await place.runtime.drain(10)
+        assert await place.runtime.drain(40)
         assert store.calls == [[*"abc"]]
         assert await results(handles) == [*"ABC"]
         assert await states(await store.send(place, "later")) == [State.WAITING]
@@ -243,12 +244,12 @@ async def test_each_job_ends_as_its_place_in_the_list_says(run: Run) -> None:
     store.answer = lambda payload, job: ends[payload] if payload in ends and job.attempt == 1 else payload
     async with run(store.handler) as place:
         handles = dict(zip(["fine", *ends], await store.send(place, "fine", *ends), strict=True))
-        assert await handles["fine"].result(10) == "fine"
+        assert await handles["fine"].result(40) == "fine"
         assert await failure(handles["fail"]) == "no good"
-        assert await handles["retry"].result(10) == "retry"
-        assert await handles["error"].result(10) == "error"
+        assert await handles["retry"].result(40) == "retry"
+        assert await handles["error"].result(40) == "error"
         with pytest.raises(JobCancelled):
-            await handles["discard"].result(10)
+            await handles["discard"].result(40)
         assert await states([handles["snooze"], handles["limited"]]) == [State.DELAYED] * 2
         attempts = [(await handles[name].status()).attempts_made for name in ("fine", "retry", "error")]
     assert attempts == [1, 2, 2]
@@ -332,7 +333,7 @@ async def test_a_payload_or_a_result_that_does_not_fit_fails_alone(run: Run) -> 
         good = await add(place.producer, job, [1, 2, 3])
         bad = await place.producer.queue("rows").enqueue("store", "no number")
         assert (await failure(bad)).startswith("payload: ")
-        assert [await good[0].result(10), await good[2].result(10)] == [1, 3]
+        assert [await good[0].result(40), await good[2].result(40)] == [1, 3]
         assert "expected int, got str" in await failure(good[1])
     assert calls == [[1, 2, 3]]
 
@@ -353,7 +354,7 @@ async def test_one_of_a_running_chunk_is_cancelled_and_the_others_go_on(run: Run
         store.gate.set()
         assert await results([handles[0], handles[2]]) == ["A", "C"]
         with pytest.raises(JobCancelled):
-            await handles[1].result(10)
+            await handles[1].result(40)
 
 
 async def test_a_call_ends_when_all_its_jobs_are_cancelled(run: Run) -> None:
@@ -366,7 +367,7 @@ async def test_a_call_ends_when_all_its_jobs_are_cancelled(run: Run) -> None:
             await handle.cancel()
         for handle in handles:
             with pytest.raises(JobCancelled):
-                await handle.result(10)
+                await handle.result(40)
         assert store.seen[0].cancelled
         # The call is free again.
         store.gate.set()
@@ -380,7 +381,7 @@ async def test_one_that_is_cancelled_while_it_gathers_is_in_no_call(run: Run) ->
         await until(lambda: len(place.lane("rows").running) == 2)
         await first[0].cancel()
         with pytest.raises(JobCancelled):
-            await first[0].result(10)
+            await first[0].result(40)
         assert await results([first[1], *await store.send(place, *"cd")]) == [*"BCD"]
     assert store.calls == [[*"bcd"]]
 
@@ -460,8 +461,8 @@ async def test_one_that_kills_its_workers_fails_as_poison_and_the_others_complet
         chosen = {"WORKER_HTTP_PORT": "0", "WORKER_QUEUES": "deadly"}
         with WorkerProcess(url=redis_url, prefix=prefix, path=tmp_path, package="shop", **chosen) as worker:
             worker.ready()
-            assert (await failure(handles.pop(2), 45)).startswith("poison: the worker died 2 times")
-            assert [await handle.result(20) for handle in handles] == [*"ABCDEFGH"]
+            assert (await failure(handles.pop(2), 120)).startswith("poison: the worker died 2 times")
+            assert [await handle.result(40) for handle in handles] == [*"ABCDEFGH"]
         records = [await handle.status() for handle in handles]
     # Those of its chunk were charged once, those that only waited not at all.
     assert [record.stalled for record in records] == [1, 1, 1, 0, 0, 0, 0, 0]
@@ -499,7 +500,7 @@ async def test_a_handler_in_a_thread_takes_chunks_too(run: Run) -> None:
     def store(payloads: list[str], ctx: ChunkContext) -> list[str | Fail]:
         threads.append(threading.get_ident())
         ctx.progress(50, message="half")
-        go_on.wait(10)
+        go_on.wait(40)
         return [Fail("no good") if payload == "b" else f"{payload}{ctx.name}" for payload in payloads]
 
     async with run(store) as place:
@@ -529,12 +530,12 @@ async def test_a_thread_whose_time_is_over_or_whose_jobs_are_cancelled_is_told(r
         for handle in timed:
             assert (await failure(handle)).startswith("timeout: ")
         stopped = await add(place.producer, job, ["c", "d"])
-        await asyncio.to_thread(lambda: (started.acquire(timeout=10), started.acquire(timeout=10)))
+        await asyncio.to_thread(lambda: (started.acquire(timeout=40), started.acquire(timeout=40)))
         for handle in stopped:
             await handle.cancel()
         for handle in stopped:
             with pytest.raises(JobCancelled):
-                await handle.result(10)
+                await handle.result(40)
 
 
 # What a chunk can do besides
@@ -548,7 +549,7 @@ async def test_followers_children_effects_and_lines_are_of_single_jobs(
     note = after.job("note", str, str)
     noted: list[str] = []
 
-    @processor(job, chunk=Chunk(size=3, wait=1))
+    @processor(job, chunk=Chunk(size=3, wait=0.1))
     async def store(payloads: list[str], ctx: ChunkContext) -> list[str | Exception]:
         ctx.log.info("a line for all")
         ends: list[str | Exception] = []
@@ -572,12 +573,15 @@ async def test_followers_children_effects_and_lines_are_of_single_jobs(
 
     with captured_lines("info"):
         async with run(store, keep) as place, Admin(redis_url, prefix=prefix) as admin:
+            # All of them are there when the first chunk gathers.
+            place.runtime.quiet()
             parent = await place.producer.enqueue(job, "parent")
             flaky = await place.producer.enqueue(job, "flaky", on_success=[note.call("followed flaky")])
             chain = await place.producer.enqueue_chain(job.then(note), "link")
-            assert await parent.result(10) == "parent ['child']"
-            assert await flaky.result(10) == "flaky []"
-            assert await chain.result(10) == "link []"
+            place.runtime.resume()
+            assert await parent.result(40) == "parent ['child']"
+            assert await flaky.result(40) == "flaky []"
+            assert await chain.result(40) == "link []"
             await until(lambda: len(noted) == 6)
             lines = [line.message for line in (await admin.logs("rows", parent.id)).lines]
     assert sorted(noted) == [
@@ -623,7 +627,7 @@ async def test_the_kit_gathers_what_is_there_and_waits_for_no_more(redis_url: st
         assert await states(handles) == [State.COMPLETED, State.DELAYED, State.COMPLETED]
         await kit.advance(timedelta(hours=1))
         assert store.calls == [[*"abc"], ["b"]]
-        assert await handles[1].result(5) == "b"
+        assert await handles[1].result(40) == "b"
 
 
 # Wrong declarations

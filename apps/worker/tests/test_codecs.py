@@ -63,7 +63,7 @@ async def test_secrets_go_through_every_executor_and_lie_nowhere_in_clear(
     async with running(redis_url, prefix, *HANDLERS) as worker:
         for payload in (SECRET[:50], SECRET):
             handle = await worker.producer.enqueue(job, payload, remove_on_complete=False)
-            assert await handle.result(15) == payload[::-1]
+            assert await handle.result(40) == payload[::-1]
         everything = await stored(worker)
         assert SECRET[:50].encode() not in everything
         assert SECRET[:50][::-1].encode() not in everything
@@ -73,7 +73,7 @@ async def test_a_whole_queue_processor_gets_the_payload_in_clear(redis_url: str,
     async with running(redis_url, prefix, *HANDLERS) as worker:
         job = vault.VAULT.dynamic_job("whatever")
         handle = await worker.producer.enqueue(job, {"secret": SECRET})
-        assert await handle.result(15) == {"secret": SECRET}
+        assert await handle.result(40) == {"secret": SECRET}
 
 
 async def test_jobs_that_a_handler_enqueues_go_through_their_codec(redis_url: str, prefix: str) -> None:
@@ -85,14 +85,14 @@ async def test_jobs_that_a_handler_enqueues_go_through_their_codec(redis_url: st
         return ctx.enqueue(vault.ON_LOOP, payload)
 
     async with running(redis_url, prefix, begin, *HANDLERS) as worker:
-        follower = await (await worker.producer.enqueue(first, SECRET)).result(15)
+        follower = await (await worker.producer.enqueue(first, SECRET)).result(40)
         handle = worker.producer.handle(vault.ON_LOOP, follower)
 
         async def relayed() -> bool:
             return bool((await worker.located("vault", follower)).state)
 
         await until(relayed)
-        assert await handle.result(15) == SECRET[::-1]
+        assert await handle.result(40) == SECRET[::-1]
         assert SECRET[:50].encode() not in await stored(worker)
 
 
@@ -105,8 +105,8 @@ async def test_who_has_no_key_is_shown_a_mark(redis_url: str, prefix: str) -> No
     ):
         small = await worker.producer.enqueue(vault.ON_LOOP, "4711", remove_on_complete=False)
         large = await worker.producer.enqueue(vault.ON_LOOP, SECRET, remove_on_complete=False)
-        assert await small.result(15) == "1174"
-        await large.done(15)
+        assert await small.result(40) == "1174"
+        await large.done(40)
         seen = await admin.job("vault", small.id)
         assert (seen.payload, seen.result) == ("4711", "1174")
         marked = await stranger.job("vault", small.id)
@@ -117,7 +117,7 @@ async def test_who_has_no_key_is_shown_a_mark(redis_url: str, prefix: str) -> No
         assert isinstance(apart, dict)
         assert str(apart["$file"]).startswith("offload/")
         with pytest.raises(KeyUnknown):
-            await other.handle(vault.ON_LOOP, small.id).result(5)
+            await other.handle(vault.ON_LOOP, small.id).result(40)
         with pytest.raises(ConfigurationError, match="set JOBS_KEYS"):
             await other.enqueue(vault.ON_LOOP, "x")
 
@@ -130,7 +130,7 @@ async def test_what_can_never_be_opened_fails_for_good_and_is_kept(redis_url: st
     ):
         handle = await stranger.enqueue(vault.ON_LOOP, "4711")
         with pytest.raises(JobFailed, match=r"payload: .* encrypted with key 'z', which is not among those"):
-            await handle.result(15)
+            await handle.result(40)
         record = await handle.status()
         # With the key it is all there.
         assert (record.state, record.attempts_made, record.payload) == (State.FAILED, 1, "4711")
@@ -147,7 +147,7 @@ async def test_a_file_that_is_gone_or_changed_fails_the_job_for_good(
             spoil(file)
             await worker.scripts.promote("vault", ids=[handle.id])
             with pytest.raises(JobFailed, match=rf"payload: .*{said}"):
-                await handle.result(15)
+                await handle.result(40)
             file.unlink(missing_ok=True)
 
 
@@ -187,7 +187,7 @@ async def test_files_go_when_their_jobs_are_forgotten(
         kept = await enqueue(vault.ON_LOOP, SECRET, job_id="kept", remove_on_complete=Keep(count=5))
         await enqueue(vault.ON_LOOP, SECRET, job_id="late", delay=3600)
         for each in (gone, told, kept):
-            await each.done(15)
+            await each.done(40)
         everything = Sweep(worker.scripts, Codecs.from_env(prefix), ["vault"])
         for _ in range(SHARDS):
             assert await everything.run_once() == 0  # They are new.
@@ -195,7 +195,7 @@ async def test_files_go_when_their_jobs_are_forgotten(
         assert sum([await everything.run_once() for _ in range(SHARDS)]) == 2
         left = ["payload of kept", "payload of late", "result of kept", "result of told"]
         assert files() == left
-        assert await told.result(5) == SECRET[::-1]
+        assert await told.result(40) == SECRET[::-1]
         await worker.scripts.remove("vault", ids=["kept", "told"])
         assert sum([await everything.run_once() for _ in range(SHARDS)]) == 3
         assert files() == ["payload of late"]
@@ -228,8 +228,8 @@ async def test_the_payload_of_a_job_that_a_dead_letter_names_stays(
         async def swept() -> int:
             return sum([await everything.run_once() for _ in range(SHARDS)])
 
-        await handle.done(15)
-        await other.done(15)
+        await handle.done(40)
+        await other.done(40)
         # Also while the letter is on its way.
         assert await swept() == 0
         page = await admin.jobs("dead-letter")
@@ -240,7 +240,7 @@ async def test_the_payload_of_a_job_that_a_dead_letter_names_stays(
         failing = False
         (letter,) = [each.id for each in page.jobs if job_id in str(each.payload)]
         await admin.replay(letter)
-        assert await worker.producer.handle(apart, job_id).done(5) in {None, State.COMPLETED}
+        assert await worker.producer.handle(apart, job_id).done(40) in {None, State.COMPLETED}
         assert await swept() == 1
         await admin.remove("dead-letter", *(each.id for each in page.jobs if each.id != letter))
         assert await swept() == 1

@@ -7,13 +7,14 @@ from typing import Protocol, cast
 
 import pytest
 from tests.support.shop import Ledger, shop
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import WITHIN, until, wait_until
 from tests.support.workers import WorkerProcess, write_package
 
 from jobs_admin import Admin, RunningRecord, WorkerRecord
-from jobs_core.errors import OptionError, UnknownQueue, WorkerNotFound
+from jobs_core.errors import OptionError, ResultTimeout, UnknownQueue, WorkerNotFound
+from jobs_core.payloads import JsonValue
 from jobs_core.settings import WorkerSettings
-from jobs_producer import Producer
+from jobs_producer import JobHandle, Producer, QueueHandle
 from jobs_worker.staffing import Staffing
 
 
@@ -41,7 +42,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 async def admin(redis_url: str, prefix: str) -> AsyncIterator[Admin]:
-    async with Admin(redis_url, prefix=prefix, actor="ada") as admin:
+    async with Admin(redis_url, prefix=prefix, actor="ada", timeout=WITHIN) as admin:
         yield admin
 
 
@@ -68,10 +69,11 @@ async def test_a_worker_does_what_it_is_told(
     assert await admin.quiet_worker(known.id) == "quiet"
     await until(lambda: _state(admin, "quiet"))
     assert quiet_of(worker) == [["dead-letter", "images", "mail"]]
-    job = await queue.enqueue("act", ledger.act("", 0), result_ttl=60)
+    # Its child hears of it a moment later.
+    job = await until(lambda: _left(queue, ledger))
     assert (await job.status()).state == "waiting"
     assert await admin.resume_worker(known.id) == "running"
-    await job.result(10)
+    await job.result(120)
 
     # Concurrency, of jobs that a handler holds.
     held = [await queue.enqueue("act", ledger.act("hold", 60), attempts=1) for _ in range(3)]
@@ -120,6 +122,16 @@ async def test_a_worker_does_what_it_is_told(
     assert ("worker concurrency", "mail", f"worker:{known.id}", "to 3") in told
 
 
+async def _left(queue: QueueHandle, ledger: Ledger) -> JobHandle[JsonValue] | None:
+    """Enqueue a job, and return it where nobody takes it."""
+    job = await queue.enqueue("act", ledger.act("", 0), result_ttl=60)
+    try:
+        await job.result(0.5)
+    except ResultTimeout:
+        return job
+    return None
+
+
 async def _state(admin: Admin, state: str) -> bool:
     return [worker.state for worker in await admin.workers()] == [state]
 
@@ -160,12 +172,12 @@ async def test_a_number_of_children_holds_until_it_is_released(
     wait_until(lambda: quiet_of(worker) == [["mail"]])
     job = await queue.enqueue("act", ledger.act("", 0), result_ttl=60)
     other = await producer.queue("images").enqueue("act", ledger.act("", 0), result_ttl=60)
-    await other.result(10)
+    await other.result(120)
     assert (await job.status()).state == "waiting"
     assert [(each.queue, each.number) for each in await admin.scales()] == [("mail", 0)]
 
     assert await admin.scale("mail", None)
-    await job.result(10)
+    await job.result(120)
     assert not await admin.scale("mail", None)
     assert await admin.scales() == []
     told = [(change.verb, change.queue, change.detail) for change in (await admin.audit("mail")).changes]

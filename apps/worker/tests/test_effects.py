@@ -86,7 +86,7 @@ async def test_a_result_that_does_not_fit_sends_none(run: Run) -> None:
 
     async with run(one) as worker:
         handle = await worker.producer.enqueue(job, 1)
-        assert await handle.done(10) is State.FAILED
+        assert await handle.done(40) is State.FAILED
         assert [
             entry.target
             for entry in (await worker.scripts.outbox("first")).entries
@@ -154,7 +154,7 @@ async def test_what_fails_for_good_is_told_and_kept(run: Run) -> None:
         async with run(one, tell, queues=(DEAD_LETTERS,)) as worker:
             handle = await worker.producer.enqueue(job, 1, metadata={"user": 7})
             await worker.producer.enqueue(job, 0)
-            assert await handle.done(10) is State.FAILED
+            assert await handle.done(40) is State.FAILED
             await until(lambda: len(lines.of("dead_letter")) == 2)
             told = lines.of("dead_letter", dead_job_id=handle.id)[0]
             assert (told["dead_queue"], told["attempts"]) == ("first", 2)

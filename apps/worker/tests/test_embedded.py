@@ -38,26 +38,26 @@ async def test_it_starts_stops_waits_and_measures(redis_url: str, prefix: str) -
     worker = Worker(processors=[do], url=redis_url, prefix=prefix)
     assert not await worker.is_connected()
     async with Producer(redis_url, prefix=prefix) as producer, worker:
-        assert await worker.is_connected()
+        await until(worker.is_connected)
         assert worker.connection_info().role == "master"
-        assert await (await producer.enqueue(work, "one")).result(10) == "one"
-        await (await producer.enqueue(work, "bad")).done(10)
+        assert await (await producer.enqueue(work, "one")).result(40) == "one"
+        await (await producer.enqueue(work, "bad")).done(40)
         slow = await producer.enqueue(work, "slow")
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), 40)
         assert worker.metrics().active == 1
         worker.stop()
         later = await producer.enqueue(work, "later")
         assert not await worker.wait_for_completion(0.3)
         go_on.set()
-        assert await worker.wait_for_completion(10)
-        assert await slow.result(10) == "slow"
+        assert await worker.wait_for_completion(40)
+        assert await slow.result(40) == "slow"
         assert (await later.status()).state == "waiting"
         metrics = worker.metrics()
         assert (metrics.active, metrics.completed, metrics.failed) == (0, 2, 1)
         assert metrics.uptime_s > 0
         # Started again it goes on with what came meanwhile.
         await worker.start()
-        assert await later.result(10) == "later"
+        assert await later.result(40) == "later"
     assert not await worker.is_connected()
 
 
@@ -74,7 +74,7 @@ async def test_what_the_server_lost_is_declared_again(
     async def do(payload: str, ctx: JobContext) -> None: ...
 
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     async with (
         Worker(processors=[do], url=redis_url, prefix=prefix),
         Admin(redis_url, prefix=prefix) as admin,
@@ -94,8 +94,14 @@ async def test_what_the_server_lost_is_declared_again(
 
 def keepers() -> list[int]:
     """Return the keepers of this process that run."""
-    children = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
-    return [child.pid for child in children if "jobs_worker.keeper_main" in child.cmdline()]
+    return [each.pid for each in psutil.Process().children() if "jobs_worker.keeper_main" in _command(each)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # it is gone by now, or a zombie
+        return []
 
 
 async def test_a_keeper_that_died_is_replaced_as_soon_as_there_may_be_a_process(
@@ -122,5 +128,5 @@ async def test_a_keeper_that_died_is_replaced_as_soon_as_there_may_be_a_process(
             await refused.wait()
             await until(lambda: bool(keepers()))
             assert first not in keepers()
-            assert await (await producer.enqueue(work, "one")).result(10) == "one"
+            assert await (await producer.enqueue(work, "one")).result(40) == "one"
         assert keepers() == []

@@ -18,7 +18,7 @@ from jobs_worker import JobContext, RateLimited, processor
 @pytest.fixture
 async def scripts(redis_url: str, prefix: str) -> AsyncIterator[Scripts]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield Scripts(client, prefix)
     await client.close()
 
@@ -38,7 +38,7 @@ async def test_a_rate_holds_over_all_workers(redis_url: str, prefix: str) -> Non
         workers = [await stack.enter_async_context(running(redis_url, prefix, go)) for _ in range(4)]
         for i in range(220):
             await workers[0].producer.enqueue(job, {"i": i})
-        await until(lambda: len(started) == 220, within=30)
+        await until(lambda: len(started) == 220)
     started.sort()
     # Whatever span is looked at: never more than the burst and what came in meanwhile.
     for first in range(0, 220, 7):
@@ -68,7 +68,7 @@ async def test_slots_and_keys_hold_over_all_workers(redis_url: str, prefix: str)
         for tenant in ("big", "big", "big", "a", "b", "c", "d"):
             for _ in range(20):
                 await workers[0].producer.enqueue(job, {"tenant": tenant})
-        await until(lambda: len(done) == 140, within=30)
+        await until(lambda: len(done) == 140)
     assert set(most) == {"big", "a", "b", "c", "d"}
     assert max(most.values()) <= 2
     assert peak[0] <= 6
@@ -87,7 +87,8 @@ async def test_jobs_that_are_held_back_cost_no_claims(redis_url: str, prefix: st
         for _ in range(5):
             await worker.producer.enqueue(job, {})
         await until(lambda: len(done) == 1)
-        # A call under way would be counted below.
+        # A call under way, or one that a message still to be read asks for, would be counted below.
+        await worker.scripts.client.call("PING")
         await until(lambda: worker.lane("slow").idle and not worker.lane("slow").taken)
         before = await _claims(scripts)
         for _ in range(12):
@@ -113,18 +114,22 @@ async def test_a_handler_that_meets_a_limit_holds_back_its_key_alone(redis_url: 
     queue = Queue("calls", concurrency=1, key="tenant", key_limits=KeyLimits(concurrency=1))
     job = queue.job("go", payload=dict[str, str], attempts=1)
     started: list[tuple[str, int]] = []
+    holds = {"a": 3600, "c": 0.5}
 
     @processor(job)
     async def go(payload: dict[str, str], ctx: JobContext) -> None:
         await asyncio.sleep(0)
         started.append((payload["tenant"], ctx.fence))
-        if payload["tenant"] == "a" and len([each for each in started if each[0] == "a"]) == 1:
-            raise RateLimited(0.5, scope="key")
+        if (
+            payload["tenant"] in holds
+            and len([each for each in started if each[0] == payload["tenant"]]) == 1
+        ):
+            raise RateLimited(holds[payload["tenant"]], scope="key")
 
     async with running(redis_url, prefix, go) as worker:
-        for tenant in ("a", "a", "b", "b"):
+        for tenant in ("a", "a", "b", "b", "c"):
             await worker.producer.enqueue(job, {"tenant": tenant})
         await until(lambda: len(started) == 5)
-    at = {tenant: [fence for name, fence in started if name == tenant] for tenant in "ab"}
-    assert at["a"][1] - at["a"][0] >= 500_000
-    assert max(at["b"]) < at["a"][1]
+    at = {tenant: [fence for name, fence in started if name == tenant] for tenant in "abc"}
+    assert (len(at["a"]), len(at["b"])) == (1, 2)
+    assert at["c"][1] - at["c"][0] >= 500_000

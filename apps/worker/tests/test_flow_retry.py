@@ -33,9 +33,9 @@ async def test_it_goes_on_from_the_step_that_failed(run: Run, redis_url: str, pr
     workflow.add("last", tell, "told", after=[second])
     async with run(do_fetch, do_tell) as place, Admin(redis_url, prefix=prefix) as admin:
         flow = await workflow.start(place.producer)
-        assert (await flow.done(20)).state == "failed"
+        assert (await flow.done(40)).state == "failed"
         assert await admin.retry_flow("w") == 2
-        assert (await flow.result(20))["last"] == "told 2"
+        assert (await flow.result(40))["last"] == "told 2"
         with pytest.raises(FlowNotFailed):
             await admin.retry_flow("w")
         with pytest.raises(FlowNotFound):

@@ -85,7 +85,7 @@ async def test_steps_run_after_those_that_they_wait_for_and_see_their_results(ru
     async with run(*shop.handlers) as place:
         flow = await workflow.start(place.producer)
         assert flow.created
-        assert await flow.result(10) == {"a": "ONE", "b": "TWO", "c": "THREE", "d": "FOUR"}
+        assert await flow.result(40) == {"a": "ONE", "b": "TWO", "c": "THREE", "d": "FOUR"}
         assert await flow.result_of(d) == "FOUR"
         record = await flow.status()
         jobs = await flow.jobs()
@@ -111,15 +111,18 @@ async def test_a_failed_step_fails_those_that_need_it_and_names_itself(run: Run,
     async with run(*shop.handlers) as place:
         flow = await workflow.start(place.producer)
         with pytest.raises(FlowFailed) as failed:
-            await flow.result(10)
+            await flow.result(40)
         states = [job.state for job in await flow.jobs()]
-        dead = (await place.scripts.tally(["dead-letter"]))["dead-letter"]
+
+        async def dead() -> bool:
+            return (await place.scripts.tally(["dead-letter"]))["dead-letter"].sizes["waiting"] == 1
+
+        await until(dead)
     assert (failed.value.label, failed.value.queue) == ("a", "near")
     assert "bad fails" in str(failed.value)
     assert states == ["failed", "failed", "failed", "completed"]
     assert shop.seen.names == ["bad", "four"]
     assert shop.seen.failures["four"] == ["failed"]
-    assert dead.sizes["waiting"] == 1
 
 
 async def test_nested_steps_follow_success_failure_and_the_end_of_all(run: Run, shop: Shop) -> None:
@@ -147,7 +150,7 @@ async def test_nested_steps_follow_success_failure_and_the_end_of_all(run: Run, 
     )
     async with run(*shop.handlers) as place:
         flow = await workflow.start(place.producer)
-        record = await flow.done(10)
+        record = await flow.done(40)
         states = {job.label: job.state for job in await flow.jobs()}
     assert record.state == "failed"
     assert states == {
@@ -167,7 +170,7 @@ async def test_a_parent_runs_when_its_children_have_ended_and_has_their_results(
     flow = Flow(shop.task, "root", children=[inner, shop.task.call("leaf three")], metadata={"user": 7})
     async with run(*shop.handlers) as place:
         submitted = await flow.submit(place.producer)
-        assert await submitted.result(10) == "ROOT"
+        assert await submitted.result(40) == "ROOT"
     assert shop.seen.names[-1] == "root"
     assert list(shop.seen.results["root"].values()) == ["INNER", "LEAF THREE"]
     assert list(shop.seen.results["inner"].values()) == ["LEAF ONE", "LEAF TWO"]
@@ -209,7 +212,7 @@ async def test_what_a_failed_child_makes_of_its_parent(run: Run, shop: Shop, pol
     flow = Flow(shop.task, "root", children=[bad, shop.task.call("good")])
     async with run(*shop.handlers) as place:
         submitted = await flow.submit(place.producer)
-        record = await submitted.done(10)
+        record = await submitted.done(40)
     assert record.state == ends
     if ends == "completed":
         assert shop.seen.failures["root"] == ([] if policy == "remove" else ["failed"])
@@ -219,10 +222,10 @@ async def test_what_a_failed_child_makes_of_its_parent(run: Run, shop: Shop, pol
 async def test_a_job_waits_for_jobs_that_run_have_run_or_wait(run: Run, shop: Shop) -> None:
     async with run(*shop.handlers) as place:
         done = await place.producer.enqueue(shop.remote, "done")
-        await done.result(10)
+        await done.result(40)
         later = await place.producer.enqueue(shop.task, "later", delay=0.2)
         last = await place.producer.enqueue(shop.task, "last", after=[done, ("near", later.id)])
-        assert await last.result(10) == "LAST"
+        assert await last.result(40) == "LAST"
         with pytest.raises(DependencyUnknown) as unknown:
             await place.producer.enqueue(shop.task, "never", after=["nobody"])
     assert (unknown.value.queue, unknown.value.job_id) == ("near", "nobody")
@@ -235,8 +238,8 @@ async def test_a_job_that_waits_for_a_failure_follows_its_policy(run: Run, shop:
         fails = await place.producer.enqueue(shop.task, "fails", after=[bad])
         runs = await place.producer.enqueue(shop.task, "runs", after=[on(bad, policy="ignore")])
         with pytest.raises(JobFailed, match="which it waited for, failed"):
-            await fails.result(10)
-        assert await runs.result(10) == "RUNS"
+            await fails.result(40)
+        assert await runs.result(40) == "RUNS"
     assert shop.seen.failures["runs"] == ["failed"]
 
 
@@ -244,8 +247,8 @@ async def test_jobs_follow_a_failure_once(run: Run, shop: Shop) -> None:
     async with run(*shop.handlers) as place:
         bad = await place.producer.enqueue(shop.task, "bad", on_failure=[shop.remote.call("told")])
         good = await place.producer.enqueue(shop.task, "good", on_failure=[shop.remote.call("not told")])
-        await good.done(10)
-        await bad.done(10)
+        await good.done(40)
+        await bad.done(40)
         await until(lambda: "told" in shop.seen.names)
     assert shop.seen.names.count("told") == 1
     assert shop.seen.before["told"] == {"state": "failed", "error_type": "", "error": "bad fails"}
@@ -271,7 +274,7 @@ async def test_a_running_job_adds_children_and_waits_for_them(run: Run, shop: Sh
 
     async with run(splits, *shop.handlers) as place:
         job = await place.producer.enqueue(split, 3, backoff=[0])
-        assert await job.result(10) == ["PART 0", "PART 1", "PART 2"]
+        assert await job.result(40) == ["PART 0", "PART 1", "PART 2"]
     assert (runs, sorted(shop.seen.names)) == (3, ["part 0", "part 1", "part 2"])
 
 
@@ -290,7 +293,7 @@ async def test_results_are_those_of_the_jobs_that_are_asked_for(run: Run, shop: 
     tree = Flow(both, 0, children=[shop.task.call("a"), number.call(1), number.call(2), shop.task.call("b")])
     async with run(counts, gathers, *shop.handlers) as place:
         flow = await tree.submit(place.producer)
-        assert await flow.result(10) == (["A", "B"], [1, 2])
+        assert await flow.result(40) == (["A", "B"], [1, 2])
 
 
 async def test_a_child_of_a_running_job_may_be_followed(run: Run, shop: Shop) -> None:
@@ -306,7 +309,7 @@ async def test_a_child_of_a_running_job_may_be_followed(run: Run, shop: Shop) ->
 
     async with run(splits, *shop.handlers) as place:
         job = await place.producer.enqueue(split, 1)
-        assert await job.result(10) == ["PART"]
+        assert await job.result(40) == ["PART"]
         await until(lambda: "behind it" in shop.seen.names)
     assert shop.seen.before["behind it"] == "PART"
 
@@ -322,7 +325,7 @@ async def test_children_that_nobody_waits_for_are_a_mistake(run: Run, shop: Shop
     async with run(splits, *shop.handlers) as place:
         job = await place.producer.enqueue(split, 3)
         with pytest.raises(JobFailed, match="Raise WaitForChildren"):
-            await job.result(10)
+            await job.result(40)
     assert shop.seen.names == []
 
 
@@ -334,9 +337,9 @@ async def test_threads_and_processes_have_children(run: Run) -> None:
         thread = await Flow(handlers.SUM_IN_THREAD, 1, children=leaves).submit(place.producer)
         process = await Flow(handlers.SUM_IN_PROCESS, 2, children=leaves).submit(place.producer)
         split = await place.producer.enqueue(handlers.SPLIT_IN_PROCESS, 3)
-        assert await thread.result(10) == 7
-        assert await process.result(20) == 8
-        assert await split.result(20) == [0, 2, 4]
+        assert await thread.result(40) == 7
+        assert await process.result(40) == 8
+        assert await split.result(40) == [0, 2, 4]
 
 
 async def test_a_workflow_is_started_once(run: Run, shop: Shop) -> None:
@@ -346,10 +349,10 @@ async def test_a_workflow_is_started_once(run: Run, shop: Shop) -> None:
     async with run(*shop.handlers) as place:
         first = await make().start(place.producer)
         again = await make().start(place.producer)
-        await first.result(10)
+        await first.result(40)
         third = await make().start(place.producer)
         assert (first.created, again.created, third.created) == (True, False, False)
-        assert await third.result(10) == {"task": "ONLY"}
+        assert await third.result(40) == {"task": "ONLY"}
     assert shop.seen.names == ["only"]
 
 
@@ -363,11 +366,11 @@ async def test_a_cancelled_flow_takes_its_jobs_with_it(run: Run, shop: Shop) -> 
             await flow.result(0.05)
         assert await flow.cancel()
         with pytest.raises(FlowCancelled):
-            await flow.result(10)
+            await flow.result(40)
         assert not await flow.cancel()
         jobs = await flow.jobs()
         with pytest.raises(JobCancelled):
-            await place.producer.handle(shop.task, jobs[0].id).result(10)
+            await place.producer.handle(shop.task, jobs[0].id).result(40)
         with pytest.raises(FlowNotFound):
             await place.producer.flows.run("near", "nobody").status()
     assert shop.seen.names == []

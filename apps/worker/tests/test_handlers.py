@@ -33,7 +33,7 @@ async def test_result_of_an_async_handler(run: Run) -> None:
 
     async with run(add) as worker:
         handle = await worker.producer.enqueue(job, (2, 3))
-        assert await handle.result(5) == 5
+        assert await handle.result(40) == 5
         record = await handle.status()
         assert (record.state, record.attempts_made, record.result) == (State.COMPLETED, 1, 5)
 
@@ -47,7 +47,7 @@ async def test_sync_handler_runs_in_a_thread(run: Run) -> None:
         return threading.get_ident()
 
     async with run(where) as worker:
-        assert await (await worker.producer.enqueue(job, 1)).result(5) != threading.get_ident()
+        assert await (await worker.producer.enqueue(job, 1)).result(40) != threading.get_ident()
 
 
 async def test_context_tells_of_the_delivery(run: Run) -> None:
@@ -65,12 +65,12 @@ async def test_context_tells_of_the_delivery(run: Run) -> None:
         handle = await worker.producer.enqueue(
             job, "x", job_id="mine", metadata={"tenant": 7}, tags=["a", "b"], attempts=4, timeout=60
         )
-        result = await handle.result(5)
+        result = await handle.result(40)
         (ctx,) = seen
         assert (ctx.job_id, ctx.queue, ctx.name, ctx.attempt, ctx.attempts) == ("mine", "told", "tell", 1, 4)
         assert (ctx.metadata, ctx.tags) == ({"tenant": 7}, ("a", "b"))
-        assert abs(ctx.created_at.timestamp() - before) < 5
-        assert abs(ctx.fence / 1e6 - before) < 5
+        assert abs(ctx.created_at.timestamp() - before) < 60
+        assert abs(ctx.fence / 1e6 - before) < 60
         assert 50 < cast("float", result["remaining"]) <= 60
 
 
@@ -90,8 +90,8 @@ async def test_queue_handler_takes_names_that_no_code_declares(run: Run) -> None
         free = worker.producer.queue("any")
         one = await free.enqueue("surprise", {"a": [1, None]}, result_ttl=60)
         two = await worker.producer.enqueue(known, 3)
-        assert await one.result(5) == {"name": "surprise", "payload": {"a": [1, None]}}
-        assert await two.result(5) == 3
+        assert await one.result(40) == {"name": "surprise", "payload": {"a": [1, None]}}
+        assert await two.result(40) == 3
 
 
 @pytest.mark.parametrize("size", [65_000, 65_537, 300_000, 1024 * 1024 - 2])
@@ -105,7 +105,7 @@ async def test_payload_of_any_size_arrives(run: Run, size: int) -> None:
 
     async with run(echo) as worker:
         text = "x" * size
-        assert await (await worker.producer.enqueue(job, text)).result(10) == text
+        assert await (await worker.producer.enqueue(job, text)).result(40) == text
 
 
 async def test_progress_is_visible_while_the_job_runs(run: Run) -> None:
@@ -125,7 +125,7 @@ async def test_progress_is_visible_while_the_job_runs(run: Run) -> None:
     @processor(in_thread)
     def of_thread(payload: int, ctx: JobContext) -> int:
         ctx.progress(current=payload, total=200, message="x" * 2000 + "\udcff")
-        seen.wait(10)
+        seen.wait(40)
         return 2
 
     async with run(of_loop, of_thread) as worker:
@@ -140,7 +140,7 @@ async def test_progress_is_visible_while_the_job_runs(run: Run) -> None:
             reported = await until(progress)
         assert reported == [42.0, Progress(21.0, 42, 200, "x" * 1000)]
         seen.set()
-        assert [await one.result(5), await two.result(5)] == [1, 2]
+        assert [await one.result(40), await two.result(40)] == [1, 2]
 
 
 async def test_shared_thing_is_made_once_and_closed_with_the_child(run: Run) -> None:
@@ -162,7 +162,7 @@ async def test_shared_thing_is_made_once_and_closed_with_the_child(run: Run) -> 
 
     async with run(use) as worker:
         jobs = [await worker.producer.enqueue(job, n) for n in range(20)]
-        assert {await each.result(5) for each in jobs} == {id(opened[0])}
+        assert {await each.result(40) for each in jobs} == {id(opened[0])}
         assert (len(opened), closed) == (1, [])
     assert closed == opened
 
@@ -184,8 +184,8 @@ async def test_lines_are_bound_to_the_job(run: Run, lines: Lines) -> None:
     async with run(of_good, of_bad) as worker:
         jobs = [await worker.producer.enqueue(job, 7) for job in (good, bad)]
         for each in jobs:
-            await each.done(5)
-        await until(lambda: lines.of("failed"))
+            await each.done(40)
+        await until(lambda: lines.of("completed") and lines.of("failed"))
     told = {"queue": "logged", "job_id": jobs[0].id, "job": "good@1"}
     assert [line["level"] for line in lines.of("active", **told)] == ["debug"]
     assert [line["level"] for line in lines.of("completed", **told)] == ["debug"]
@@ -211,5 +211,5 @@ async def test_lines_of_every_job_are_not_written_at_info(run: Run) -> None:
 
     with captured_lines("info") as lines:
         async with run(of_good) as worker:
-            await (await worker.producer.enqueue(job, 7)).done(5)
+            await (await worker.producer.enqueue(job, 7)).done(40)
         assert lines.of("active") == lines.of("completed") == []

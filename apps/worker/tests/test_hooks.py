@@ -36,12 +36,12 @@ async def test_a_job_that_completes(run: Run) -> None:
     @processor(job, hooks=heard.hooks)
     async def add(payload: tuple[int, int], ctx: JobContext) -> int:
         ctx.progress(40)
-        await asyncio.sleep(0.3)
+        await until(lambda: "progress" in heard.names)
         return sum(payload)
 
     async with run(add) as worker:
         handle = await worker.producer.enqueue(job, (1, 2))
-        assert await handle.result(10) == 3
+        assert await handle.result(40) == 3
         await until(lambda: "completed" in heard.names)
     assert [(each.hook, each.attempt, each.data) for each in heard.events] == [
         ("active", 1, None),
@@ -61,7 +61,7 @@ async def test_a_job_that_is_retried_and_fails(run: Run) -> None:
         raise ValueError("no") if ctx.attempt == 1 else Fail("never")
 
     async with run(breaks, hooks=heard.hooks) as worker:
-        await (await worker.producer.enqueue(job, 1)).done(10)
+        await (await worker.producer.enqueue(job, 1)).done(40)
         await until(lambda: "failed" in heard.names)
     told = [(each.hook, each.attempt, each.data) for each in heard.events if each.job_id]
     assert told == [
@@ -94,8 +94,8 @@ async def test_a_processor_hears_only_of_its_own_jobs_and_first(run: Run) -> Non
     async def do_other(payload: int, ctx: JobContext) -> None: ...
 
     async with run(do_one, do_other, hooks=mine) as worker:
-        await (await worker.producer.enqueue(one, 1)).done(10)
-        await (await worker.producer.enqueue(other, 1)).done(10)
+        await (await worker.producer.enqueue(one, 1)).done(40)
+        await (await worker.producer.enqueue(other, 1)).done(40)
         await until(lambda: len(heard) == 3)
     assert heard == ["processor one", "worker one", "worker other"]
 
@@ -131,7 +131,7 @@ async def test_a_job_that_is_cancelled(run: Run) -> None:
         raise Discard("not needed")
 
     async with run(do) as worker:
-        await (await worker.producer.enqueue(job, 1)).done(10)
+        await (await worker.producer.enqueue(job, 1)).done(40)
         await until(lambda: "cancelled" in heard.names)
     assert [(each.hook, each.attempt) for each in heard.events] == [("active", 1), ("cancelled", 1)]
 
@@ -144,13 +144,13 @@ async def test_an_error_of_the_worker_is_told(run: Run, redis_url: str, prefix: 
     async def do(payload: int, ctx: JobContext) -> None: ...
 
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     waiting = f"{prefix}:{{breaks}}:waiting"
     async with run(do, hooks=heard.hooks) as worker:
         await client.call("SET", waiting, "of somebody else")
         await until(lambda: "error" in heard.names)
         await client.call("DEL", waiting)
-        await (await worker.producer.enqueue(job, 1)).done(10)
+        await (await worker.producer.enqueue(job, 1)).done(40)
         await until(lambda: "completed" in heard.names)
     await client.close()
     assert {each.queue for each in heard.of("error")} == {"breaks"}
@@ -159,19 +159,19 @@ async def test_an_error_of_the_worker_is_told(run: Run, redis_url: str, prefix: 
 async def test_a_lost_lease_is_told(run: Run) -> None:
     heard = Heard()
     job = Queue("lost").job("do", payload=int)
-    going = asyncio.Event()
+    going, released = asyncio.Event(), asyncio.Event()
 
     @processor(job, hooks=heard.hooks)
     async def do(payload: int, ctx: JobContext) -> None:
-        if not going.is_set():
-            going.set()
-            await asyncio.sleep(0.3)
+        going.set()
+        await released.wait()
 
     async with run(do) as worker:
         handle = await worker.producer.enqueue(job, 1)
         await going.wait()
         await worker.scripts.release("lost", owner=worker.lane("lost").owner, others=Others.CHARGED)
-        await handle.done(10)
+        released.set()
+        await handle.done(40)
         await until(lambda: "lease_lost" in heard.names)
     assert heard.of("lease_lost")[0].job_id == handle.id
 
@@ -212,7 +212,7 @@ async def test_a_hook_that_raises_is_logged_and_changes_nothing(run: Run, kind: 
     with captured_lines("info") as lines:
         assert isinstance(lines, Lines)
         async with run(do) as worker:
-            assert await (await worker.producer.enqueue(job, 7)).result(10) == 7
+            assert await (await worker.producer.enqueue(job, 7)).result(40) == 7
             await until(lambda: len(lines.of("hook_failed", queue="sturdy")) == 2)
 
 
@@ -254,7 +254,7 @@ async def test_hooks_slower_than_the_jobs_are_dropped(run: Run, monkeypatch: pyt
     with captured_lines("info") as lines:
         async with run(do) as worker:
             for number in range(6):
-                await (await worker.producer.enqueue(job, number)).done(10)
+                await (await worker.producer.enqueue(job, number)).done(40)
             await until(lambda: bool(lines.of("hooks_dropped")))
     assert begun == 3
 
@@ -281,5 +281,5 @@ async def test_a_module_of_processors_may_have_hooks_of_the_worker(run: Run) -> 
     async def do(payload: int, ctx: JobContext) -> None: ...
 
     async with run(do) as worker:
-        await (await worker.producer.enqueue(job, 1)).done(10)
+        await (await worker.producer.enqueue(job, 1)).done(40)
         await until(lambda: told == ["do"])

@@ -29,7 +29,7 @@ async def test_lines_of_all_attempts_are_kept_and_checkpoints_seen(
 ) -> None:
     async with running(redis_url, prefix, *HANDLERS) as worker, Admin(redis_url, prefix=prefix) as admin:
         handle = await worker.producer.enqueue(job, 3)
-        assert await handle.result(20) == "done in 3"
+        assert await handle.result(40) == "done in 3"
         page = await admin.logs("loud", handle.id)
         told = [line for line in page.lines if line.message != "from a thread of its own"]
         assert [(line.attempt, line.level, line.logger, line.message) for line in told] == [
@@ -52,7 +52,7 @@ async def test_lines_of_one_job_do_not_enter_the_log_of_another(redis_url: str, 
     async with running(redis_url, prefix, *HANDLERS) as worker, Admin(redis_url, prefix=prefix) as admin:
         handles = [await worker.producer.enqueue(loud.ON_LOOP, 1) for _ in range(5)]
         for handle in handles:
-            await handle.result(20)
+            await handle.result(40)
             page = await admin.logs("loud", handle.id)
             assert sorted(line.message for line in page.lines) == [
                 "at work done=0",
@@ -77,7 +77,7 @@ async def test_a_queue_or_a_worker_says_which_lines_are_kept(redis_url: str, pre
     async with running(redis_url, prefix, log) as worker, Admin(redis_url, prefix=prefix) as admin:
         for job in jobs:
             handle = await worker.producer.enqueue(job, 1)
-            await handle.done(20)
+            await handle.done(40)
             lines = (await admin.logs(job.queue.name, handle.id)).lines
             if job.queue is off:
                 assert lines == ()
@@ -99,7 +99,7 @@ async def test_very_many_lines_lose_the_oldest_and_say_so(redis_url: str, prefix
 
     async with running(redis_url, prefix, log) as worker, Admin(redis_url, prefix=prefix) as admin:
         handle = await worker.producer.enqueue(job, 1500)
-        await handle.result(20)
+        await handle.result(40)
         page = await admin.logs("flood", handle.id, limit=1000)
         assert page.truncated
         assert [line.message for line in page.lines] == [f"line n={number}" for number in range(500, 1500)]
@@ -117,7 +117,7 @@ async def test_a_handler_that_logs_nothing_leaves_nothing(redis_url: str, prefix
 
     async with running(redis_url, prefix, work) as worker:
         handle = await worker.producer.enqueue(job, 1)
-        assert await handle.result(20) == 1
+        assert await handle.result(40) == 1
         call, key = worker.scripts.client.call, worker.scripts.key("silent")
         assert await call("EXISTS", key + "logs", key + "checkpoint") == 0
 
@@ -175,7 +175,7 @@ async def test_a_queue_says_what_is_kept_where_a_program_sets_up_no_logging(
 
     async with running(redis_url, prefix, log) as worker, Admin(redis_url, prefix=prefix) as admin:
         handle = await worker.producer.enqueue(job, 7)
-        await handle.result(20)
+        await handle.result(40)
         lines = (await admin.logs("plain", handle.id)).lines
     assert [(line.level, line.logger, line.message) for line in lines] == [
         ("info", "jobs.handler", "kept place=7"),

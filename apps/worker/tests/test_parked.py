@@ -35,13 +35,14 @@ async def test_unknown_job_is_parked_and_goes_to_the_first_worker_that_knows_it(
             return (await parked.status()).state is State.UNROUTABLE
 
         await until(is_parked)
+        # It was told before the job was parked.
         assert len(lines.of("unroutable", job_id=parked.id, job="added@1")) == 1
         async with run(of_new) as after:
-            assert await parked.result(5) == -1
+            assert await parked.result(40) == -1
             await until(lambda: after.lane("deploys").idle)
             # While both idle the older one takes some and parks them: the other finds them at its next glance.
             jobs = [await before.producer.enqueue(added, n) for n in range(2, 6)]
-            assert [await each.result(10) for each in jobs] == [-2, -3, -4, -5]
+            assert [await each.result(40) for each in jobs] == [-2, -3, -4, -5]
             assert (await before.entry("deploys", jobs[0].id)).attempts == 0
 
 
@@ -68,7 +69,7 @@ async def test_job_that_needs_an_unset_variable_stays_parked(
         await until(is_parked)
         # It stays there, whoever else asks for work.
         for n in range(3):
-            await (await worker.producer.queue("needy").enqueue("other", n, result_ttl=60)).result(5)
+            await (await worker.producer.queue("needy").enqueue("other", n, result_ttl=60)).result(40)
         assert await is_parked()
         assert len(lines.of("unroutable", job_id=parked.id)) == 1
         assert lines.of("unroutable")[0]["needs"] == ["SHOP_URL"]

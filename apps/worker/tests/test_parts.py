@@ -26,8 +26,8 @@ async def test_the_parts_of_a_very_large_job_run_for_themselves(run: Run, tmp_pa
     empty.touch()
     async with run(names["count_lines"], names["count_span"]) as place:
         job = await place.producer.enqueue(names["COUNT_LINES"], str(large))
-        assert await job.result(10) == 100
-        assert await (await place.producer.enqueue(names["COUNT_LINES"], str(empty))).result(10) == 0
+        assert await job.result(40) == 100
+        assert await (await place.producer.enqueue(names["COUNT_LINES"], str(empty))).result(40) == 0
         # Seven parts, the job before and after them, and the one of the empty file.
         await until(lambda: place.lane("files").stats.completed == 7 + 1 + 1)
         assert place.lane("files").stats.set_aside == 1

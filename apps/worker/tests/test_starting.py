@@ -1,25 +1,24 @@
 """What has to be fetched before a handler begins, and cannot be: the job waits again, and nothing is spent."""
 
-import asyncio
-
 import pytest
-from tests.support.runtime import running
+from tests.support.runtime import Lines, running
 from tests.support.waiting import until
 
 from jobs_core import Fixed, Queue
 from jobs_core.scripts import Claimed
 from jobs_core.wire import AttemptInfo, ErrorInfo, FinishInfo, Header, encode_finish, pack_history_entry
-from jobs_worker import JobContext, processor
+from jobs_worker import JobContext, processor, starting
 from jobs_worker.settlement import unopened
 from jobs_worker.starting import find_first_start
 
 
 @pytest.mark.parametrize("home", ["checkpoint", "history"])
 async def test_a_later_attempt_is_not_spent_on_what_could_not_be_fetched(
-    redis_url: str, prefix: str, home: str
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, lines: Lines, home: str
 ) -> None:
+    monkeypatch.setattr(starting, "_ERROR_PAUSE", 0.01)
     queue = Queue("calm")
-    job = queue.job("send", payload=int, result=int, attempts=3, backoff=Fixed(0.2), retry_for=600)
+    job = queue.job("send", payload=int, result=int, attempts=3, backoff=Fixed(300), retry_for=600)
 
     @processor(job)
     async def send(payload: int, ctx: JobContext) -> int:
@@ -31,15 +30,26 @@ async def test_a_later_attempt_is_not_spent_on_what_could_not_be_fetched(
         call, key = worker.scripts.client.call, worker.scripts.key("calm") + home
         handle = await worker.producer.enqueue(job, 1)
         await until(lambda: call("ZSCORE", worker.scripts.key("calm") + "delayed", handle.id))
+        worker.runtime.quiet()
+        await worker.scripts.promote("calm", ids=[handle.id])
         await call("RENAME", key, key + ":aside") if home == "history" else None
         await call("SET", key, "of another type")
-        await asyncio.sleep(0.6)
+        worker.runtime.resume()
+        await until(lambda: tried_again(lines))
         await call("DEL", key)
         await call("RENAME", key + ":aside", key) if home == "history" else None
-        assert await handle.result(10) == 2
+        assert await handle.result(40) == 2
 
 
-async def test_a_job_whose_envelope_cannot_be_fetched_is_not_lost(redis_url: str, prefix: str) -> None:
+def tried_again(lines: Lines) -> bool:
+    """Tell whether a job was taken and given back more than once."""
+    return len(lines.of("fetch_failed", queue="calm")) > 1
+
+
+async def test_a_job_whose_envelope_cannot_be_fetched_is_not_lost(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    monkeypatch.setattr(starting, "_ERROR_PAUSE", 0.01)
     queue = Queue("calm")
     job = queue.job("read", payload=str, result=int)
 
@@ -54,9 +64,9 @@ async def test_a_job_whose_envelope_cannot_be_fetched_is_not_lost(redis_url: str
         await call("RENAME", key, key + ":aside")
         await call("HSET", key, "of", "another type")
         await worker.scripts.resume("calm")
-        await asyncio.sleep(0.3)
+        await until(lambda: tried_again(lines))
         await call("RENAME", key + ":aside", key)
-        assert await handle.result(10) == 100_000
+        assert await handle.result(40) == 100_000
 
 
 def failed(attempt: int, started_ms: int, first_ms: int = 0) -> bytes:

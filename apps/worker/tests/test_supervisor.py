@@ -1,7 +1,6 @@
 """Real workers and what befalls them: signals, kills, blocked loops, a server that goes away, wrong settings."""
 
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from jobs_worker.main import main
 
 QUEUES = {
     "calm": "profile=LIGHT, concurrency=10, stalled_interval=0.1",
-    "short": "concurrency=10, lock_duration=0.8, stalled_interval=0.1",
+    "short": "concurrency=10, lock_duration=2.5, stalled_interval=0.1",
     "long": "concurrency=10, lock_duration=6, stalled_interval=0.1",
     "lazy": "lock_duration=0.8, stalled_interval=60",
     "frail": "max_stalled=0",
@@ -81,7 +80,7 @@ class Sender:
 @pytest.fixture
 async def sender(redis_url: str, prefix: str, ledger: Ledger) -> AsyncIterator[Sender]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     async with Producer(redis_url, prefix=prefix) as producer:
         yield Sender(producer, Scripts(client, prefix), ledger)
     await client.close()
@@ -91,11 +90,10 @@ async def sender(redis_url: str, prefix: str, ledger: Ledger) -> AsyncIterator[S
 
 
 def test_type_and_queues_say_what_is_served(start: Starter) -> None:
-    counted = start("big", WORKER_TYPE="heavy", WORKER_CONCURRENCY="3", WORKER_PROCESSES="2")
+    counted = start("middling", "big", WORKER_CONCURRENCY="3", WORKER_PROCESSES="2")
     workers = {
         start(WORKER_TYPE="light,medium"): {"calm", "short", "long", "lazy", "frail", "tough", "middling"},
-        start("calm", "big"): {"calm", "big"},
-        counted: {"big"},
+        counted: {"middling", "big"},
     }
     for worker, queues in workers.items():
         served = worker.line("ready")["queues"]
@@ -103,7 +101,7 @@ def test_type_and_queues_say_what_is_served(start: Starter) -> None:
         assert set(served) - {"dead-letter"} == queues
     # WORKER_CONCURRENCY counts per child and queue; what that makes in all is printed.
     line = counted.line("ready")
-    assert (line["queues"], line["slots_of_worker"]) == ({"big": 3}, 6)
+    assert (line["queues"], line["slots_of_worker"]) == ({"middling": 3, "big": 3}, 12)
 
 
 def test_light_worker_runs_without_the_libraries_of_the_others(
@@ -132,7 +130,7 @@ sys.meta_path.insert(0, Refuse())
         assert "SMTP_URL" in str(worker.line("not_served", queue="email")["unset"])
 
 
-async def test_children_come_and_go_with_what_waits(start: Starter, sender: Sender) -> None:
+async def test_children_come_and_go_with_what_waits(start: Starter, sender: Sender, ledger: Ledger) -> None:
     worker = start(
         "calm",
         WORKER_PROCESSES="auto",
@@ -144,12 +142,15 @@ async def test_children_come_and_go_with_what_waits(start: Starter, sender: Send
         WORKER_SCALE_MEMORY="1",
         WORKER_SCALE_INTERVAL="1s",
     ).ready()
-    jobs = [await sender.send("calm", "sleep", 0.4) for _ in range(20)]
+    jobs = [await sender.send("calm", "gate") for _ in range(6)]
     worker.line("scaled", processes=2)
-    assert len({str(await job.result(30)) for job in jobs}) == 2
+    await until(lambda: len({each.pid for each in ledger.starts()}) == 2)
+    ledger.open_gate()
+    for job in jobs:
+        await job.result(120)
     worker.line("scaled", processes=1)
     # Who is left goes on.
-    await (await sender.send("calm")).result(10)
+    await (await sender.send("calm")).result(120)
 
 
 # Children that die
@@ -160,18 +161,19 @@ async def test_jobs_of_a_killed_child_start_elsewhere_at_once(start: Starter, se
     await until(lambda: len(worker.started()) == 2)
     jobs = [await sender.send("calm", "hold", 60) for _ in range(3)]
     pids = [await sender.started(job) for job in jobs]
-    killed = time.monotonic()
     kill_group(pids[0])
     mine = [job for job, pid in zip(jobs, pids, strict=True) if pid == pids[0]]
     for job in mine:
-        assert await job.result(10) != pids[0]
+        assert await job.result(120) != pids[0]
         # The one that began last may be who did it.
         blamed = int(job is mine[-1])
         record = await job.status()
         assert (record.attempts_made, record.stalled, record.releases) == (1, blamed, 1 - blamed)
-        assert len(worker.lines("stalled", job_id=job.id, queue="calm", level="info")) == blamed
-    # With room for the noise of a busy machine; it is some ten milliseconds on an idle one. The lease would last for 20 s.
-    assert time.monotonic() - killed < 10
+        if blamed:
+            # At once, that is: nobody waited for the lease to run out, which takes 20 s.
+            worker.line("stalled", job_id=job.id, queue="calm", level="info", cause="its process died")
+        else:
+            assert not worker.lines("stalled", job_id=job.id)
     for job, pid in zip(jobs, pids, strict=True):
         if pid != pids[0]:
             assert (await sender.found(job)).state == "active"
@@ -182,14 +184,14 @@ async def test_job_that_kills_its_worker_too_often_fails_as_poison(start: Starte
     worker = start("frail", "tough").ready()
     for queue, most in (("frail", 0), ("tough", 1)):
         job = await sender.send(queue, "die")
-        assert await job.done(15) is State.FAILED
+        assert await job.done(120) is State.FAILED
         record = await job.status()
         assert record.stalled == most + 1
         assert record.failed_reason == f"poison: the worker died {most + 1} times while it ran this job"
-        assert len(worker.lines("stalled", job_id=job.id, level="info")) == most
         worker.line("failed", job_id=job.id, error_type="poison")
+        assert len(worker.lines("stalled", job_id=job.id, level="info")) == most
     # It does nobody any harm afterwards.
-    assert await (await sender.send("tough")).result(10)
+    assert await (await sender.send("tough")).result(120)
 
 
 async def test_neighbours_of_a_job_that_kills_its_worker_are_not_blamed_again(
@@ -197,13 +199,16 @@ async def test_neighbours_of_a_job_that_kills_its_worker_are_not_blamed_again(
 ) -> None:
     start("tough", WORKER_CONCURRENCY="10").ready()
     # Who began last when the child dies is another one each time, and yet the one that does it runs without the others from then on.
-    poison = await sender.send("tough", "die", 0.3)
+    poison = await sender.send("tough", "die-at-gate")
     await sender.started(poison)
-    neighbours = [await sender.send("tough", "sleep", 0.6) for _ in range(3)]
-    assert await poison.done(20) is State.FAILED
+    neighbours = [await sender.send("tough", "linger", 0.6) for _ in range(3)]
+    for job in neighbours:
+        await sender.started(job)
+    ledger.open_gate()
+    assert await poison.done(120) is State.FAILED
     assert (await poison.status()).failed_reason == "poison: the worker died 2 times while it ran this job"
     for job in neighbours:
-        await job.result(20)
+        await job.result(120)
         assert (await job.status()).stalled <= 1
     assert len(ledger.starts(poison.id)) == 3
 
@@ -219,7 +224,7 @@ async def test_blocked_loop_is_no_matter_within_the_lock_duration(
     start("lazy").ready()
     jobs = [await sender.send("long", "block", 1.5), await sender.send("lazy", "block", 1.5)]
     for job in jobs:
-        await job.result(10)
+        await job.result(120)
         assert len(ledger.starts(job.id)) == 1
         assert (await job.status()).stalled == 0
 
@@ -233,15 +238,15 @@ async def test_loop_blocked_for_longer_is_killed_and_its_culprit_charged(
     for job in neighbours:
         await sender.started(job)
     culprit = await sender.send("short", "block", 60)
-    assert await culprit.result(10) != child
+    assert await culprit.result(120) != child
     line = worker.line("stalled", job_id=culprit.id, cause="silent")
     assert (line["queue"], line["pid"], line["level"]) == ("short", child, "info")
     assert " in act" in str(line["stack"])
-    assert 0.8 <= float(str(line["silent_s"])) < 2.5
+    assert float(str(line["silent_s"])) >= 2.5
     assert not alive(child)
     assert (await culprit.status()).stalled == 1
     for job in neighbours:
-        await job.result(10)
+        await job.result(120)
         assert (await job.status()).stalled == 0
         assert len(ledger.starts(job.id)) == 2
 
@@ -249,19 +254,20 @@ async def test_loop_blocked_for_longer_is_killed_and_its_culprit_charged(
 # Stopping
 
 
-async def test_stop_lets_active_jobs_finish(start: Starter, sender: Sender) -> None:
+async def test_stop_lets_active_jobs_finish(start: Starter, sender: Sender, ledger: Ledger) -> None:
     worker = start("calm", WORKER_CONCURRENCY="1").ready()
     assert worker.get("/healthz") == (200, {"status": "ok"})
     assert worker.get("/readyz") == (200, {"status": "ready"})
-    jobs = [await sender.send("calm", "sleep", 2.0) for _ in range(2)]
+    jobs = [await sender.send("calm", "gate") for _ in range(2)]
     await sender.started(jobs[0])
     await until(lambda: active_in(worker) == [1], what="statistics of the child")
     worker.terminate()
     worker.line("stopping")
     assert worker.get("/readyz")[0] == 503
     assert worker.get("/healthz")[0] == 200
+    ledger.open_gate()
     assert worker.wait() == 0
-    assert await jobs[0].result(5)
+    assert await jobs[0].result(120)
     assert (await jobs[1].status()).state is State.WAITING
 
 
@@ -298,7 +304,7 @@ async def test_children_of_a_killed_supervisor_finish_and_go(
     job = await sender.send("calm", "sleep", 0.5)
     await sender.started(job)
     worker.process.kill()
-    assert await job.result(5) == worker.child
+    assert await job.result(120) == worker.child
     await until(lambda: not alive(worker.child))
     assert len(ledger.starts(job.id)) == 1
 
@@ -315,7 +321,7 @@ async def test_jobs_of_a_worker_that_is_gone_start_at_another(
     kill_group(pid)
     # Its lease would last for 20 s; here it ends now, and the next beat of the other sees that.
     await end_lease(redis_url, prefix, job)
-    assert await job.result(15) in second.started()
+    assert await job.result(120) in second.started()
     record = await job.status()
     assert (record.attempts_made, record.stalled) == (1, 1)
     second.line("stalled", job_id=job.id, cause="lease ran out")
@@ -323,7 +329,7 @@ async def test_jobs_of_a_worker_that_is_gone_start_at_another(
 
 async def end_lease(url: str, prefix: str, job: JobHandle[JsonValue]) -> None:
     client = client_for(parse_address(url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     scripts = Scripts(client, prefix)
     for owner in await scripts.owners(job.queue):
         if owner.active:
@@ -347,7 +353,7 @@ async def test_server_that_comes_goes_and_comes_back_loses_nothing(
     with server:
         worker.ready()
         await until(lambda: worker.get("/readyz")[0] == 200)
-        async with Producer(server.url, prefix=prefix, enqueue_timeout=15) as producer:
+        async with Producer(server.url, prefix=prefix, enqueue_timeout=40) as producer:
 
             async def send(number: int) -> JobHandle[JsonValue]:
                 act = ledger.act("sleep", 0.05 * (number % 3))
@@ -360,7 +366,7 @@ async def test_server_that_comes_goes_and_comes_back_loses_nothing(
             server.start()
             jobs += [await send(number) for number in range(20)]
             for job in jobs:
-                assert await job.result(15) == worker.child
+                assert await job.result(120) == worker.child
             assert len(worker.started()) == 1
     # Without a server there is nothing to wait for.
     await until(lambda: worker.get("/readyz")[0] == 503)

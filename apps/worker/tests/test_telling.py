@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.support.runtime import Run
+from tests.support.waiting import until
 
 from jobs_admin import Admin, Event
 from jobs_core import Fixed, Keep, Queue
@@ -33,7 +34,7 @@ async def heard(admin: Admin, queue: str) -> AsyncGenerator[list[Event]]:
         listener.on("*", note)
         listener.start()
         yield events
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 40)
     events[:] = [event for event in events if event.id != "last"]
 
 
@@ -45,12 +46,13 @@ async def test_a_job_that_completes_is_told(run: Run, admin: Admin) -> None:
     async def handle(payload: tuple[int, int], ctx: JobContext) -> int:
         ctx.progress(50, message="half")
         await asyncio.sleep(0.3)
+        await until(lambda: any(each.event == "progress" for each in events))
         return sum(payload)
 
     async with run(handle) as worker, heard(admin, "sums") as events:
         job = await worker.producer.enqueue(add, (1, 2))
-        assert await job.result(10) == 3
-        await worker.runtime.drain(5)
+        assert await job.result(40) == 3
+        await worker.runtime.drain(40)
         await worker.producer.enqueue(add, (0, 0), job_id="last", delay=60)
     assert [(each.event, each.attempt, each.data) for each in events] == [
         ("added", 0, None),
@@ -92,8 +94,8 @@ async def test_failures_are_told_with_their_cause(run: Run, admin: Admin) -> Non
             await worker.producer.enqueue(slow, 0, timeout=0.05, attempts=1),
         ]
         for job in jobs:
-            await job.done(10)
-        await worker.runtime.drain(5)
+            await job.done(40)
+        await worker.runtime.drain(40)
         await worker.producer.enqueue(wrong, 0, job_id="last", delay=60)
     told = {(each.name, each.event, each.attempt, each.data) for each in events if each.data}
     assert told == {
@@ -119,8 +121,8 @@ async def test_a_large_result_is_left_out(run: Run, admin: Admin) -> None:
 
     async with run(make) as worker, heard(admin, "large") as events:
         for size in (10, 5000):
-            await (await worker.producer.enqueue(job, size)).result(10)
-        await worker.runtime.drain(5)
+            await (await worker.producer.enqueue(job, size)).result(40)
+        await worker.runtime.drain(40)
         await worker.producer.enqueue(job, 1, job_id="last", delay=60)
     assert [(each.data, each.left_out) for each in events if each.event == "completed"] == [
         ("x" * 10, False),
@@ -138,8 +140,8 @@ async def test_what_is_off_is_not_told(run: Run, admin: Admin, off: str) -> None
 
     async with run(do, off=off) as worker:
         for number in range(5):
-            await (await worker.producer.enqueue(job, number)).done(10)
-        await worker.runtime.drain(5)
+            await (await worker.producer.enqueue(job, number)).done(40)
+        await worker.runtime.drain(40)
     metrics = await admin.metrics("quiet")
     assert metrics.total_processed == 5
     assert len((await admin.history("quiet")).rows) == 5

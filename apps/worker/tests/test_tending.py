@@ -15,7 +15,7 @@ from jobs_worker.tending import Tender
 @pytest.fixture
 async def flowing(redis_url: str, prefix: str) -> AsyncIterator[Flowing]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield Flowing(await Engine(client, prefix).start())
     await client.close()
 

@@ -57,12 +57,12 @@ async def test_time_stands_still_until_it_is_moved(kit: Kit) -> None:
     assert ran == []
     await kit.advance(0.001)
     assert times(kit, start) == [("a", 3 * 86400)]
-    assert await job.result(5) == "a"
+    assert await job.result(40) == "a"
     record = await job.status()
     assert record.finished_at is not None
     assert record.created_at == start
     # What the handler took is measured in real time.
-    assert timedelta(0) <= record.finished_at - start - timedelta(days=3) < timedelta(seconds=1)
+    assert timedelta(0) <= record.finished_at - start - timedelta(days=3) < timedelta(minutes=1)
 
 
 async def test_what_comes_due_on_the_way_runs_at_its_time(kit: Kit) -> None:
@@ -169,7 +169,7 @@ async def test_time_begins_where_the_test_says(redis_url: str) -> None:
 async def test_it_brings_a_server_of_its_own() -> None:
     async with Kit(send) as kit:
         kits.append(kit)
-        assert await (await kit.producer.enqueue(SEND, "a")).result(5) == "a"
+        assert await (await kit.producer.enqueue(SEND, "a")).result(40) == "a"
 
 
 async def test_schedules_fire_at_their_times(redis_url: str) -> None:
@@ -197,4 +197,4 @@ async def test_chains_go_on_as_time_passes(kit: Kit) -> None:
     handle = await kit.producer.enqueue_chain(chain, "link", on_success=[SEND.call("aside")])
     await kit.advance(timedelta(hours=2))
     assert times(kit, start) == [("link", 0.0), ("aside", 0.0), ("link", 3600.0), ("link", 3600.0)]
-    assert await handle.result(5) == "link"
+    assert await handle.result(40) == "link"

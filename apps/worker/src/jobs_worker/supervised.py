@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from jobs_worker.control import ChildConfig, QueueFacts, Stats
 
-_STACK_WAIT = 0.5
+_STACK_WAIT = 1.0
+_STACK_SAME = 5
 _STACK_CAP = 16_000
 
 
@@ -161,13 +162,14 @@ class SupervisedChild:
             self.process.send_signal(signal.SIGUSR2)
         deadline = time.monotonic() + _STACK_WAIT
         text = b""
-        while time.monotonic() < deadline:
+        same = 0
+        # A busy machine may stop the child in the middle of its answer.
+        while same < _STACK_SAME and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
             if self._closed:
                 break
             before, text = text, os.pread(self._stacks, _STACK_CAP, 0)
-            if text and text == before:
-                break
+            same = same + 1 if text and text == before else 0
         return text.decode(errors="replace")
 
     def kill(self) -> None:

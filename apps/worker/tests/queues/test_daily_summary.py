@@ -83,7 +83,7 @@ async def shop(redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("JOBS_PREFIX", prefix)
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     shop = Seeder(Scripts(client, prefix), "shop")
     await shop.finish("complete", "a", "b")
     await shop.finish("fail", "c")

@@ -107,7 +107,7 @@ async def test_groups_of_a_large_csv_though_a_worker_dies(
     )
     async with run(map_file, reduce_file, dying_part, tidy_parts) as place:
         job = await place.producer.enqueue(REDUCE_FILE, task)
-        result = await job.result(50)
+        result = await job.result(120)
         assert result.parts > 5
         check_sums(result, sales[1])
         # One part ran twice, and wrote twice.
@@ -132,7 +132,7 @@ async def test_rows_are_chosen_converted_and_stay_in_order(run: Run, folder: Pat
         part_bytes=PART,
     )
     async with run(*HANDLERS) as place:
-        mapped = await (await place.producer.enqueue(MAP_FILE, task)).result(50)
+        mapped = await (await place.producer.enqueue(MAP_FILE, task)).result(120)
         with (folder / "sales.csv").open(newline="", encoding="utf-8") as file:
             expected = [
                 (int(row["id"]), row["note"], Decimal(row["amount"]))
@@ -153,7 +153,7 @@ async def test_rows_are_chosen_converted_and_stay_in_order(run: Run, folder: Pat
             measures=[Measure(op="sum", column="n"), Measure(op="max", column="n")],
             part_bytes=65_536,
         )
-        reduced = await (await place.producer.enqueue(REDUCE_FILE, again)).result(50)
+        reduced = await (await place.producer.enqueue(REDUCE_FILE, again)).result(120)
         assert reduced.parts > 1
         assert [tuple(row.values()) for row in reduced.first] == [
             (k, sum(range(k, 50000, 3)), max(range(k, 50000, 3))) for k in range(3)
@@ -176,13 +176,13 @@ async def test_a_part_that_failed_is_done_again_when_the_job_is_retried(
             JobFailed,
             match=r"1 of its parts did not complete: .*column 'n' holds 'many', which is no integer",
         ):
-            await job.result(50)
+            await job.result(120)
         # As long as it was.
         lines[39_000] = "0007\n"
         path.write_text("n\n" + "".join(lines))
         ran = await total(place, "completed:part@1")
         await admin.retry("data-processing", job.id)
-        reduced = await job.result(50)
+        reduced = await job.result(120)
         assert reduced.first == [{"sum_n": sum(range(40_000)) - 39_000 + 7}]
         assert await total(place, "completed:part@1") - ran == 1
 

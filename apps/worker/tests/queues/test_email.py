@@ -246,7 +246,7 @@ async def test_the_digest_tells_what_the_queues_did(
     mailbox: Mailbox, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     shop = Seeder(Scripts(client, prefix), "shop")
     await shop.finish("complete", "a", "b")
     await shop.finish("fail", "c")

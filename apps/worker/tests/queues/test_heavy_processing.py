@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import WITHIN
 
 from jobs_core import Fixed, Keep
 from jobs_core.queues.heavy_processing import COMPRESS_FILE, HEAVY_PROCESSING, CompressedFile, CompressFile
@@ -117,7 +118,7 @@ def test_the_queue_has_all_that_a_heavy_one_needs() -> None:
 
 
 async def test_it_runs_in_a_process_of_its_own_and_again_after_a_minute(redis_url: str, folder: Path) -> None:
-    async with Kit(compress_file, url=redis_url) as kit:
+    async with Kit(compress_file, url=redis_url, patience=WITHIN) as kit:
         # Where the folder for what is packed has to be.
         (folder / "compressed").write_text("in the way")
         payload = CompressFile(source="in.bin", block_bytes=BLOCK, level=0)
@@ -127,6 +128,6 @@ async def test_it_runs_in_a_process_of_its_own_and_again_after_a_minute(redis_ur
         assert (record.state, record.attempts_made, record.attempts) == ("delayed", 1, 2)
         (folder / "compressed").unlink()
         await kit.advance(1)
-        assert (await job.result(15)).blocks == BLOCKS
+        assert (await job.result(40)).blocks == BLOCKS
         assert (await job.status()).attempts_made == 2
         assert lzma.decompress((folder / f"compressed/{job.id}.xz").read_bytes()) == CONTENT

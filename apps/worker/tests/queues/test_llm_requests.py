@@ -225,6 +225,6 @@ async def test_a_limit_spends_no_attempt(endpoint: HttpServer, redis_url: str) -
         # Both wait for as long as the endpoint said.
         assert len(endpoint.requests) == 1
         await kit.advance(1)
-        assert (await job.result(10)).text == (await other.result(10)).text == "Because."
+        assert (await job.result(40)).text == (await other.result(40)).text == "Because."
         assert (await job.status()).attempts_made == 1
     assert len(endpoint.requests) == 3

@@ -142,7 +142,7 @@ async def test_the_administrators_are_told_by_all_ways_that_are_set(monkeypatch:
 async def test_a_notification_ends_in_the_queue_of_its_channel(redis_url: str, prefix: str) -> None:
     async with running(redis_url, prefix, notify, alert_admin, queues=(EMAIL, WEBHOOKS)) as here:
         job = await here.producer.enqueue_notification(7, "Paid.", to="ada@example.com", priority="high")
-        receipt = await job.result(10)
+        receipt = await job.result(40)
         _, _, job_id = receipt.jobs[0].partition("/")
         # It follows at once, but after the completion.
         record = await until(lambda: _record(here, job_id), what="the mail")

@@ -223,5 +223,5 @@ async def test_a_schedule_reports_the_days_before_it_was_due(redis_url: str, pre
         first = datetime(2026, 11, 1, 6, tzinfo=UTC)
         assert await schedules.backfill("reports", "sales", first.replace(hour=0), first) == 1
         job = here.producer.handle(REPORT, f"sales:{round(first.timestamp() - 3600) * 1000}")
-        result = await job.result(15)
+        result = await job.result(40)
     assert rows(result) == [["2", "2.0"], ["3", "4.0"]]

@@ -133,20 +133,22 @@ def test_xlsx_has_typed_cells(files: FileStore) -> None:
 
 
 def test_pdf_has_title_time_pages_and_text_of_all_scripts(files: FileStore) -> None:
+    days = [datetime.now(UTC)]
     result = run(file_format="pdf", title="Übersicht — Ελληνικά, Кириллица")
+    days.append(datetime.now(UTC))
     reader = pypdf.PdfReader(BytesIO(files.read_bytes(result.file)))
     text = reader.pages[0].extract_text()
     assert reader.metadata is not None
     assert reader.metadata.title == "Übersicht — Ελληνικά, Кириллица"
     for expected in (
         "Übersicht — Ελληνικά, Кириллица",
-        f"Generated {datetime.now(UTC):%Y-%m-%d}",
         "id customer total paid note",
         "1 Ada Lovelace 12.5 1",
         "Žluťoučký kůň",
         "Page 1 of 1",
     ):
         assert expected in text
+    assert any(f"Generated {day:%Y-%m-%d}" in text for day in days)
 
 
 def test_a_pdf_repeats_its_header_on_every_page(files: FileStore) -> None:
@@ -316,9 +318,9 @@ def test_the_time_limit_holds(files: FileStore, monkeypatch: pytest.MonkeyPatch,
 
 def test_the_timeout_of_the_job_is_the_limit(files: FileStore) -> None:
     ctx = context()
-    ctx.limit = TimeLimit(0.1, None)
+    ctx.limit = TimeLimit(0.3, None)
     payload = ExportReport(source="shop", query=COUNT_FOR_EVER, format="csv")
-    with pytest.raises(Fail, match=r"longer than its time limit of 0\.0"):
+    with pytest.raises(Fail, match=r"longer than its time limit of 0(\.\d+)? s"):
         export(payload, ctx)
     assert list(files.list()) == []
 

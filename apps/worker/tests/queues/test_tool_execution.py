@@ -266,10 +266,10 @@ async def test_a_tool_runs_in_a_process_of_its_own(redis_url: str, prefix: str, 
     (folder / "a.txt").write_bytes(b"abc")
     async with running(redis_url, prefix, run_tool, concurrency=1) as here:
         job = await here.producer.enqueue(RUN_TOOL, RunTool(tool="file-digest", arguments={"path": "a.txt"}))
-        result = await job.result(15)
+        result = await job.result(40)
         assert result.output == {"digest": hashlib.sha256(b"abc").hexdigest(), "bytes": 3}
         wrong = await here.producer.enqueue(RUN_TOOL, RunTool(tool="gone"))
-        await wrong.done(15)
+        await wrong.done(40)
         record = await wrong.status()
         assert (record.state, record.attempts_made) == ("failed", 1)
         assert "there is no tool 'gone'" in str(record.failed_reason)

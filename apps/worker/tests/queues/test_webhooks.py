@@ -206,14 +206,14 @@ async def test_retry_after_in_seconds_is_honoured(
     assert caught.value.after_ms == expected * 1000
 
 
-@pytest.mark.parametrize(("ahead", "expected"), [(90, 90.0), (90_000, 3600.0)])
+@pytest.mark.parametrize(("ahead", "expected"), [(900, 900.0), (90_000, 3600.0)])
 async def test_retry_after_as_a_date_is_honoured(receiver: Receiver, ahead: int, expected: float) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
     receiver.reply(503, Retry_After=date)
     async with job() as ctx:
         with pytest.raises(Retry) as caught:
             await deliver(order(receiver.url), ctx)
-    assert caught.value.after_ms == pytest.approx(expected * 1000, abs=5000)
+    assert caught.value.after_ms == pytest.approx(expected * 1000, abs=60_000)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT"])
@@ -387,7 +387,7 @@ class Rebinding(AbstractResolver):
 async def test_name_of_a_private_address_is_refused(receiver: Receiver, address: str) -> None:
     async with guarded_session(AllowedHosts(), resolver=Rebinding(address)) as session:
         with pytest.raises(AddressRefused, match="not a public address"):
-            await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=5)
+            await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=40)
     assert receiver.requests == []
 
 
@@ -397,19 +397,19 @@ async def test_name_that_changes_its_address_is_refused(receiver: Receiver) -> N
     assert is_public(ip_address((await resolver.resolve("hooks.example.com"))[0]["host"]))
     async with guarded_session(AllowedHosts(), resolver=resolver) as session:
         with pytest.raises(AddressRefused):
-            await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=5)
+            await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=40)
     assert receiver.requests == []
 
 
 async def test_name_allowed_with_its_port_is_reached(receiver: Receiver) -> None:
     allowed = AllowedHosts(parse_hosts(f"other, Hooks.Example.com:{receiver.port}", variable="X"))
     async with guarded_session(allowed, resolver=Rebinding("127.0.0.1")) as session:
-        reply = await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=5)
+        reply = await session.request("POST", f"http://hooks.example.com:{receiver.port}/", timeout=40)
         assert reply.status == 204
         with pytest.raises(AddressRefused):
-            await session.request("POST", f"http://evil.example.com:{receiver.port}/", timeout=5)
+            await session.request("POST", f"http://evil.example.com:{receiver.port}/", timeout=40)
         with pytest.raises(AddressRefused):
-            await session.request("POST", f"http://hooks.example.com:{receiver.port + 1}/", timeout=5)
+            await session.request("POST", f"http://hooks.example.com:{receiver.port + 1}/", timeout=40)
 
 
 @pytest.mark.parametrize("entry", ["localhost", "localhost:{port}", "127.0.0.1", "a, localhost ,b:1"])
@@ -530,7 +530,7 @@ async def test_compressed_answer_is_not_inflated(receiver: Receiver) -> None:
     allowed = AllowedHosts(parse_hosts("127.0.0.1", variable="X"))
     receiver.answers.append(bomb)
     async with guarded_session(allowed) as session:
-        reply = await session.request("GET", receiver.url, timeout=5)
+        reply = await session.request("GET", receiver.url, timeout=40)
     assert len(reply.body) < 65536
     assert receiver.requests[0].headers["Accept-Encoding"] == "identity"
 

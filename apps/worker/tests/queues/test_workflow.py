@@ -85,7 +85,7 @@ def office() -> Office:
 async def test_the_onboarding_of_a_user(run: Run, office: Office) -> None:
     async with run(*office.handlers()) as place:
         flow = await user_onboarding(User(user_id=123)).start(place.producer)
-        results = await flow.result(20)
+        results = await flow.result(40)
         record = await flow.status()
         jobs = await flow.jobs()
     assert (record.id, record.name) == ("user-onboarding-workflow", "User Onboarding")
@@ -106,7 +106,7 @@ async def test_where_its_profile_fails_the_admin_is_told(run: Run, office: Offic
     office.broken = True
     async with run(*office.handlers()) as place:
         flow = await user_onboarding(User(user_id=123)).start(place.producer)
-        record = await flow.done(20)
+        record = await flow.done(40)
     assert record.state == "failed"
     assert office.seen == ["send-welcome-email 123", "create-user-profile"]
     assert office.alerts == [AlertAdmin(error="profile-creation-failed", user_id=123)]
@@ -121,7 +121,7 @@ async def test_a_workflow_is_run_by_its_name_or_given_itself(
             job = await place.producer.enqueue_workflow("user-onboarding", {"user_id": 123})
         else:
             job = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
-        result = await job.result(20)
+        result = await job.result(40)
     assert (result.workflow, result.id, result.queue, result.jobs) == (
         *("user-onboarding", "user-onboarding-workflow", "email", 4),
     )
@@ -145,7 +145,7 @@ async def test_it_waits_without_a_slot_and_starts_nothing_twice(run: Run, office
             *("Welcome", 1, f"workflow/{job.id}"),
         )
         async with run(*office.handlers()):
-            assert (await job.result(20)).results == {"mail": True}
+            assert (await job.result(40)).results == {"mail": True}
     assert office.seen == ["send-welcome-email 7"]
     assert office.metadata == [{"correlation_id": "c-7"}]
 
@@ -155,16 +155,16 @@ async def test_a_failed_step_fails_the_job_and_is_named(run: Run, office: Office
     async with run(*office.handlers()) as place:
         job = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
         with pytest.raises(JobFailed, match=r"step .create-user-profile. of workflow .*no room"):
-            await job.result(20)
+            await job.result(40)
     assert len(office.alerts) == 1
 
 
 async def test_one_of_a_known_id_is_not_started_again(run: Run, office: Office) -> None:
     async with run(*office.handlers()) as place:
         first = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
-        await first.result(20)
+        await first.result(40)
         second = await place.producer.enqueue_workflow(user_onboarding, User(user_id=124))
-        assert (await second.result(20)).results == (await first.result(20)).results
+        assert (await second.result(40)).results == (await first.result(40)).results
     assert len(office.seen) == 3
 
 
@@ -178,7 +178,7 @@ async def test_a_cancelled_workflow_fails_its_job(run: Run) -> None:
         await until(waits)
         assert await place.producer.flows.run("email", job.id).cancel()
         with pytest.raises(JobFailed, match="was cancelled"):
-            await job.result(20)
+            await job.result(40)
 
 
 async def test_a_cancelled_job_takes_its_workflow_with_it(run: Run, redis_url: str, prefix: str) -> None:
@@ -191,7 +191,7 @@ async def test_a_cancelled_job_takes_its_workflow_with_it(run: Run, redis_url: s
         await until(waits)
         assert [each.outcome for each in await admin.cancel("workflow", job.id)] == ["cancelled"]
         with pytest.raises(FlowCancelled):
-            await place.producer.flows.run("email", job.id).result(20)
+            await place.producer.flows.run("email", job.id).result(40)
 
         async def gone() -> bool:
             return (await place.scripts.tally(["email"]))["email"].totals.get(
@@ -202,8 +202,9 @@ async def test_a_cancelled_job_takes_its_workflow_with_it(run: Run, redis_url: s
 
 
 async def test_a_job_that_found_the_workflow_there_leaves_it_alone(
-    run: Run, redis_url: str, prefix: str
+    run: Run, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(processing, "_AGAIN", 600.0)
     async with run(run_workflow) as place, Admin(redis_url, prefix=prefix) as admin:
         first = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
 
@@ -245,7 +246,7 @@ async def test_a_job_cancelled_while_it_starts_its_workflow_cancels_that(
         await begun.wait()
         assert await job.cancel() == "requested"
         with pytest.raises(JobCancelled):
-            await job.result(20)
+            await job.result(40)
         assert (await place.producer.flows.run("email", job.id).status()).state == "cancelled"
 
 
@@ -263,7 +264,7 @@ async def test_what_cannot_be_run_fails_at_once_and_says_why(
     async with run(run_workflow) as place:
         job = await place.producer.enqueue_workflow(name, given)
         with pytest.raises(JobFailed) as failed:
-            await job.result(20)
+            await job.result(40)
         assert (await place.producer.status("workflow", job.id)).attempts_made == 1
     assert told in str(failed.value)
 
@@ -318,10 +319,10 @@ async def test_a_workflow_that_was_retried_completes_its_job_when_that_is(
     async with run(*office.handlers()) as place, Admin(redis_url, prefix=prefix) as admin:
         job = await place.producer.enqueue_workflow(user_onboarding, User(user_id=123))
         with pytest.raises(JobFailed):
-            await job.result(20)
+            await job.result(40)
         office.broken = False
         assert await admin.retry_flow("user-onboarding-workflow") == 2
-        await place.producer.flows.run("email", "user-onboarding-workflow").result(20)
+        await place.producer.flows.run("email", "user-onboarding-workflow").result(40)
         await admin.retry("workflow", job.id)
-        assert (await job.result(20)).results["create-user-profile"] == {"profile": "p-123"}
+        assert (await job.result(40)).results["create-user-profile"] == {"profile": "p-123"}
     assert office.seen.count("send-welcome-email 123") == 1
