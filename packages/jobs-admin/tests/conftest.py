@@ -12,13 +12,13 @@ from jobs_core.scripts import Scripts
 
 @pytest.fixture
 async def admin(redis_url: str, prefix: str) -> AsyncIterator[Admin]:
-    async with Admin(redis_url, prefix=prefix) as admin:
+    async with Admin(redis_url, prefix=prefix, timeout=30) as admin:
         yield admin
 
 
 @pytest.fixture
 async def mail(redis_url: str, prefix: str) -> AsyncIterator[Seeder]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield Seeder(Scripts(client, prefix), "mail")
     await client.close()

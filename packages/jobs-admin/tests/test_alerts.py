@@ -64,9 +64,9 @@ class System:
 @pytest.fixture
 async def system(redis_url: str, prefix: str) -> AsyncIterator[System]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     scripts = Scripts(client, prefix, clock=CLOCK)
-    async with Admin(redis_url, prefix=prefix) as admin:
+    async with Admin(redis_url, prefix=prefix, timeout=30) as admin:
         system = System(scripts, admin)
         await system.minute()
         await announce_queue(client, prefix, QueueEntry(queue="notifications"))

@@ -20,7 +20,7 @@ from jobs_core.wire import OWN_ID
 async def engine(redis_url: str, prefix: str) -> AsyncIterator[Engine]:
     """Return a queue with something in every home, and all that may be kept of jobs."""
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     engine = await Engine(client, prefix).start()
     await engine.add("done", "failed", "parked", "again", "told")
     await engine.add("own", flags=OWN_ID)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.damages
 @pytest.fixture
 async def flowing(redis_url: str, prefix: str) -> AsyncIterator[Flowing]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield Flowing(await Engine(client, prefix).start())
     await client.close()
 

@@ -37,7 +37,7 @@ CATALOG = Catalog([(MAIL, "mail")])
 
 @pytest.fixture
 async def admin(redis_url: str, prefix: str) -> AsyncIterator[Admin]:
-    async with Admin(redis_url, prefix=prefix, redaction=Redaction(CATALOG)) as admin:
+    async with Admin(redis_url, prefix=prefix, timeout=30, redaction=Redaction(CATALOG)) as admin:
         yield admin
 
 
@@ -95,7 +95,7 @@ async def test_what_is_masked_cannot_be_searched_for(admin: Admin, mail: Seeder)
 
 
 async def test_schedules_are_masked(admin: Admin, redis_url: str, prefix: str) -> None:
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         await producer.schedules.upsert("s", SEND, Login("ada", SECRET), every=60)
     assert (await admin.schedules.get("mail", "s")).payload == {"user": "ada", "password": MASK}
     (listed,) = (await admin.schedules.list("mail")).schedules

@@ -46,8 +46,8 @@ class Post:
 @pytest.fixture
 async def post(redis_url: str, prefix: str) -> AsyncIterator[Post]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
-    async with Producer(redis_url, prefix=prefix) as producer:
+    await client.connect(timeout=40)
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         yield Post(Scripts(client, prefix), producer)
     await client.close()
 

@@ -21,7 +21,7 @@ GOOD = {
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield client
     await client.close()
 
@@ -31,7 +31,7 @@ async def audited(**facts: str) -> tuple[list[str], list[str]]:
     text = "# All\r\n" + "".join(f"{name}:{value}\r\n" for name, value in (GOOD | facts).items())
     async with FakeServer(f"${len(text)}\r\n{text}\r\n".encode(), b"*0\r\n") as server:
         client = client_for(parse_address(server.url))
-        await client.connect(timeout=5)
+        await client.connect(timeout=40)
         audit = await audit_server(client, PREFIX, env={})
         await client.close()
     return [each.reason for each in audit.refusals], audit.warnings
@@ -85,7 +85,7 @@ async def test_eviction_can_be_allowed_loudly(client: Client, value: str) -> Non
 async def test_an_append_only_file_needs_no_warning(tmp_path: Path) -> None:
     with EmbeddedServer(data_dir=tmp_path) as server:
         client = client_for(parse_address(server.url))
-        await client.connect(timeout=5)
+        await client.connect(timeout=40)
         audit = await audit_server(client, PREFIX, env={})
         await client.close()
     assert ([facts.persistence for facts in audit.facts.values()], audit.warnings) == (["aof"], [])

@@ -46,7 +46,7 @@ async def connect() -> AsyncIterator[Connect]:
         client = client_for(parse_address(url), read_deadline=read_deadline)
         clients.append(client)
         if wait:
-            await client.connect(timeout=5)
+            await client.connect(timeout=40)
         return client
 
     yield connect
@@ -241,7 +241,7 @@ async def test_a_client_describes_its_connection(connect: Connect, redis_url: st
     client = await connect(redis_url, wait=False)
     assert not client.is_connected
     assert not client.info().connected
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     info = client.info()
     assert client.is_connected
     assert (info.connected, info.db, info.tls, info.role) == (True, 0, False, "master")
@@ -488,7 +488,7 @@ async def test_wrong_credentials_are_told_at_once_without_the_password(
         client = await connect(redis_url.replace("unix://", f"unix://{login}"), wait=False)
         for _ in range(2):
             with pytest.raises(ConfigurationError) as caught:
-                await client.connect(timeout=5)
+                await client.connect(timeout=40)
             assert SECRET not in str(caught.value)
         with pytest.raises(ConfigurationError):
             await client.call("PING")
@@ -525,7 +525,7 @@ async def test_a_server_that_is_not_ready_is_asked_again(
 ) -> None:
     async with FakeServer(b"+OK\r\n", hello=hello) as server:
         client = await connect(server.url, wait=False)
-        waiting = asyncio.create_task(client.connect(timeout=5))
+        waiting = asyncio.create_task(client.connect(timeout=40))
         await waits.reach(3)
         server._hello = HELLO
         await waiting
@@ -637,7 +637,7 @@ async def test_callbacks_that_fail_do_not_end_the_connection(connect: Connect, p
         raise ValueError("theirs")
 
     client.on_connect(fail)
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     client.subscribe("p:{q}:wake:w1", fail)
     assert await client.call("SPUBLISH", "p:{q}:wake:w1", "x") == 1
     assert await client.call("PING") == b"PONG"

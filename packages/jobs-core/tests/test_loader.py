@@ -199,7 +199,7 @@ def test_no_number_becomes_text_by_accident(source: str) -> None:
 
 async def test_the_server_takes_every_script(redis_url: str) -> None:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     try:
         for name in SCRIPTS:
             for script in (load(name), load(name, CLOCK)):

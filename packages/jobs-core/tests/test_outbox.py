@@ -44,7 +44,7 @@ POLICY = encode_policy(Policy(3, Fixed(0), 0, Retention(0), Retention(), 0))
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield client
     await client.close()
 

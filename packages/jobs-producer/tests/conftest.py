@@ -43,7 +43,7 @@ async def producer(make: MakeProducer) -> Producer:
 async def scripts(redis_url: str, prefix: str) -> AsyncIterator[Scripts]:
     """Return the scripts on a connection of their own."""
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield Scripts(client, prefix)
     await client.close()
 

@@ -87,7 +87,7 @@ def test_a_subclass_fits_and_a_flag_is_no_number() -> None:
 async def nothing_sent(producer: Producer, redis_url: str, prefix: str) -> None:
     """Check that the queue holds no job."""
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     assert await client.call("EXISTS", f"{prefix}:{{chained}}:rec") == 0
     await client.close()
 
@@ -110,7 +110,7 @@ WRONG: list[tuple[JobOptions, type[Exception], str]] = [
 async def test_what_cannot_follow_is_refused_before_anything_is_sent(
     redis_url: str, prefix: str, options: JobOptions, error: type[Exception], said: str
 ) -> None:
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         with pytest.raises(error, match=said):
             await producer.enqueue(STORE, 1, **options)
         await nothing_sent(producer, redis_url, prefix)
@@ -121,7 +121,7 @@ async def test_too_much_is_refused(redis_url: str, prefix: str) -> None:
     nested = text.call("x")
     for _ in range(60):
         nested = text.call("x", on_success=[nested])
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         with pytest.raises(PayloadTooLarge, match="plan of what follows"):
             await producer.enqueue(STORE, 1, chain_to=[text.call("x" * 400_000)] * 3)
         with pytest.raises(PayloadTooLarge, match="what follows it"):
@@ -139,12 +139,12 @@ async def test_too_much_is_refused(redis_url: str, prefix: str) -> None:
 
 
 async def test_a_unique_job_may_follow_alone(redis_url: str, prefix: str) -> None:
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         await producer.enqueue(STORE, 1, on_success=[ONCE.call(1)], chain_to=[ONCE.call(1, unique=None)])
 
 
 async def test_a_chain_whose_last_link_keeps_no_result_is_not_waited_for(redis_url: str, prefix: str) -> None:
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         handle = await producer.enqueue_chain(EXTRACT.then(ADD).then(STORE), 1)
         with pytest.raises(ResultNotKept):
             await handle.result(5)
@@ -154,7 +154,7 @@ async def test_a_chain_whose_last_link_keeps_no_result_is_not_waited_for(redis_u
 
 
 def test_programs_without_a_loop_enqueue_chains(redis_url: str, prefix: str) -> None:
-    with SyncProducer(redis_url, prefix=prefix) as producer:
+    with SyncProducer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         handle = producer.enqueue_chain(EXTRACT.then(ADD), 1, chain_to=[producer.queue("raw").call("a", [1])])
         assert handle.created
         assert [link.name for link in handle.links] == ["extract", "add"]
@@ -173,7 +173,7 @@ def test_the_error_of_a_chain_travels_between_processes() -> None:
 
 
 async def test_followers_of_a_schedule_are_kept_with_it(redis_url: str, prefix: str) -> None:
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         await producer.schedules.upsert(
             "nightly", EXTRACT, 1, every=3600, options={"chain_to": [STORE.call(2)]}
         )

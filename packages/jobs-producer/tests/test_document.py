@@ -79,7 +79,7 @@ async def test_fragments_run_one_after_the_other(redis_url: str, prefix: str) ->
     names: dict[str, object] = dict(vars(importlib.import_module("shop.invoices.queue")))
     names["print"] = _say_nothing
     order = importlib.import_module("shop.invoices.queue").Order(number=7, amounts=[19.5, 30.5])
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         for block in FRAGMENTS:
             names |= {"producer": producer, "order": order}
             # A hundred thousand are for readers.
@@ -100,7 +100,7 @@ async def test_the_program_runs(shop: Path, redis_url: str, prefix: str) -> None
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
     )
     assert (done.returncode, done.stdout) == (0, "Invoice(number=7, total=50.0)\n")
 

@@ -219,7 +219,7 @@ async def test_close_gives_up_at_its_timeout(
 
 
 async def test_a_closed_producer_connects_again(redis_url: str, prefix: str) -> None:
-    producer = Producer(redis_url, prefix=prefix)
+    producer = Producer(redis_url, prefix=prefix, enqueue_timeout=30)
     handle: JobHandle[object] | None = None
     for number in range(3):
         async with producer:
@@ -234,7 +234,7 @@ async def test_a_closed_producer_connects_again(redis_url: str, prefix: str) -> 
 
 
 def test_a_producer_belongs_to_one_loop(redis_url: str, prefix: str) -> None:
-    producer = Producer(redis_url, prefix=prefix)
+    producer = Producer(redis_url, prefix=prefix, enqueue_timeout=30)
 
     async def elsewhere() -> None:
         uses = (producer.enqueue(SEND, Send(to="a")), producer.connect(), producer.close())
@@ -253,7 +253,7 @@ def test_a_producer_belongs_to_one_loop(redis_url: str, prefix: str) -> None:
 
 
 def test_a_loop_that_ended_without_close_is_left_behind(redis_url: str, prefix: str) -> None:
-    producer = Producer(redis_url, prefix=prefix)
+    producer = Producer(redis_url, prefix=prefix, enqueue_timeout=30)
 
     async def enqueue() -> None:
         await producer.connect()
@@ -276,7 +276,10 @@ def test_a_timeout_must_be_a_time(timeout: float) -> None:
 
 
 async def test_two_producers_share_a_loop(redis_url: str, prefix: str) -> None:
-    async with Producer(redis_url, prefix=prefix) as one, Producer(redis_url, prefix=prefix) as other:
+    async with (
+        Producer(redis_url, prefix=prefix, enqueue_timeout=30) as one,
+        Producer(redis_url, prefix=prefix) as other,
+    ):
         first, second = await asyncio.gather(
             one.enqueue(SEND, Send(to="a")), other.enqueue(SEND, Send(to="b"))
         )

@@ -317,7 +317,7 @@ def run(scenario: str, url: str, prefix: str) -> tuple[int, str, list[str]]:
         start_new_session=True,
     )
     try:
-        printed, complaints = process.communicate(timeout=40)
+        printed, complaints = process.communicate(timeout=50)
     except subprocess.TimeoutExpired:
         # Its children too: a fork that goes wrong leaves some that hang.
         os.killpg(process.pid, signal.SIGKILL)
@@ -333,7 +333,7 @@ def run(scenario: str, url: str, prefix: str) -> tuple[int, str, list[str]]:
 def count(url: str, prefix: str) -> int:
     async def ask() -> int:
         client = client_for(parse_address(url))
-        await client.connect(timeout=5)
+        await client.connect(timeout=40)
         found = await client.call("ZCARD", f"{prefix}:{{mail}}:waiting")
         await client.close()
         return cast("int", found)

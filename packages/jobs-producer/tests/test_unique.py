@@ -129,7 +129,7 @@ async def test_a_job_that_did_not_start_in_time_expires(
     redis_url: str, prefix: str, scripts: Scripts
 ) -> None:
     await scripts.client.call("SET", "test-clock", START_MS * 1000)
-    async with Producer(redis_url, prefix=prefix) as producer:
+    async with Producer(redis_url, prefix=prefix, enqueue_timeout=30) as producer:
         held = Scripts(producer._client, prefix, clock=CLOCK)
         producer._scripts = producer._link.scripts = producer._inbox._scripts = held
         job = await producer.enqueue(SEND, Send(to="ada"), expires_in=60)

@@ -15,7 +15,7 @@ from jobs_core.connection import Client, client_for, parse_address
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[Client]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     yield client
     await client.close()
 

@@ -204,7 +204,7 @@ async def test_a_user_who_may_not_publish_loses_wake_ups_alone(damaged: Engine, 
     await populate(damaged)
     await damaged.client.call("ACL", "SETUSER", "mute", "on", ">pw", "~*", "+@all", "resetchannels")
     mute = client_for(parse_address(redis_url.replace("unix://", "unix://mute:pw@")))
-    await mute.connect(timeout=5)
+    await mute.connect(timeout=40)
     try:
         scripts = type(damaged.scripts)(mute, damaged.scripts.prefix, clock=CLOCK)
         await scripts.claim(damaged.queue, session="s", seq=1, owner="w4", register=True, want=0, free=1)

@@ -45,7 +45,7 @@ async def test_what_a_user_may_not_is_named(
 ) -> None:
     await engine.client.call("ACL", "SETUSER", "ada", "reset", "on", f">{SECRET}", *rules.split())
     client = client_for(parse_address(redis_url.replace("unix://", f"unix://ada:{SECRET}@")))
-    await client.connect(timeout=5)
+    await client.connect(timeout=40)
     try:
         [lacks] = (await Scripts(client, "p").rights(commands=COMMANDS)).values()
         assert lacks == denied
