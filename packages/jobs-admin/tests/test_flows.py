@@ -51,21 +51,23 @@ def run(redis_url: str, prefix: str) -> Run:
     return partial(running, redis_url, prefix)
 
 
-async def arrived(place: InProcess, queue: str, *ids: str, state: str = "delayed") -> None:
-    """Wait until jobs are there: a worker carries what follows from a job a moment after its end."""
+async def arrived(place: InProcess, queue: str, job_id: str) -> None:
+    """Wait until a job with a delay is there: a worker carries what follows from a job a moment after its end."""
 
     async def there() -> bool:
-        return {(await place.located(queue, each)).state for each in ids} == {state}
+        return (await place.located(queue, job_id)).state == "delayed"
 
     await until(there)
 
 
-async def waits(place: InProcess, admin: Admin, parent: str) -> tuple[AwaitedJob, ...]:
-    """Return the children that a job waits for, once they are there."""
-    await arrived(place, "near", parent, state="blocked")
-    children = (await admin.job("near", parent)).waits_for
-    await arrived(place, "far", *(each.id for each in children))
-    return (await admin.job("near", parent)).waits_for
+async def children_of(admin: Admin, parent: str) -> tuple[AwaitedJob, ...]:
+    """Return the three that a job waits for, once they are there."""
+
+    async def there() -> tuple[AwaitedJob, ...]:
+        found = (await admin.job("near", parent)).waits_for
+        return found if [each.state for each in found] == ["delayed"] * 3 else ()
+
+    return await until(there)
 
 
 def diamond(name: str = "diamond", *, first: str = "one", **options: str) -> Workflow:
@@ -229,7 +231,7 @@ async def test_of_hundreds_that_a_job_waits_for_some_are_named(admin: Admin, run
 async def test_children_that_a_job_added_are_around_it(admin: Admin, run: Run) -> None:
     async with run(task, split, remote) as place:
         parent = await place.producer.enqueue(SPLIT, 3)
-        children = await waits(place, admin, parent.id)
+        children = await children_of(admin, parent.id)
         assert [(each.queue, each.name, each.state) for each in children] == [
             ("far", "remote", "delayed")
         ] * 3
@@ -246,7 +248,7 @@ async def test_children_are_cancelled_in_the_step_that_cancels_their_parent(admi
     async with run(split) as place:
         for cancels in (place.producer.cancel, admin.cancel):
             parent = await place.producer.enqueue(SPLIT, 3)
-            children = await waits(place, admin, parent.id)
+            children = await children_of(admin, parent.id)
             await cancels("near", parent.id)
             states = {(await place.located("far", each.id)).state for each in children}
             assert states == {"cancelled"}
