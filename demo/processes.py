@@ -17,7 +17,8 @@ from typing import Self
 
 import aiohttp
 
-READY_SECONDS = 40.0
+# A machine that has much else to do takes many times the usual few seconds.
+READY_SECONDS = 240.0
 STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 15

@@ -19,9 +19,9 @@ from demo.stage import Stage
 from demo.workload import Kind
 
 # The longest wait of a job that is well: a worker that vanished as a whole is noticed after 30 s.
-STALLED_SECONDS = 60.0
+STALLED_SECONDS = 240.0
 _POLL_SECONDS = 0.5
-_REPLACED_SECONDS = 20.0
+_REPLACED_SECONDS = 120.0
 
 
 class Child(msgspec.Struct):

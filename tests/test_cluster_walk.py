@@ -83,6 +83,7 @@ async def test_the_dashboard_shows_and_changes_all(stage: Stage, asked: httpx2.A
         "schedule_id": "nightly",
         "letter_id": await until(letter),
         "bulk_id": (await sent(asked, "POST", "/api/bulk", bulk, status=202))["id"],
+        "worker_id": (await sent(asked, "GET", "/api/workers"))[0]["id"],
         "profile": "light",
     }
     for row in ROWS:

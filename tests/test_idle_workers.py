@@ -98,7 +98,7 @@ class Fleet:
 @asynccontextmanager
 async def fleet(url: str, prefix: str, concurrency: int) -> AsyncGenerator[Fleet]:
     client = client_for(parse_address(url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=WITHIN)
     job = Queue("crowd", concurrency=concurrency).job("note", payload=float)
     async with Producer(url, prefix=prefix) as producer:
         made = Fleet(CountingScripts(client, prefix), producer, job)

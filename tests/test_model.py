@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 from tests.support.engine import Engine
 from tests.support.invariants import broken
+from tests.support.waiting import WITHIN
 
 from jobs_core.connection import client_for, parse_address
 from jobs_core.connection.protocol import Encodable
@@ -177,7 +178,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.run(self.client.connect(timeout=5))
+        self.run(self.client.connect(timeout=WITHIN))
         self.run(self.client.call("FLUSHALL"))
         self.engine = self.run(Engine(self.client, "model").start())
 

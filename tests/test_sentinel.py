@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio.sentinel import Sentinel
 from tests.support.ports import free_port
 from tests.support.refusals import refusal
 from tests.support.sentinels import Watched
@@ -12,6 +13,8 @@ from tests.support.waiting import WITHIN, until
 
 from jobs_admin import Admin
 from jobs_core import ConfigurationError, Queue
+from jobs_core.connection import parse_address
+from jobs_core.connection.sentinel import PrimaryFinder
 from jobs_producer import Producer
 from jobs_worker import JobContext, Worker, processor
 
@@ -54,6 +57,23 @@ async def test_work_goes_on_at_the_primary_that_the_sentinels_name(
         assert await late.result(WITHIN) == 3
         assert producer.connection_info().nodes == (f"redis://127.0.0.1:{second.port}/0",)
         assert (await admin.check()).breaches == ()
+
+
+async def test_who_is_cancelled_when_it_has_asked_leaves_no_connection(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.create_task(PrimaryFinder(parse_address(watched.url)).find())
+    close = Sentinel.aclose
+
+    async def closing(sentinel: Sentinel) -> None:
+        asking.cancel()
+        await close(sentinel)
+
+    monkeypatch.setattr(Sentinel, "aclose", closing)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    # Who counts them is one.
+    await until(lambda: str(watched.sentinel.ask("CLIENT", "LIST")).count(" cmd=") == 1)
 
 
 async def test_what_sentinels_do_not_know_is_said(watched: Watched, prefix: str) -> None:

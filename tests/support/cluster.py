@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, cast
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from tests.support.ports import HOST, free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import WITHIN, wait_until
 
 from jobs_core.server import EmbeddedServer
 
@@ -94,7 +94,7 @@ class Cluster:
                 primary = self.nodes[number].id
                 wait_until(lambda node=node, primary=primary: primary in str(node.ask("CLUSTER", "NODES")))
                 node.ask("CLUSTER", "REPLICATE", primary)
-            wait_until(self.whole, within=60, what="the cluster is whole")
+            wait_until(self.whole, within=2 * WITHIN, what="the cluster is whole")
             self._stack = stack.pop_all()
         return self
 

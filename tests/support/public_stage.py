@@ -14,6 +14,7 @@ from tests.support.model_flows import Batch
 from tests.support.model_jobs import Letter
 from tests.support.public_moves import OWNERS
 from tests.support.public_queues import QUEUES
+from tests.support.waiting import WITHIN
 
 from jobs_admin import Admin
 from jobs_core import (
@@ -90,7 +91,7 @@ class Stage:
     def begin(self) -> None:
         async def connect() -> None:
             self.client = client_for(parse_address(self.url))
-            await self.client.connect(timeout=5)
+            await self.client.connect(timeout=WITHIN)
             await self.client.call("FLUSHALL")
             await self.client.call("SET", "test-clock", self.model.us)
             self.producer, self.admin = ClockedProducer(self.url), ClockedAdmin(self.url)

@@ -73,7 +73,7 @@ async def running(
     backoffs = [each for each in map(backoff_of, handlers) if each is not None]
     routes = build_routes(specs, served.values(), backoffs)
     client = client_for(parse_address(url), name="test")
-    await client.connect(timeout=5)
+    await client.connect(timeout=WITHIN)
     scripts = Scripts(client, prefix)
     await declare(scripts, routes, off)
     leases: dict[tuple[str, str], bool] = {}

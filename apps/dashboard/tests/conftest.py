@@ -9,6 +9,7 @@ import pytest
 from tests.support.dashboards import embedded
 from tests.support.seeding import Seeder
 from tests.support.visits import Visits, opened_visits
+from tests.support.waiting import WITHIN
 
 from jobs_admin import Admin
 from jobs_core.connection import client_for, parse_address
@@ -47,7 +48,7 @@ async def client(dashboard: Open) -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 async def mail(redis_url: str, prefix: str) -> AsyncIterator[Seeder]:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=WITHIN)
     yield Seeder(Scripts(client, prefix), "mail")
     await client.close()
 

@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 import pytest
 import uvicorn
-from tests.support.waiting import until
+from tests.support.waiting import WITHIN, until
 
 from jobs_admin import Admin
 from jobs_core.settings import DashboardSettings
@@ -38,7 +38,7 @@ class Served:
     def __init__(self, app: Starlette, port: int) -> None:
         self.hub: Hub = app.state.services.hub
         self.port = port
-        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20)
+        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN)
 
     @asynccontextmanager
     async def listening(self, query: str = "", **headers: str) -> AsyncGenerator[Callable[..., Any]]:

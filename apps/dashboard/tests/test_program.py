@@ -115,6 +115,6 @@ def test_a_server_that_evicts_is_refused(redis_url: str) -> None:
 
 async def command(redis_url: str, *arguments: str) -> None:
     client = client_for(parse_address(redis_url))
-    await client.connect(timeout=5)
+    await client.connect(timeout=WITHIN)
     await client.call(*arguments)
     await client.close()

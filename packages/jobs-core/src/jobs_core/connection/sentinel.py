@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from redis.asyncio.retry import Retry
@@ -51,18 +53,20 @@ class PrimaryFinder:
                 "ssl_certfile": address.cert_file or None,
                 "ssl_keyfile": address.key_file or None,
             }
-        async with Sentinel(address.hosts, sentinel_kwargs=options) as sentinel:
-            try:
-                found = cast("tuple[str, int]", await sentinel.discover_master(address.service))
-            except (AuthenticationError, NoPermissionError):
-                raise ConfigurationError(
-                    "the sentinels refuse who asks: give sentinel_username and sentinel_password in the URL, of a user with "
-                    "+sentinel|masters"
-                ) from None
-            except MasterNotFoundError:
-                raise await self._why_not(sentinel) from None
-            except RedisError as error:
-                raise Disconnected(f"a sentinel answered: {error}", sent=False) from None
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=options)
+        try:
+            found = cast("tuple[str, int]", await sentinel.discover_master(address.service))
+        except (AuthenticationError, NoPermissionError):
+            raise ConfigurationError(
+                "the sentinels refuse who asks: give sentinel_username and sentinel_password in the URL, of a user with "
+                "+sentinel|masters"
+            ) from None
+        except MasterNotFoundError:
+            raise await self._why_not(sentinel) from None
+        except RedisError as error:
+            raise Disconnected(f"a sentinel answered: {error}", sent=False) from None
+        finally:
+            await _closed(sentinel)
         return address.at(*found)
 
     async def _why_not(self, sentinel: Sentinel) -> Exception:
@@ -84,3 +88,19 @@ class PrimaryFinder:
                 f"the sentinels hold the primary of {self._address.service} for down", sent=False
             )
         return ConfigurationError(f"the sentinels know no service {self._address.service!r}")
+
+
+async def _closed(sentinel: Sentinel) -> None:
+    """Close all connections, also where who asked is cancelled meanwhile: they would stay open until they are collected."""
+    closing = asyncio.create_task(_close(sentinel), name="jobs-sentinel-close")
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await asyncio.wait({closing})
+        raise
+
+
+async def _close(sentinel: Sentinel) -> None:
+    # One that does not go in time has nothing to do with what the others answered.
+    with suppress(RedisError, OSError):
+        await sentinel.aclose()
