@@ -89,7 +89,10 @@ async def test_no_worker_of_its_class(admin: Admin, mail: Seeder) -> None:
     finding = find(await admin.doctor("mail"), "no_worker")
     assert finding.mend == "jobsctl worker --type heavy"
     await worker(mail, worker_type="heavy", queues=["images"])
-    assert "WORKER_QUEUES" in find(await admin.doctor("mail"), "no_worker").text
+    finding = find(await admin.doctor("mail"), "no_worker")
+    assert "WORKER_QUEUES leaves it out, or their code does not declare it" in finding.text
+    assert "JOBS_FEATURES" in finding.mend
+    assert "mail" in finding.mend
 
 
 async def test_a_queue_that_is_served_shows_nothing(admin: Admin, mail: Seeder) -> None:

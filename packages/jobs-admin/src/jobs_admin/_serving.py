@@ -21,15 +21,17 @@ def by_class(queue: str, weight: str, workers: Sequence[WorkerEntry]) -> Iterato
     serving = [worker for worker in workers if queue in worker.queues]
     if not serving:
         flag = f" --type {weight}" if weight else f" --queues {queue}"
-        text = f"no worker serves queue {queue}"
-        if weight:
-            same = [worker for worker in workers if weight in _weights(worker)]
+        text, mend = f"no worker serves queue {queue}", f"jobsctl worker{flag}"
+        same = [worker for worker in workers if weight in _weights(worker)]
+        if same:
             text += (
-                f": {len(same)} of its class ({weight}) run, but WORKER_QUEUES leaves it out"
-                if same
-                else f", and none of its class ({weight}) runs"
+                f": {len(same)} of its class ({weight}) run, but WORKER_QUEUES leaves it out, or their code "
+                "does not declare it"
             )
-        yield Finding("no_worker", "warning", text, f"jobsctl worker{flag}")
+            mend = f"Add {queue} to WORKER_QUEUES, or start workers with the code that declares it (JOBS_FEATURES)."
+        elif weight:
+            text += f", and none of its class ({weight}) runs"
+        yield Finding("no_worker", "warning", text, mend)
         return
     silent = [worker.id for worker in serving if worker.silent]
     if silent:
