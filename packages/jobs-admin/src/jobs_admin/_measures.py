@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from jobs_core.told import SummaryRow
 
 MAX_MINUTES = KEPT_DAYS * MINUTES_A_DAY
-# Of the minutes of a queue, a round trip.
-_DAYS = 5
+# So many minutes of many queues are read by a script at once; of more each reply is large, and a script would copy it thrice.
+_SHORT = 240
 # Entries a round trip, and round trips a page: an entry has at most 128 rows, and a filter may pass most of them over.
 _ENTRIES = 32
 _MAX_STEPS = 50
@@ -76,14 +77,19 @@ async def read_spreads(scripts: Scripts, queues: Sequence[str]) -> dict[str, Spr
 async def read_minutes(scripts: Scripts, queues: Sequence[str], now_ms: int, count: int) -> dict[str, bytes]:
     """Read the last `count` minutes, the one that runs included, oldest first, packed as the server holds them."""
     parts = minute_parts(now_ms // 60_000 - count + 1, count)
-    found: dict[str, list[bytes]] = {queue: [] for queue in queues}
-    for at in range(0, len(parts), _DAYS):
-        few = parts[at : at + _DAYS]
-        for queue, told in (await scripts.minutes(queues, parts=few)).items():
-            found[queue] += [
-                filled(packed, last - first + 1) for packed, (_, first, last) in zip(told, few, strict=True)
-            ]
-    return {queue: b"".join(each) for queue, each in found.items()}
+    if count <= _SHORT:
+        found = await scripts.minutes(queues, parts=parts)
+    else:
+        days = await asyncio.gather(*(_days(scripts, queue, parts) for queue in queues))
+        found = dict(zip(queues, days, strict=True))
+    sizes = [last - first + 1 for _, first, last in parts]
+    return {queue: b"".join(map(filled, told, sizes)) for queue, told in found.items()}
+
+
+async def _days(scripts: Scripts, queue: str, parts: Sequence[tuple[int, int, int]]) -> list[bytes]:
+    key, call = scripts.key(queue), scripts.client.call
+    replies = (call("GETRANGE", f"{key}series:{day}", first, last) for day, first, last in parts)
+    return cast("list[bytes]", await asyncio.gather(*replies))
 
 
 def minute_records(packed: bytes, now_ms: int, count: int) -> tuple[MinuteRecord, ...]:
