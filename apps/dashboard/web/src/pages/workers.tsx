@@ -145,7 +145,7 @@ export function Worker(props: { id: string }): JSX.Element {
           note={
             <>
               {worker.cpu.toFixed(2)} cores
-              <Spark values={worker.memory_peaks} label={`at most ${bytes(Math.max(...worker.memory_peaks) * 2 ** 20)} in the last hour`} />
+              <Spark values={worker.memory_peaks} label={`at most ${bytes(Math.max(0, ...worker.memory_peaks) * 2 ** 20)} in the last hour`} />
             </>
           }
         />
