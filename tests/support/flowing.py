@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from tests.support.engine import Engine, draft, group
 
 from jobs_core.flows.children import encode_children
@@ -14,7 +15,10 @@ from jobs_core.outbox import Relay
 from jobs_core.wire import EFFECTS, OWN_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jobs_core.connection.protocol import Encodable
+    from jobs_core.flows.graph import NodeInfo
     from jobs_core.scripts.flows import Added, FlowTold
 
 
@@ -58,10 +62,19 @@ class Flowing:
             self.home.queue, flow_id=flow, state=state, timeout_ms=60_000, info=b"about", callbacks=flat
         )
 
-    async def fill(self, count: int, flow: str = "f", chunk: str = "1", mode: Mode = Mode.COUNTED) -> Added:
-        """Add jobs to it that get their ids by their places."""
+    async def fill(
+        self,
+        count: int,
+        flow: str = "f",
+        chunk: str = "1",
+        mode: Mode = Mode.COUNTED,
+        nodes: Sequence[NodeInfo] = (),
+    ) -> Added:
+        """Add jobs to it that get their ids by their places, and what it keeps of them."""
         jobs = encode_children([draft("", flags=OWN_ID | EFFECTS) for _ in range(count)], mode)
         parts: list[Encodable] = [self.kids.queue, "children", count, jobs]
+        for node in nodes:
+            parts += [self.kids.queue, "node", 0, msgspec.msgpack.encode(node)]
         return await self.home.scripts.flow_add(self.home.queue, flow_id=flow, chunk=chunk, parts=parts)
 
     async def close(self, flow: str = "f") -> str:

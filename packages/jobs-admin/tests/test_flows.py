@@ -273,6 +273,52 @@ async def test_a_tree_is_cancelled_with_its_parent(admin: Admin, run: Run, door:
         assert (record.state, record.cancelled, record.pending) == ("cancelled", 203, 0)
 
 
+@pytest.mark.parametrize("door", ["producer", "admin"])
+async def test_cancelling_a_parent_within_a_tree_cancels_what_is_below_it_and_nothing_else(
+    admin: Admin, run: Run, door: str
+) -> None:
+    deep = Flow(TASK, "deep", children=[REMOTE.call("deepest", delay=60)])
+    broken = Flow(
+        REMOTE,
+        "broken",
+        children=[TASK.call("bad"), Flow(TASK, "beside", children=[REMOTE.call("far below", delay=60)])],
+    )
+    many = [TASK.call(str(i), delay=60) for i in range(150)]
+    inner = Flow(REMOTE, "inner", children=[child(broken, policy="ignore"), *many, deep])
+    tree = Flow(TASK, "root", children=[child(inner, policy="ignore"), REMOTE.call("leaf", delay=60)])
+    async with run(task, remote) as place:
+        flow = await tree.submit(place.producer)
+
+        async def is_broken() -> bool:
+            return (await flow.status()).failed == 2
+
+        # A parent that failed leaves its other children as they are, until somebody cancels them from above.
+        await until(is_broken)
+        cancels = place.producer.cancel if door == "producer" else admin.cancel
+        await cancels("far", f"{flow.id}.1")
+        record = await flow.status()
+        assert (record.state, record.failed, record.cancelled, record.pending) == ("running", 2, 155, 2)
+        left = [
+            job.label
+            for job in (await admin.flow_jobs(flow.id, limit=200)).jobs
+            if job.state in {"blocked", "delayed"}
+        ]
+        assert left == ["task", "remote-2"]
+        await admin.promote("far", f"{flow.id}.2")
+        assert await flow.done(10)
+        assert (await flow.status()).completed == 2
+
+
+async def test_cancelling_a_step_of_a_workflow_leaves_what_it_waits_for(admin: Admin, run: Run) -> None:
+    async with run() as place:
+        flow = await diamond().start(place.producer)
+        jobs = (await admin.flow_jobs(flow.id)).jobs
+        await admin.cancel("far", jobs[3].id)
+        assert [job.state for job in (await admin.flow_jobs(flow.id)).jobs] == [
+            *("delayed", "blocked", "blocked", "cancelled"),
+        ]
+
+
 async def test_a_chain_is_shown_by_the_id_of_any_link(admin: Admin, run: Run) -> None:
     chain = TASK.then(REMOTE, remove_on_complete=False).then(TASK, delay=60)
     async with run(task, remote) as place:

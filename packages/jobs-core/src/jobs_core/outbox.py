@@ -252,6 +252,7 @@ class _Parts:
         self.cancel: list[Encodable] = []
         self.disown: list[list[Encodable]] = []
         self.cancel_flow: list[Encodable] = []
+        self.cancel_below: list[list[Encodable]] = []
         self.again: list[Encodable] = []
 
     def read_jobs(self, content: bytes) -> None:
@@ -300,6 +301,9 @@ class _Parts:
     def read_cancel_flow(self, content: bytes) -> None:
         self.cancel_flow.append(content)
 
+    def read_cancel_below(self, content: bytes) -> None:
+        self.cancel_below.append(cast("list[Encodable]", _decode(content)))
+
 
 _READERS = {
     "jobs": _Parts.read_jobs,
@@ -310,6 +314,7 @@ _READERS = {
     "cancel": _Parts.read_cancel,
     "disown": _Parts.read_disown,
     "cancel_flow": _Parts.read_cancel_flow,
+    "cancel_below": _Parts.read_cancel_below,
     "again": _Parts.read_again,
 }
 
@@ -332,12 +337,16 @@ def arguments(source: str, entry: Entry) -> list[list[Encodable]]:
         ("cancel", parts.cancel),
         ("disown", parts.disown[0] if parts.disown else []),
         ("cancel_flow", parts.cancel_flow),
+        ("cancel_below", parts.cancel_below[0] if parts.cancel_below else []),
         ("again", parts.again),
     ):
         if items:
             packed += (kind, len(items), *items)
     rest = [*(("resolve", each) for each in ends[1:]), *(("disown", each) for each in parts.disown[1:])]
-    rest += [("jobs", each) for each in jobs[1:]]
+    rest += [
+        *(("cancel_below", each) for each in parts.cancel_below[1:]),
+        *(("jobs", each) for each in jobs[1:]),
+    ]
     return [packed, *([kind, len(items), *items] for kind, items in rest)]
 
 

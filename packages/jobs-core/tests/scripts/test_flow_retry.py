@@ -215,3 +215,19 @@ async def test_a_retry_that_is_sent_twice_counts_once(workflow: Workflow) -> Non
         "changed",
         [],
     )
+
+
+async def test_one_that_completed_after_all_without_a_result_does_not_run_again(flowing: Flowing) -> None:
+    await flowing.open()
+    nodes = [NodeInfo("kids", f"f.{i}", f"f.{i}", "j@1") for i in range(2)]
+    await flowing.fill(2, nodes=nodes)
+    await flowing.close()
+    await flowing.settle_all()
+    jobs = (await flowing.kids.claim()).jobs
+    await flowing.kids.settle(group("fail", *jobs, arg=FLAGS, info=b"poison 1 0", keep_count=-1))
+    await flowing.settle_all()
+    await flowing.kids.scripts.retry("kids", ids=["f.0"])
+    await flowing.run()
+    assert await FlowBook(flowing.home.scripts).retry("mail", "f", deadline=LATER) == 1
+    assert await flowing.run() == ["f.1"]
+    assert (await flowing.told()).state == "completed"

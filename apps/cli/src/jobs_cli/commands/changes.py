@@ -76,7 +76,10 @@ def reschedule(
 
 
 def cancel(queue: Queue, /, *ids: Id, which: Which = WHICH) -> int:
-    """Cancel jobs wherever they are. One that runs is asked to stop, and ends as cancelled when it did."""
+    """Cancel jobs wherever they are. One that runs is asked to stop, and ends as cancelled when it did.
+
+    Children that it waits for are cancelled with it.
+    """
     return cancel_jobs(queue, ids, which)
 
 

@@ -72,13 +72,17 @@ class Node(msgspec.Struct):
 
 
 class NodeInfo(msgspec.Struct, array_like=True, frozen=True):
-    """What a flow keeps of one of its jobs. `after` is the number and mode of each that it waits for."""
+    """What a flow keeps of one of its jobs. `after` is the number and mode of each that it waits for.
+
+    `below` is the number of the first child and how many there are, of a job of a tree with whom these are cancelled.
+    """
 
     queue: str
     id: str
     label: str
     name: str
     after: tuple[tuple[int, str], ...] = ()
+    below: tuple[int, int] | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -108,7 +112,7 @@ class Graph:
     """
 
     def __init__(self, nodes: Sequence[Node], *, tree: bool = False) -> None:
-        """Check the nodes; the first one of a `tree` is the parent of all others."""
+        """Check the nodes; the first one of a `tree` is the parent of all others, and children of one parent stand together."""
         if not nodes:
             raise FlowError("a flow needs at least one job")
         if len(nodes) > MAX_NODES:
@@ -179,7 +183,8 @@ class Graph:
                 )
             after = tuple((each.on, each.mode.value) for each in node.after)
             name = node.call.job.wire_name
-            made.append((draft, NodeInfo(node.call.job.queue.name, ids[i], node.label, name, after)))
+            below = (after[0][0], len(after)) if self._tree and i and after else None
+            made.append((draft, NodeInfo(node.call.job.queue.name, ids[i], node.label, name, after, below)))
         return made
 
     def _draft(self, node: Node, job_id: str, edges: str, given: Given) -> Draft:

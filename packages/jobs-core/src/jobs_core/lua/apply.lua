@@ -2,10 +2,10 @@
 -- `mark` is the oldest entry which that outbox still has.
 -- PREFIX: P
 -- ARGV: source:str epoch:str entry:int part:int mark:int
--- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids), disown (beginning of edges, ids), cancel_flow (flows), again (id, generation, edges, ordinals of each)
+-- REST: of each effect: kind, number of its arguments, the arguments: jobs (groups as enqueue takes them), clear (ids), count (queue, name, group of each), resolve (flow, ordinal, mode, sign, who, told of each), cancel (ids), disown (beginning of edges, ids), cancel_flow (flows), cancel_below (flow, first ordinal, how many), again (id, generation, edges, ordinals of each)
 -- RETURNS: 1 applied (where that wrote into the outbox here, then also the entries), 0 it was before, -1 not now (what is to be cleared runs)
 -- ERRORS: SCHEMA, TOO_LARGE, TOO_MANY, BAD_RECORD, BAD_KIND
--- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop stop_owned flow_halt call_out again post
+-- INCLUDE: open save admit enter clear_letters count_letters homes count_added resolve stop stop_owned flow_halt flow_cancel_below call_out again post
 local q = open(P)
 if q.err then
   return q
@@ -18,6 +18,7 @@ if entry < low or redis.call("ZSCORE", applied, name) then
   return 0
 end
 -- What is given up to now can be refused; from the first write on nothing can.
+local kinds = { count = true, resolve = true, cancel = true, disown = true, cancel_flow = true, cancel_below = true, again = true }
 local found, jobs, at = {}, nil, 6
 while ARGV[at] do
   local kind, n = ARGV[at], tonumber(ARGV[at + 1])
@@ -35,7 +36,7 @@ while ARGV[at] do
       end
     end
     found[#found + 1] = { kind, ids, states }
-  elseif kind == "count" or kind == "resolve" or kind == "cancel" or kind == "disown" or kind == "cancel_flow" or kind == "again" then
+  elseif kinds[kind] then
     found[#found + 1] = { kind, { unpack(ARGV, at + 2, at + 1 + n) } }
   else
     return redis.error_reply("BAD_KIND " .. ARGV[at])
@@ -59,6 +60,8 @@ for i = 1, #found do
     for j = 1, #args do
       flow_halt(q, args[j])
     end
+  elseif kind == "cancel_below" then
+    flow_cancel_below(q, args[1], tonumber(args[2]), tonumber(args[3]))
   elseif kind == "again" then
     local cleared = {}
     for j = 1, #args, 4 do

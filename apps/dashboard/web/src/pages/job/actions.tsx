@@ -73,11 +73,16 @@ const openReplay = (job: JobDetail, done: () => void): void =>
     done,
   });
 
+const CANCELS: Readonly<Record<string, string>> = {
+  active: "Its handler is asked to stop; the worker settles it as cancelled.",
+  blocked: "It will not run, and children that it waits for are cancelled with it.",
+};
+
 const openCancel = (job: JobDetail, again: () => void): void =>
   ask(`Cancel ${job.id}`, {
     verb: "Cancel the job",
     danger: true,
-    text: job.state === "active" ? "Its handler is asked to stop; the worker settles it as cancelled." : "It will not run.",
+    text: CANCELS[job.state] ?? "It will not run.",
     run: async ({ reason }) => {
       const done = await post<{ outcome: string }>(at`/queues/${job.queue}/jobs/${job.id}/cancel`, { reason });
       again();

@@ -4,8 +4,8 @@
 -- of x it is skipped unless this one failed, of a only where that was skipped; of n the flow counts a failure, of o it does not.
 -- n, o and p are the modes of flows of their own, the others those of a job that waits; p is n of the parent of all, which is cancelled with
 -- the whole flow. What is told of an edge (of one that completed without a result nothing) is kept behind its sign. A digit behind the mode is the generation of a flow that was retried: ends of
--- those before are no news then, unless a job completed after all.
--- INCLUDE: flow_ended flow_halt fire decide flow_keys
+-- those before are no news then, unless a job completed after all. Of a job of a tree that was cancelled the children are cancelled as well.
+-- INCLUDE: flow_ended flow_halt fire decide flow_keys post
 local function resolve(q, id, edges)
   local P, joins = q.P, string.find(edges[1][2], "^[nop]") == nil
   local keys = flow_keys(P, id, joins)
@@ -23,7 +23,7 @@ local function resolve(q, id, edges)
   -- A key of another type must show before the first write.
   redis.call("HEXISTS", keys.results, "")
   local new, bad, counts, kept = 0, 0, {}, {}
-  local verdict, why, halted = nil, nil, false
+  local verdict, why, halted, off = nil, nil, false, {}
   for i = 1, #edges do
     local ordinal, mode, sign, who, told = unpack(edges[i])
     local ok, gen = sign == "c", tonumber(string.sub(mode, 2)) or 0
@@ -32,7 +32,10 @@ local function resolve(q, id, edges)
     mode = top and "n" or mode
     -- One of a generation before runs again, or has by now.
     local stale, fresh, again = not ok and gen < since, false, false
-    halted = halted or top and sign == "x" and not stale
+    if sign == "x" and not stale and not joins then
+      halted = halted or top
+      off[#off + 1] = ordinal
+    end
     if gen > 0 and not stale then
       redis.call("HSET", keys.flow, string.format("g:%.0f", ordinal), gen)
     end
@@ -45,7 +48,10 @@ local function resolve(q, id, edges)
         counts[was] = (counts[was] or 0) - 1
         counts.c = (counts.c or 0) + 1
         bad = bad - ((mode == "n" and was ~= "s") and 1 or 0)
-        kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ "c", told })
+        redis.call("HDEL", keys.results, ordinal)
+        if told ~= "" then
+          kept[#kept + 1], kept[#kept + 2] = ordinal, table.concat({ "c", told })
+        end
         redis.call("HDEL", keys.flow, string.format("v:%.0f", ordinal))
       end
     elseif not stale then
@@ -76,8 +82,18 @@ local function resolve(q, id, edges)
   end
   local resolved = n and redis.call("HINCRBY", keys.flow, "resolved", new)
   if not joins then
-    if halted and redis.call("HGET", keys.flow, "state") == "running" then
-      flow_halt(q, id)
+    if off[1] and redis.call("HGET", keys.flow, "state") == "running" then
+      if halted then
+        flow_halt(q, id)
+      else
+        local nodes = redis.call("HMGET", keys.nodes, unpack(off))
+        for i = 1, #off do
+          local said = nodes[i] and cmsgpack.unpack(nodes[i])
+          if said and said[6] then
+            post(q, string.match(P, "{(.*)}"), { "cancel_below", cmsgpack.pack({ id, said[6][1], said[6][2] }) })
+          end
+        end
+      end
     end
     if bad ~= 0 and redis.call("HINCRBY", keys.flow, "bad", bad) > 0 and bad > 0 then
       fire(q, id, "failure")
