@@ -219,9 +219,9 @@ async def test_neighbours_of_a_job_that_kills_its_worker_are_not_blamed_again(
 async def test_blocked_loop_is_no_matter_within_the_lock_duration(
     start: Starter, sender: Sender, ledger: Ledger
 ) -> None:
-    start("long").ready()
     # `long` is looked at often and may be silent for longer; `lazy` may not, but nobody looks before it is over.
-    start("lazy").ready()
+    for worker in [start("long"), start("lazy")]:
+        worker.ready()
     jobs = [await sender.send("long", "block", 1.5), await sender.send("lazy", "block", 1.5)]
     for job in jobs:
         await job.result(120)
@@ -379,7 +379,12 @@ async def test_server_that_comes_goes_and_comes_back_loses_nothing(
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("WORKER_CONCURRENCY", "0"), ("REDIS_URL", "http://localhost"), ("WORKER_SHUTDOWN_GRACE", "soon")],
+    [
+        ("WORKER_CONCURRENCY", "0"),
+        ("REDIS_URL", "http://localhost"),
+        ("WORKER_SHUTDOWN_GRACE", "soon"),
+        ("WORKER_TYPE", "light,huge"),
+    ],
 )
 def test_wrong_values_end_the_program_before_it_starts(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -393,7 +398,6 @@ def test_wrong_values_end_the_program_before_it_starts(
 
 def test_wrong_settings_stop_the_program_with_their_name(start: Starter) -> None:
     wrong = {
-        "WORKER_TYPE": "light,huge",
         "WORKER_QUEUES": "clam",
         "JOBS_FEATURES": "no_such_package",
         "JOBS_PROCESSORS": "no_such_package",
