@@ -26,18 +26,19 @@ function Bulk(props: { asked: Asked; close: () => void }): JSX.Element {
   const { asked, close } = props;
   const [body, setBody] = useState(asked.body);
   const [reason, setReason] = useState("");
-  const [found, setFound] = useState<Preview | null>(null);
+  const [counted, setCounted] = useState<{ key: string; preview: Preview } | null>(null);
   const [error, setError] = useState<unknown>(null);
   const [running, setRunning] = useState<BulkAction | null>(null);
   const key = JSON.stringify(body);
+  // What was counted for other choices is not shown, and nothing can be begun on it.
+  const found = counted?.key === key ? counted.preview : null;
   useEffect(() => {
     let gone = false;
     const timer = setTimeout(() => {
-      setFound(null);
       setError(null);
       post<Preview>(asked.path, { ...body, dry_run: true }).then(
         (preview) => {
-          if (!gone) setFound(preview);
+          if (!gone) setCounted({ key, preview });
         },
         (problem: unknown) => {
           if (!gone) setError(problem);
