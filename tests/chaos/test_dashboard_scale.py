@@ -190,6 +190,7 @@ async def paths(client: httpx2.AsyncClient, admin: Admin, crowd: Crowd) -> dict[
         ],
         "/api/dead-letters/{letter_id}": [f"/api/dead-letters/{quote(each, safe='')}" for each in letters],
         "/api/bulk/{bulk_id}": [f"/api/bulk/{action.id}"],
+        "/api/workers/{worker_id}/running": [f"/api/workers/{each}/running" for each in crowd.workers[:10]],
         "/api/scaler/{profile}": ["/api/scaler/light", "/api/scaler/heavy?within=5m"],
     }
     routes = [row.path for row in ROWS if row.method == "GET" and row.path.startswith("/api")]

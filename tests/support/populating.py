@@ -193,7 +193,7 @@ async def _run_some(url: str, prefix: str, names: Sequence[str]) -> None:
     await client.connect(timeout=10)
     scripts = Scripts(client, prefix)
     for number, queue in enumerate(names):
-        owner = f"owner-{number}"
+        owner = f"child-{number}.0"
         await scripts.claim(queue, session=owner, seq=1, owner=owner, register=True, want=10, free=10)
     await client.close()
 
@@ -204,6 +204,8 @@ async def registered(url: str, prefix: str, crowd: Crowd) -> AsyncGenerator[None
     client = client_for(parse_address(url))
     await client.connect(timeout=10)
     jobs = tuple(f"{name}@1" for name in NAMES)
+    # Each runs what runs in its queues.
+    children = tuple(f"child-{number}" for number in range(len(crowd.workers)))
 
     async def tell() -> None:
         while True:
@@ -218,6 +220,7 @@ async def registered(url: str, prefix: str, crowd: Crowd) -> AsyncGenerator[None
                     jobs=jobs,
                     slots=100,
                     running=10,
+                    children=children,
                     seen_ms=int(time.time() * 1000),
                 )
                 await announce_worker(client, prefix, entry)
