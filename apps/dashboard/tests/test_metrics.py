@@ -128,6 +128,10 @@ async def test_histograms_are_cumulative_and_have_sums(client: httpx2.AsyncClien
     assert [value(found, f"{ms}_bucket", **send, le=le) for le in ("2.0", "2000.0", "3600000.0")] == [1, 2, 2]
     assert value(found, f"{ms}_sum", **send) == 1502
     assert value(found, "queue_job_wait_seconds_sum", **send) == pytest.approx(0.0709)
+    await tell(busy, Group("measure", "send@1", measure_items([500_000], [100])))
+    found = await scrape(client)
+    assert [value(found, f"{seconds}_bucket", **send, le=le) for le in ("0.002", "1.0", "+Inf")] == [1, 2, 3]
+    assert (value(found, f"{seconds}_count", **send), value(found, f"{seconds}_sum", **send)) == (3, 2.002)
 
 
 async def test_every_metric_of_the_contract_is_there(client: httpx2.AsyncClient, busy: Seeder) -> None:

@@ -150,17 +150,22 @@ def _histograms(durations: Callable[[JobTotals], Histogram], unit_ms: float) -> 
     buckets = "".join(f'{{name}}_bucket{{{{\0,le="{bound}"}}}} %d\n' for bound in (*shown.values(), "+Inf"))
     numbers = itemgetter(*shown, -1)
 
+    # Most jobs did nothing between two scrapes: what did not change is not written anew.
+    written: dict[str, tuple[object, str]] = {}
+
     def lines(name: str, told: Labelled) -> list[str]:
-        template, found = buckets.format(name=name), list[str]()
+        nonlocal written
+        template, before, now = buckets.format(name=name), written, dict[str, tuple[object, str]]()
         for labels, job in told.jobs:
-            histogram = durations(job)
-            up_to = [*accumulate(histogram.counts)]
-            found += (
-                (template % numbers(up_to)).replace("\0", labels),
-                f"{name}_sum{{{labels}}} {histogram.sum_us / 1000 / unit_ms}\n",
-                f"{name}_count{{{labels}}} {up_to[-1]}\n",
-            )
-        return found
+            histogram, known = durations(job), before.get(labels)
+            if known is None or known[0] != histogram:
+                up_to = [*accumulate(histogram.counts)]
+                bounds = (template % numbers(up_to)).replace("\0", labels)
+                total = f"{name}_sum{{{labels}}} {histogram.sum_us / 1000 / unit_ms}\n"
+                known = histogram, f"{bounds}{total}{name}_count{{{labels}}} {up_to[-1]}\n"
+            now[labels] = known
+        written = now
+        return [text for _, text in now.values()]
 
     return lines
 

@@ -34,7 +34,7 @@ DEFAULT_STATES = (
 )
 # How many round trips one page may cost when its filters pass most jobs over, and how many jobs it looks at.
 _MAX_STEPS = 50
-_MAX_LOOKED = 1000
+_MAX_LOOKED = 500
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):

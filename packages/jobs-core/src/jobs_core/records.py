@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobs_core.scripts import JobLines, Scripts
-    from jobs_core.wire import Envelope, FinishInfo, FlowEnd
+    from jobs_core.wire import Envelope, FinishInfo, FlowEnd, Header
 
 
 _NO_KEYS = Codecs()
@@ -155,25 +155,28 @@ async def build_record(
     if not found.record:
         info = parse_finish(found.info)
         return _from_info(scripts.codecs, queue, job_id, info) if info else None
-    packed = await _packed(scripts, queue, job_id, found, deadline)
+    header = parse_header(found.record)
+    packed = await _packed(scripts, queue, job_id, found.record, header, deadline)
     # Without one it ended between the two calls.
-    return None if packed is None else _from_record(scripts.codecs, queue, job_id, found, packed)
+    return None if packed is None else _from_record(scripts.codecs, queue, job_id, found, header, packed)
 
 
 async def read_envelope(
     scripts: Scripts, queue: str, job_id: str, found: Located, *, deadline: float | None = None
 ) -> Envelope | None:
     """Return the envelope of a job that a script found; None of one that is gone, or of which no record is kept."""
-    packed = await _packed(scripts, queue, job_id, found, deadline) if found.record else None
+    if not found.record:
+        return None
+    header = parse_header(found.record)
+    packed = await _packed(scripts, queue, job_id, found.record, header, deadline)
     return None if packed is None else decode_envelope(packed)
 
 
-async def _packed(
-    scripts: Scripts, queue: str, job_id: str, found: Located, deadline: float | None
+async def _packed(  # noqa: PLR0917 - in one place
+    scripts: Scripts, queue: str, job_id: str, record: bytes, header: Header, deadline: float | None
 ) -> bytes | None:
-    header = parse_header(found.record)
     if not header.flags & BIG:
-        return found.record[header.size :]
+        return record[header.size :]
     key = big_key(scripts.key(queue), job_id)
     return cast("bytes | None", await scripts.client.call("GET", key, deadline=deadline))
 
@@ -260,8 +263,10 @@ def _from_info(codecs: Codecs | None, queue: str, job_id: str, info: FinishInfo)
     )
 
 
-def _from_record(codecs: Codecs | None, queue: str, job_id: str, found: Located, packed: bytes) -> JobRecord:
-    header, info = parse_header(found.record), parse_finish(found.info)
+def _from_record(  # noqa: PLR0917 - in one place
+    codecs: Codecs | None, queue: str, job_id: str, found: Located, header: Header, packed: bytes
+) -> JobRecord:
+    info = parse_finish(found.info)
     envelope = decode_envelope(packed)
     policy = decode_policy(envelope.policy)
     history = parse_history(found.history)

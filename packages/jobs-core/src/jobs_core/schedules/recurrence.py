@@ -81,16 +81,21 @@ def explain(recurrence: Recurrence) -> str:
     """Say in words when it fires; an expression that this process does not know stands for itself."""
     match recurrence:
         case CronTimes(expression, timezone):
-            try:
-                return f"{_cron(expression).explain()}, {timezone}"
-            except OptionError:
-                return f"{expression}, {timezone}"
+            return f"{_in_words(expression)}, {timezone}"
         case Every(interval):
             return f"Every {_span(interval)}"
         case At(instants):
             return f"At {len(instants)} given time{'' if len(instants) == 1 else 's'}"
         case AfterCompletion(delay):
             return f"{_span(delay)} after the run before has ended"
+
+
+@lru_cache(maxsize=1024)
+def _in_words(expression: str) -> str:
+    try:
+        return _cron(expression).explain()
+    except OptionError:
+        return expression
 
 
 def _span(ms: int) -> str:
