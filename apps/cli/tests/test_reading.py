@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from msgspec.structs import replace
 
 from jobs_cli.output import cell
 from jobs_core import Queue
@@ -13,6 +14,11 @@ from jobs_producer import SyncProducer
 
 if TYPE_CHECKING:
     from conftest import Jobs
+
+
+WORKER = WorkerEntry(
+    id="worker-1", host="host", pid=7, version="0.1.0", worker_type="light", queues=("mail",)
+)
 
 
 def rows(ran: object) -> list[dict[str, object]]:
@@ -124,13 +130,8 @@ def test_what_a_job_says_cannot_steer_the_terminal(jobs: Jobs) -> None:
 def test_workers_list(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.add("mail", "1")
     now = round(time.time() * 1000)
-    entry = WorkerEntry(
-        id="worker-1",
-        host="host",
-        pid=7,
-        version="0.1.0",
-        worker_type="light",
-        queues=("mail",),
+    entry = replace(
+        WORKER,
         slots=5,
         running=2,
         memory_bytes=180 * 2**20,
@@ -150,17 +151,7 @@ def test_workers_running(jobs: Jobs) -> None:
     jobs.claim("mail", "of another", owner="host-9-cd.1")
     jobs.add("mail", "3")
     now = round(time.time() * 1000)
-    entry = WorkerEntry(
-        id="worker-1",
-        host="host",
-        pid=7,
-        version="0.1.0",
-        worker_type="light",
-        queues=("mail", "other"),
-        children=("host-8-ab",),
-        seen_ms=now,
-    )
-    jobs.announce(entry)
+    jobs.announce(replace(WORKER, queues=("mail", "other"), children=("host-8-ab",), seen_ms=now))
     running = rows(jobs("workers", "running", "worker-1", "--json").json)
     assert [(each["queue"], each["id"], each["name"]) for each in running] == [
         ("mail", "1", "send"),
