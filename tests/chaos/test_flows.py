@@ -121,7 +121,9 @@ class Place:
         # A node that is back within this time keeps its slots, so that no write is lost: replication is asynchronous.
         nodes = Cluster(replicas=3, data_dir=path / "data", node_timeout_ms=15_000) if cluster else None
         self.cluster = None if nodes is None else self.stack.enter_context(nodes)
-        self.server = EmbeddedServer(data_dir=path / "data", port=0)
+        # Written before it is answered, so that a kill of the process loses nothing: with `everysec` the server holds
+        # writes back while the disk is busy, and what was acknowledged can be lost.
+        self.server = EmbeddedServer(data_dir=path / "data", port=0, options={"appendfsync": "no"})
         if self.cluster is None:
             self.stack.enter_context(self.server)
         self.url = self.server.url if self.cluster is None else self.cluster.url

@@ -157,6 +157,8 @@ class Cluster:
             # The slots that are there are served also while others are away.
             "cluster-require-full-coverage": "no",
             "repl-diskless-sync-delay": "0",
+            # Written before it is answered: `everysec` holds writes back while the disk is busy, and a kill loses them.
+            "appendfsync": "no",
         }
         if self._tls is not None:
             self._tls_ports.append(free_port())
