@@ -107,6 +107,12 @@ async def retry(engine: Engine) -> object:
     return await engine.scripts.retry(engine.queue, ids=[JOB])
 
 
+async def again(engine: Engine) -> object:
+    effects = ["again", 4, JOB, "1", f"{engine.queue}:f:0:{Mode.COUNTED}", ""]
+    await engine.scripts.apply(engine.queue, source="kids", epoch="0", entry=1, mark=1, effects=effects)
+    return None
+
+
 async def replay(engine: Engine) -> object:
     return await engine.scripts.replay(engine.queue, jobs=replay_arguments(JOB, failed_ms=0))
 

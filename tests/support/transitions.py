@@ -273,6 +273,11 @@ OPERATIONS: dict[str, Operation] = {
         refused=_state_or_unknown,
         row="retry by hand, replay",
     ),
+    "retry of a flow": Operation(
+        do.again,
+        {each: To("waiting", None, totals={"replayed": 1}, fresh=True) for each in ("failed", "cancelled")},
+        row="retry of a flow",
+    ),
     "replay": Operation(
         do.replay,
         {"failed": To("waiting", ["1"], totals={"replayed": 1}, fresh=True)},

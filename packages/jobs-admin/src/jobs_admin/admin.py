@@ -612,8 +612,8 @@ class Admin:
     async def retry_flow(self, flow_id: str, *, queue: str | None = None) -> int:
         """Let a flow that failed go on from the jobs that did not complete; those that did keep their results. Errors as `flow`, and FlowNotFailed.
 
-        Failed jobs are retried with fresh budgets, those that were skipped or failed for them wait again. Returns how many these are. A
-        job that is not kept any more counts as missing, so the flow fails again for it.
+        Jobs that failed or were cancelled run again with fresh budgets, those that were skipped or failed for them wait again. Returns how
+        many these are. A job that expired, or is not kept any more, does not run again, so the flow fails again for it.
         """
         return await self._flows.retry(flow_id, queue)
 

@@ -61,7 +61,9 @@ async def test_one_that_is_still_on_its_way_does_not_come_any_more(flowing: Flow
     await waits(flowing, "a", owned=disown(flowing, "a", "late"))
     await cancel(flowing)
     await flowing.child("late", "p", 1)
-    assert await flowing.kids.state("late") == ""
+    assert await flowing.kids.state("late") == "finished"
+    assert (await flowing.kids.hash("result"))["late"].startswith(b"cancelled ")
+    assert await flowing.kids.ids("waiting") == []
 
 
 @pytest.mark.parametrize(

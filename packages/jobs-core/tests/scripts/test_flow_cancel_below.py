@@ -79,8 +79,32 @@ async def test_one_that_is_still_on_its_way_does_not_come_any_more(flowing: Flow
     assert not await flowing.kids.hash("rec")
     assert await flowing.home.state("top") == "waiting"
     assert {i: sign for i, sign in (await flowing.ends("f")).items() if i > 1} == dict.fromkeys(
-        (2, 3, 4), "m"
+        (2, 3, 4), "x"
     )
+
+
+async def test_those_below_one_that_is_on_its_way_end_as_well(flowing: Flowing) -> None:
+    await flowing.open("f", "staging")
+    # Each is the parent of the next, the second one of the last two.
+    for place, below in enumerate(((1, 1), (2, 2), None, None)):
+        node = NodeInfo("kids", f"f.{place}", f"f.{place}", "j@1", (), below)
+        await flowing.fill(1, "f", str(place), nodes=[node])
+    await flowing.close()
+    first, _, *rest = [each.id for each in (await flowing.home.scripts.outbox("mail")).entries]
+    await flowing.relay.relay("mail", ids=[first, *rest])
+    await flowing.kids.scripts.cancel("kids", ids=["f.0"])
+    # What calls it off comes before it.
+    await flowing.relay.relay("kids")
+    assert [await flowing.kids.state(f"f.{i}") for i in range(4)] == [
+        "cancelled",
+        "finished",
+        "waiting",
+        "waiting",
+    ]
+    await flowing.settle_all()
+    told = await flowing.told()
+    assert (told.state, told.counts["x"]) == ("failed", 4)
+    assert await flowing.kids.ids("waiting") == []
 
 
 async def test_it_comes_behind_what_is_kept_back_still(flowing: Flowing) -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from tests.support.engine import draft, group
 from tests.support.flowing import Flowing
+from tests.support.invariants import broken
 
 from jobs_core.errors import FlowNotFailed, FlowNotFound
 from jobs_core.flows.book import FlowBook
@@ -57,7 +58,7 @@ class Workflow:
         assert [job.id for job in jobs] == list(ids)
         info = b"poison 1 0" if verb == "fail" else b""
         done = await engine.settle(
-            group(verb, *jobs, arg=FLAGS, info=info, keep_count=keep if verb == "fail" else 0)
+            group(verb, *jobs, arg=FLAGS, info=info, keep_count=0 if verb == "complete" else keep)
         )
         assert done.startswith(b"1")
         if carry:
@@ -231,3 +232,23 @@ async def test_one_that_completed_after_all_without_a_result_does_not_run_again(
     assert await FlowBook(flowing.home.scripts).retry("mail", "f", deadline=LATER) == 1
     assert await flowing.run() == ["f.1"]
     assert (await flowing.told()).state == "completed"
+
+
+async def test_what_was_cancelled_runs_again_with_those_that_wait_for_it(workflow: Workflow) -> None:
+    flowing = workflow.flowing
+    await workflow.start()
+    await flowing.home.scripts.cancel("mail", ids=["b"])
+    await workflow.end("kids", "cancel", "a")
+    await workflow.end("mail", "complete", "alarm")
+    assert (await flowing.told()).state == "failed"
+    assert await workflow.retry() == 3
+    await flowing.settle_all()
+    # The one that somebody cancelled while it waited waits again.
+    assert await workflow.states() == ["waiting", "blocked", "blocked", ""]
+    assert await broken(flowing.home) == await broken(flowing.kids) == []
+    await workflow.end("kids", "complete", "a")
+    await workflow.end("mail", "complete", "b")
+    await workflow.end("kids", "complete", "c")
+    told = await flowing.told()
+    assert (told.state, told.counts["c"], told.counts["x"]) == ("completed", 4, 0)
+    assert await broken(flowing.home) == await broken(flowing.kids) == []

@@ -157,6 +157,9 @@ class FlowBook:
                 ),
                 deadline,
             )
+            if posted and not start:
+                # Nothing more is added, and jobs that lie in the outbox still come before what cancels them.
+                await self._send(queue, ())
             if posted:
                 await self._send(queue, posted)
         if verdict == "not_found":

@@ -1,15 +1,15 @@
---- Lets a job of a flow run again, in the flow's generation `gen`: one that failed is retried, one that was skipped or failed for another waits again
--- for those named in `opens`, one that goes on just goes on. Its edges carry the generation from now on. Any other tells those who follow
--- it in the flow (`edges`) how it ended: it will not run again. Returns the effect that clears its dead letter, if it may have one.
--- INCLUDE: homes record revive retake tell tell_ends reopen weight
+--- Lets a job of a flow run again, in the flow's generation `gen`: one that failed is retried; one that was skipped, cancelled or failed for
+-- another waits again for those named in `opens`, and runs where it waits for none; one that goes on just goes on. Its edges carry the
+-- generation from now on. Any other tells those who follow it in the flow (`edges`) how it ended: it will not run again. Returns the effect
+-- that clears its dead letter, if it may have one.
+-- INCLUDE: homes record revive retake tell tell_ends reopen unblock weight
 local function again(q, id, gen, edges, opens)
   local P = q.P
   local state, rec = homes(P, { id })[1], redis.call("HGET", P .. "rec", id)
   local info = redis.call("HGET", P .. "result", id) or ""
-  local word = string.match(info, "^(%a+) ")
   local stamp = table.concat({ "%1", gen })
   local live = { waiting = true, delayed = true, active = true, unroutable = true, blocked = true }
-  local waited = state == "failed" and word == "child" or state == "cancelled" and word == "skipped"
+  local waited = state == "failed" and string.match(info, "^child ") or state == "cancelled"
   if not rec or not (live[state] or waited or state == "failed") then
     tell_ends(q, { { (string.gsub(edges, "(:%d+:%a)%d*", stamp)), id, state, info } })
     return nil
@@ -34,7 +34,10 @@ local function again(q, id, gen, edges, opens)
     retake(q, id, rec)
     tell(q, "replayed", { id }, { rec }, {}, true)
   end
-  if state == "blocked" or waited then
+  if waited and not redis.call("ZSCORE", P .. "joins", id) then
+    -- It waited for nobody when it was cancelled.
+    unblock(q, id)
+  elseif state == "blocked" or waited then
     reopen(q, id, tonumber(gen), opens)
   end
   return nil

@@ -1,5 +1,6 @@
---- Goes on cancelling the jobs of a flow that was cancelled, 128 of them, by effects for their queues. Returns the ordinal to go on with,
--- nil at the end.
+--- Goes on cancelling the jobs of a flow that was cancelled, 128 of them, by effects for their queues, which may overtake them: one that has
+-- not come yet does not come any more. A flow that does not list its jobs knows only in which queues they may be: where these are several, none
+-- is remembered in those that it never comes to, and whoever cancels carries the jobs before. Returns the ordinal to go on with, nil at the end.
 -- INCLUDE: post flow_keys
 local function flow_call_off(q, id, from)
   local P = q.P
@@ -8,6 +9,7 @@ local function flow_call_off(q, id, from)
   local n = tonumber(f[1])
   local till = math.min(from + 128, n)
   local nodes, ids = redis.call("EXISTS", keys.nodes) == 1, {}
+  local known = nodes or not string.find(f[2] or "", " ", 1, true)
   local function cancel(target, job)
     ids[target] = ids[target] or {}
     table.insert(ids[target], job)
@@ -28,7 +30,11 @@ local function flow_call_off(q, id, from)
   for target, its in pairs(ids) do
     -- Records are read where they are cancelled, so it is not too many at once.
     for at = 1, #its, 32 do
-      post(q, target, { "cancel", cmsgpack.pack({ unpack(its, at, math.min(at + 31, #its)) }) })
+      local some = { unpack(its, at, math.min(at + 31, #its)) }
+      if known then
+        table.insert(some, 1, "")
+      end
+      post(q, target, { known and "disown" or "cancel", cmsgpack.pack(some) })
     end
   end
   if till < n then
