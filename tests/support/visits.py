@@ -170,6 +170,7 @@ def followed(page: Page, verb: str, reason: str = "", end: str = "completed:") -
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("will be changed").wait_for()
     dialog.get_by_label("Reason, for the audit").fill(reason)
+    dialog.get_by_label("Undo window, in seconds").fill("0")
     button(dialog, verb).click()
     if end.startswith("cancelled"):
         button(dialog, "Cancel it").click()

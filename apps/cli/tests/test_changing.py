@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import signal
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -165,3 +167,56 @@ def test_a_query_stands_in_place_of_ids(jobs: Jobs) -> None:
     assert jobs("remove", "mail", "--query", "state:waiting").out == "2 removed\n"
     assert jobs("remove", "mail", "1", "--query", "state:waiting").code == 2
     assert jobs("remove", "mail", "--query", "stat:waiting").code == 2
+
+
+def test_what_is_to_be_done_to_many_can_be_undone_for_a_while(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited: list[float] = []
+    wait = asyncio.sleep
+
+    async def over(seconds: float) -> None:
+        if seconds >= 10:
+            waited.append(seconds)
+        else:
+            await wait(seconds)
+
+    async def broken_off(seconds: float) -> None:
+        if seconds >= 10:
+            # As Ctrl-C does.
+            signal.raise_signal(signal.SIGINT)
+        await wait(seconds)
+
+    jobs.finish("mail", "fail", "1", "2", "3")
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", broken_off)
+        with pytest.raises(SystemExit, match="130"):
+            jobs("remove", "mail", "--query", "state:failed", "--undo-window", "10m", "--reason", "oh")
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="130"):
+            jobs("retry-failed", "mail", "--undo-window", "10m")
+    told = "3 will be put back in 600 s; Ctrl-C undoes it.\nUndone: nothing was changed.\n"
+    assert capsys.readouterr().err == told
+    assert stats(jobs)["retained_failed"] == 3
+    audit = cast("dict[str, list[dict[str, object]]]", jobs("audit", "mail", "--json").json)["changes"]
+    assert [(each["verb"], each["detail"], each["filter"]) for each in audit] == [
+        ("bulk undo", "retry", ""),
+        ("bulk undo", "remove", "state:failed"),
+    ]
+    assert (audit[1]["count"], audit[1]["reason"]) == (0, "oh")
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", over)
+        ran = jobs("remove", "mail", "--query", "state:failed", "--limit", "2", "--undo-window", "10s")
+        assert (ran.out, ran.err.splitlines()[0]) == (
+            "2 removed\n",
+            "2 will be removed in 10 s; Ctrl-C undoes it.",
+        )
+        assert jobs("retry-failed", "mail", "--undo-window", "1m", "--json").json == {
+            "count": 1,
+            "dry_run": False,
+        }
+        assert jobs("drain", "mail", "--undo-window", "10s", "--dry-run").out == "1 would be removed\n"
+    assert waited == [10, 60]
+    assert jobs("remove", "mail", "1", "--undo-window", "10s").code == 2
+    assert jobs("replay", "1", "--undo-window", "10s").code == 2
+    assert "--undo-window" in jobs("drain", "mail", "--undo-window", "soon").err

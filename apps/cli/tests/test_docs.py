@@ -17,7 +17,7 @@ SECTIONS = dict(re.findall(r"^### jobs (.+?)$(.*?)(?=^##|\Z)", PAGE, re.MULTILIN
 
 
 # Told once, for all commands that change something.
-COMMON = {"--reason", "--actor", "--query", "--limit", "--rate", "--cursor", "--dry-run"}
+COMMON = {"--reason", "--actor", "--query", "--limit", "--rate", "--cursor", "--dry-run", "--undo-window"}
 
 
 def options_of(command: str) -> set[str]:

@@ -65,12 +65,40 @@ def test_a_queue_is_paused_limited_and_emptied(visits: Visits) -> None:
         limits = {each.limit: each.live for each in theatre.run(theatre.admin.limits("newsletter"))}
         assert limits["max_active"] == 3
         button(page, "Drain").click()
+        undone_after_all(page, "Remove them")
+        assert theatre.run(theatre.admin.stats("newsletter")).waiting > 0
+        button(page, "Drain").click()
         followed(page, "Remove them", "old news")
         assert theatre.run(theatre.admin.stats("newsletter")).waiting == 0
         settled(page, "/bulk", "Bulk actions")
         page.locator("main").get_by_text("old news").first.wait_for()
         settled(page, "/audit?queue=newsletter", "Audit")
-        listed(page, "drain", "limit", "pause", "resume")
+        listed(page, "drain", "bulk undo", "limit", "pause", "resume")
+
+
+def undone_after_all(page: Page, verb: str) -> None:
+    """Confirm a change of many jobs, close its dialog, and take it back by keyboard, from what stays in the corner."""
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("will be changed").wait_for()
+    window = dialog.get_by_label("Undo window, in seconds")
+    assert window.input_value() == "10"
+    window.fill("300")
+    button(dialog, verb).click()
+    dialog.get_by_text("Nothing is changed yet").wait_for()
+    button(dialog, "Undo").get_by_text(re.compile(r"\(\d+ s\)")).wait_for()
+    until(page, "document.activeElement.innerText === 'Close'")
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    toast = page.locator(".toast", has_text="drain newsletter")
+    button(toast, "Undo").focus()
+    page.keyboard.press("Enter")
+    until(page, "document.activeElement.innerText === 'Dismiss'")
+    page.locator(".toast", has_text="Undone: nothing was changed").wait_for()
+    toast.get_by_text("undone").wait_for()
+    button(toast, "Undo").wait_for(state="detached")
+    until(page, "document.activeElement.innerText === 'Dismiss'")
+    page.keyboard.press("Enter")
+    toast.wait_for(state="detached")
 
 
 def test_what_ended_is_cleaned_and_a_queue_obliterated(visits: Visits) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tests.support.dashboards import embedded, sent
 from tests.support.waiting import WITHIN, until
 
-from jobs_admin import BulkAction
+from jobs_admin import Admin, BulkAction
 from jobs_dashboard import bulks
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pytest
     from tests.support.seeding import Seeder
 
-    from jobs_admin import Admin
+    from jobs_admin import Progress
 
 
 async def test_a_query_is_counted_then_changed_in_the_background(
@@ -34,7 +34,7 @@ async def test_a_query_is_counted_then_changed_in_the_background(
 async def ended(admin: Admin, action_id: str) -> BulkAction:
     async def found() -> BulkAction | None:
         action = await admin.bulk_action(action_id)
-        return None if action.state == "running" else action
+        return None if action.ended_at is None else action
 
     action = await until(found)
     assert action is not None
@@ -64,8 +64,75 @@ async def test_a_bulk_action_is_cancelled_and_what_it_did_is_told(
     assert (done.state, done.cancelled_by) == ("cancelled", "ada")
     cancelled = (await admin.stats("mail")).cancelled
     assert 5 <= done.done <= cancelled < 500
-    entry = (await admin.audit()).changes[0]
-    assert (entry.verb, entry.count, entry.detail) == ("cancel", done.done, f"cancelled after {done.done}")
+    told = {each.verb: each for each in (await admin.audit()).changes}
+    assert (told["cancel"].count, told["cancel"].detail) == (done.done, f"cancelled after {done.done}")
+    assert (told["bulk cancel"].actor, told["bulk cancel"].detail) == ("ada", "cancel of ada")
+
+
+async def test_a_bulk_action_is_undone_before_it_begins(
+    ada: httpx2.AsyncClient, admin: Admin, mail: Seeder
+) -> None:
+    await mail.add("1", "2")
+    body = {"verb": "remove", "queue": "mail", "q": "state:waiting", "undo_window_ms": 300_000}
+    wrong = await sent(ada, "POST", "/api/bulk", {**body, "q": "stat:waiting"}, status=422)
+    assert wrong["type"] == "option_error"
+    await sent(ada, "POST", "/api/queues/mial/drain", {"undo_window_ms": 1}, status=404)
+    await sent(ada, "POST", "/api/bulk", {**body, "undo_window_ms": 300_001}, status=422)
+    action = await sent(ada, "POST", "/api/bulk", body, status=202)
+    assert (action["state"], action["done"]) == ("pending", 0)
+    seen = await sent(ada, "GET", f"/api/bulk/{action['id']}")
+    assert (seen["state"], seen["starts_at"]) == ("pending", action["starts_at"])
+    assert 0 < seen["starts_in_ms"] <= 300_000
+    grace = admin.acting(actor="grace", reason="wrong list")
+    # It is so at once, whenever the dashboard that waits hears of it; who comes later undoes nothing more.
+    assert (await grace.cancel_bulk(action["id"])).state == "undone"
+    late = await sent(ada, "POST", f"/api/bulk/{action['id']}/cancel")
+    assert (late["state"], late["cancelled_by"]) == ("undone", "grace")
+    assert [each["state"] for each in await sent(ada, "GET", "/api/bulk")] == ["undone"]
+    done = await ended(admin, action["id"])
+    assert (done.state, done.cancelled_by, done.done) == ("undone", "grace", 0)
+    assert (await admin.stats("mail")).waiting == 2
+    ending, undo = (await admin.audit()).changes
+    assert (undo.actor, undo.verb, undo.detail) == ("grace", "bulk undo", "remove of ada")
+    assert (undo.filter, undo.reason) == ("state:waiting", "wrong list")
+    assert (ending.actor, ending.verb, ending.count, ending.detail) == ("ada", "remove", 0, "undone by grace")
+
+
+async def test_a_bulk_action_begins_when_it_can_be_undone_no_more(
+    ada: httpx2.AsyncClient, admin: Admin, mail: Seeder
+) -> None:
+    await mail.add("1", "2")
+    action = await sent(ada, "POST", "/api/queues/mail/drain", {"undo_window_ms": 1}, status=202)
+    assert action["state"] == "pending"
+    done = await ended(admin, action["id"])
+    assert (done.state, done.done, done.starts_in_ms) == ("completed", 2, None)
+    assert (await admin.stats("mail")).waiting == 0
+
+
+async def test_an_undo_in_the_last_moment_is_kept(
+    admin: Admin, mail: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the end of the window and the word that it begins: who was told that it is undone is right."""
+    await mail.add("1")
+    keep = Admin.keep_bulk
+    told: list[str] = []
+
+    async def late(self: Admin, action: BulkAction) -> str:
+        if action.state == "running":
+            told.append((await admin.cancel_bulk(action.id)).state)
+        return await keep(self, action)
+
+    monkeypatch.setattr(Admin, "keep_bulk", late)
+    every = bulks.Bulks()
+
+    async def work(acting: Admin, dry_run: bool, progress: Progress) -> int:  # noqa: FBT001 - as Work
+        return await acting.drain("mail", dry_run=dry_run, progress=progress)
+
+    plan = bulks.Plan(verb="drain", queue="mail", work=work)
+    action = await every.start(admin, plan, "ada", "", 0.001)
+    done = await ended(admin, action.id)
+    assert (told, done.state) == (["undone"], "undone")
+    assert (await admin.stats("mail")).waiting == 1
 
 
 async def test_a_dashboard_that_stops_tells_how_far_it_came(
@@ -76,9 +143,13 @@ async def test_a_dashboard_that_stops_tells_how_far_it_came(
     async with embedded(admin, redis_url, prefix) as (_, client):
         action = await sent(client, "POST", "/api/bulk", body, status=202)
         await begun(admin, action["id"])
+        begins = await sent(client, "POST", "/api/bulk", {**body, "undo_window_ms": 300_000}, status=202)
+    by = "the dashboard that did it was stopped"
     done = await admin.bulk_action(action["id"])
-    assert (done.state, done.cancelled_by) == ("cancelled", "the dashboard that did it was stopped")
+    assert (done.state, done.cancelled_by) == ("cancelled", by)
     assert done.done >= 5
+    undone = await admin.bulk_action(begins["id"])
+    assert (undone.state, undone.cancelled_by, undone.done) == ("undone", by, 0)
 
 
 async def test_one_that_nobody_hears_of_any_more_is_interrupted(

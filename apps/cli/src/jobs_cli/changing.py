@@ -14,11 +14,12 @@ from jobs_cli.failures import DONE, FAILED, MISSING, USAGE
 from jobs_cli.output import print_json
 from jobs_cli.progress import progress_bar
 from jobs_cli.session import with_admin
+from jobs_cli.undo_window import ManyJobs, UndoWindow, seconds, wait_for_undo
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs_admin import Admin, BulkVerb, Outcome, Progress
+    from jobs_admin import Admin, BulkRecord, BulkVerb, Outcome, Progress
     from jobs_core.durations import Duration
 
 __all__ = ["WHICH", "Which", "cancel_jobs", "change", "change_all", "each_done", "tell_pause"]
@@ -40,6 +41,7 @@ class Which:
     rate: Rate = None
     cursor: Cursor = None
     dry_run: DryRun = False
+    undo_window: UndoWindow = None
     reason: Reason = ""
     actor: Actor = None
     json: Json = False
@@ -67,8 +69,8 @@ def change(  # noqa: PLR0917 - what each of the commands differs in
     """Change the jobs named by their ids, or all that a query means, and print what became of them. Returns the exit code."""
     if which.query is not None:
         return _change_meant(verb, queue, ids, which.query, which, done, changes)
-    if not ids:
-        return _no_ids()
+    if not ids or which.undo_window is not None:
+        return _no_ids(ids)
     outcomes = with_admin(named, actor=which.actor, reason=which.reason)
     return each_done(outcomes, done, json=which.json)
 
@@ -77,8 +79,8 @@ def cancel_jobs(queue: str, ids: Sequence[str], which: Which) -> int:
     """Cancel jobs, which has an answer of its own for each of them."""
     if which.query is not None:
         return _change_meant("cancel", queue, ids, which.query, which, "cancelled", {})
-    if not ids:
-        return _no_ids()
+    if not ids or which.undo_window is not None:
+        return _no_ids(ids)
     outcomes = with_admin(lambda admin: admin.cancel(queue, *ids), actor=which.actor, reason=which.reason)
     if which.json:
         print_json(outcomes)
@@ -107,21 +109,28 @@ def each_done(outcomes: Sequence[Outcome], done: str, *, json: bool) -> int:
 
 
 def change_all(
-    work: Callable[[Admin, Progress], Awaitable[int]],
-    done: str,
+    work: Callable[[Admin, bool, Progress | None], Awaitable[int]],
+    many: ManyJobs,
     *,
     dry_run: bool,
+    undo_window: str | None,
     json: bool,
     actor: str | None = None,
     reason: str = "",
 ) -> None:
-    """Change a whole queue, and print how many jobs that were."""
-    with progress_bar(done) as progress:
-        count = with_admin(lambda admin: work(admin, progress), actor=actor, reason=reason)
+    """Change a whole queue, and print how many jobs that were; `work` takes whether it only counts."""
+    window = 0.0 if dry_run else seconds(undo_window)
+    with progress_bar(many.done) as progress:
+
+        async def whole(admin: Admin) -> int:
+            await wait_for_undo(admin, many, window, lambda: work(admin, True, None))  # noqa: FBT003 - a dry run
+            return await work(admin, dry_run, progress)
+
+        count = with_admin(whole, actor=actor, reason=reason)
     if json:
         print_json({"count": count, "dry_run": dry_run})
     else:
-        print(f"{count} would be {done}" if dry_run else f"{count} {done}")
+        print(f"{count} would be {many.done}" if dry_run else f"{count} {many.done}")
 
 
 def tell_pause(
@@ -148,9 +157,12 @@ def _change_meant(  # noqa: PLR0917
     if ids:
         print("jobs: give ids or --query, not both.", file=sys.stderr)
         return USAGE
+    many = ManyJobs(verb, queue, done, query)
+    window = 0.0 if which.dry_run else seconds(which.undo_window)
     with progress_bar(done) as progress:
-        record = with_admin(
-            lambda admin: admin.bulk(
+
+        async def work(admin: Admin, dry_run: bool, progress: Progress | None) -> BulkRecord:  # noqa: FBT001
+            return await admin.bulk(
                 verb,
                 queue,
                 query,
@@ -158,12 +170,18 @@ def _change_meant(  # noqa: PLR0917
                 limit=which.limit,
                 rate=which.rate,
                 cursor=which.cursor,
-                dry_run=which.dry_run,
+                dry_run=dry_run,
                 progress=progress,
-            ),
-            actor=which.actor,
-            reason=which.reason,
-        )
+            )
+
+        async def whole(admin: Admin) -> BulkRecord:
+            async def count() -> int:
+                return (await work(admin, True, None)).count  # noqa: FBT003 - a dry run
+
+            await wait_for_undo(admin, many, window, count)
+            return await work(admin, which.dry_run, progress)
+
+        record = with_admin(whole, actor=which.actor, reason=which.reason)
     if which.json:
         print_json(record)
     else:
@@ -173,6 +191,7 @@ def _change_meant(  # noqa: PLR0917
     return DONE
 
 
-def _no_ids() -> int:
-    print("jobs: give at least one id.", file=sys.stderr)
+def _no_ids(ids: Sequence[str]) -> int:
+    wrong = "--undo-window goes with --query" if ids else "give at least one id"
+    print(f"jobs: {wrong}.", file=sys.stderr)
     return USAGE

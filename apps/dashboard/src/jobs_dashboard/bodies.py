@@ -30,6 +30,7 @@ __all__ = [
     "EnqueueItem",
     "Enqueued",
     "Limits",
+    "Many",
     "Obliterate",
     "Pause",
     "PriorityChange",
@@ -244,9 +245,10 @@ Ended: TypeAlias = Literal["completed", "failed", "cancelled", "expired"]
 
 
 class Many(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be said of every change of many jobs: `dry_run` only counts."""
+    """What may be said of every change of many jobs: `dry_run` only counts; it begins after `undo_window_ms`, and can be undone until then."""
 
     dry_run: bool = False
+    undo_window_ms: Annotated[int, Meta(ge=0, le=300_000)] = 0
 
 
 class BulkChange(Many, frozen=True, kw_only=True, forbid_unknown_fields=True):

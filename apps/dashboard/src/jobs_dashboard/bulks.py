@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -68,28 +68,38 @@ class Bulks:
 
     async def preview(self, admin: Admin, plan: Plan) -> Preview:
         """Count what would be changed, for 2 s at most."""
-        seen = _Running(_begun(plan, "", ""))
+        seen = _Running(_begun(plan, "", "", 0))
         try:
             async with asyncio.timeout(_PREVIEW_S):
                 return Preview(count=await plan.work(admin, True, seen.tell), exact=True)  # noqa: FBT003 - a dry run
         except TimeoutError:
             return Preview(count=seen.action.done, exact=False)
 
-    async def start(self, admin: Admin, plan: Plan, actor: str, reason: str) -> BulkAction:
-        """Begin, and return how far it is after a second. Raises Refused where too many run, and what fails by then."""
+    async def start(self, admin: Admin, plan: Plan, actor: str, reason: str, window: float) -> BulkAction:
+        """Begin after `window` s, in which it can be undone, and return it: without a window, how far it is after a second.
+
+        Raises Refused where too many run, and what is asked for wrongly.
+        """
+        if window:
+            # What is wrong is told to whoever asks, not found by somebody later.
+            await self.preview(admin, plan)
         if len(self._running) >= _MOST:
-            detail = f"{_MOST} bulk actions run here already. Wait for one of them to end, or cancel it."
+            detail = f"{_MOST} bulk actions run here already, or can be undone still. Wait for one of them to end, or cancel it."
             raise Refused(429, "too_many_bulks", "Too many bulk actions", detail)
-        running = _Running(_begun(plan, actor, reason))
+        running = _Running(_begun(plan, actor, reason, window))
         await admin.keep_bulk(running.action)
-        running.task = asyncio.create_task(self._work(admin, plan, running), name="bulk-work")
-        keeper = asyncio.create_task(self._keep(admin, running, running.task), name="bulk-keeper")
+        keeper = asyncio.create_task(self._keep(admin, plan, running, window), name="bulk-keeper")
         action_id = running.action.id
         self._running[action_id] = keeper
         keeper.add_done_callback(lambda _: self._running.pop(action_id, None))
+        if window:
+            # One that is stopped before its first step would tell nobody how it ended.
+            await asyncio.sleep(0)
+            return running.action
         await asyncio.wait({keeper}, timeout=_AT_ONCE_S)
-        if keeper.done() and not running.task.cancelled():
-            error = running.task.exception()
+        task = running.task
+        if keeper.done() and task is not None and not task.cancelled():
+            error = task.exception()
             if isinstance(error, (JobsError, Refused)):
                 raise error
         return running.action
@@ -105,21 +115,45 @@ class Bulks:
     async def _work(admin: Admin, plan: Plan, running: _Running) -> int:
         return await plan.work(admin, False, running.tell)  # noqa: FBT003 - no dry run
 
-    async def _keep(self, admin: Admin, running: _Running, task: asyncio.Task[int]) -> None:
-        """Remember how far it is each second, and end it where somebody asks for that."""
-        by = ""
+    async def _keep(self, admin: Admin, plan: Plan, running: _Running, window: float) -> None:
+        """Wait until it can be undone no more and do it; remember how far it is each second, and end it where somebody asks for that."""
         try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=_KEEP_EVERY_S)
-                if not task.done() and (by := await self._kept(admin, running)):
-                    task.cancel()
-                    await asyncio.wait({task})
+            by = await self._waited(admin, running, window) if window else ""
+            if not by:
+                task = running.task = asyncio.create_task(self._work(admin, plan, running), name="bulk-work")
+                while not task.done():
+                    await asyncio.wait({task}, timeout=_KEEP_EVERY_S)
+                    if not task.done() and (by := await self._kept(admin, running)):
+                        task.cancel()
+                        await asyncio.wait({task})
         except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait({task})
-            await self._end(admin, running, task, "the dashboard that did it was stopped")
+            if running.task is not None:
+                running.task.cancel()
+                await asyncio.wait({running.task})
+            await self._end(admin, running, "the dashboard that did it was stopped")
             raise
-        await self._end(admin, running, task, by)
+        await self._end(admin, running, by)
+
+    async def _waited(self, admin: Admin, running: _Running, window: float) -> str:
+        """Wait until the window is over, and say that it begins. Returns who undid it before."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + window
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, _KEEP_EVERY_S))
+            if by := await self._kept(admin, running):
+                return by
+        while True:
+            now = datetime.now(UTC)
+            try:
+                # Whoever was told that it is undone is heard here: nothing begins before the server has taken this.
+                by = await admin.keep_bulk(replace(running.action, state="running", seen_at=now))
+            except JobsError as error:
+                _log.warning("bulk action %s waits for the server: %s", running.action.id, error)
+                await asyncio.sleep(_KEEP_EVERY_S)
+                continue
+            if not by:
+                running.action = replace(running.action, state="running", seen_at=now)
+            return by
 
     @staticmethod
     async def _kept(admin: Admin, running: _Running) -> str:
@@ -131,12 +165,12 @@ class Bulks:
             _log.warning("how far bulk action %s is cannot be kept: %s", running.action.id, error)
             return ""
 
-    async def _end(self, admin: Admin, running: _Running, task: asyncio.Task[int], by: str) -> None:
-        now = datetime.now(UTC)
+    async def _end(self, admin: Admin, running: _Running, by: str) -> None:
+        now, task = datetime.now(UTC), running.task
         action = replace(running.action, seen_at=now, ended_at=now)
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled():
-            action = replace(action, state="cancelled", cancelled_by=by)
+        error = None if task is None or task.cancelled() else task.exception()
+        if task is None or task.cancelled():
+            action = replace(action, state="undone" if task is None else "cancelled", cancelled_by=by)
         elif error is not None:
             told = (
                 error.message
@@ -152,14 +186,16 @@ class Bulks:
         try:
             # Who sees that it ended finds it in the audit. Of what ended as it was meant to the admin tells itself.
             if action.state != "completed":
-                detail = f"{action.state} after {action.done}"
+                detail = (
+                    f"undone by {by}" if action.state == "undone" else f"{action.state} after {action.done}"
+                )
                 await admin.note(action.verb, action.queue, action.query, action.done, detail)
             await admin.keep_bulk(action)
         except JobsError as problem:
             _log.warning("the end of bulk action %s cannot be kept: %s", action.id, problem)
 
 
-def _begun(plan: Plan, actor: str, reason: str) -> BulkAction:
+def _begun(plan: Plan, actor: str, reason: str, window: float) -> BulkAction:
     now = datetime.now(UTC)
     return BulkAction(
         id=secrets.token_hex(8),
@@ -169,6 +205,9 @@ def _begun(plan: Plan, actor: str, reason: str) -> BulkAction:
         detail=plan.detail,
         actor=actor,
         reason=reason,
+        state="pending" if window else "running",
         started_at=now,
+        starts_at=now + timedelta(seconds=window) if window else None,
+        starts_in_ms=round(window * 1000) if window else None,
         seen_at=now,
     )

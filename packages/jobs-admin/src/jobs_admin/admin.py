@@ -396,9 +396,17 @@ class Admin:
         return await _actions.write(self._calls, self._context.prefix, action)
 
     async def cancel_bulk(self, action_id: str) -> BulkAction:
-        """Ask one to end; it does within some seconds, and what it did stays. Raises BulkNotFound."""
-        calls, audit = self._calls, self._context.audit
-        return await _actions.cancel(calls, self._context.prefix, action_id, audit.actor)
+        """Ask one to end: one that is pending is undone, of one that runs what it did stays. Raises BulkNotFound.
+
+        The answer of one that runs may still say so: it ends within some seconds.
+        """
+        audit = self._context.audit
+        action, first = await _actions.cancel(self._calls, self._context.prefix, action_id, audit.actor)
+        if first:
+            verb = "bulk undo" if action.state == "undone" else "bulk cancel"
+            of = f"{action.verb} of {action.actor or 'somebody'}"
+            await audit.enter(verb, action.queue, action.query, 0, of)
+        return action
 
     async def end_session(self, session_id: str, until: float) -> None:
         """Let every dashboard refuse the session of a browser, until it would have ended by itself (Unix s)."""

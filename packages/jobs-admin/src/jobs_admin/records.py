@@ -139,12 +139,16 @@ class BulkRecord(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-BulkState: TypeAlias = Literal["running", "completed", "cancelled", "failed", "interrupted"]
+BulkState: TypeAlias = Literal[
+    "pending", "running", "completed", "undone", "cancelled", "failed", "interrupted"
+]
 
 
 class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
     """A change of very many jobs that goes on, or went on, by itself: what, of which jobs, who wanted it, how far it is.
 
+    `pending` is one that can be undone still: it begins at `starts_at`, and `starts_in_ms` is how long that is from now. `undone`
+    is one that was cancelled before it began, so that nothing was changed; of one that is `cancelled` what it did stays.
     `total` is None where only a look at the jobs would tell. `interrupted` is one that nothing was heard of for 30 s: the
     program that did it is gone; `done` is how far it came at least, and the same again goes on with what is left.
     """
@@ -160,6 +164,8 @@ class BulkAction(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     reason: str = ""
     started_at: datetime
+    starts_at: datetime | None = None
+    starts_in_ms: int | None = None
     seen_at: datetime
     ended_at: datetime | None = None
     cancelled_by: str = ""

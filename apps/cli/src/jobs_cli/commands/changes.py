@@ -9,6 +9,7 @@ from jobs_cli.arguments import Actor, DryRun, Id, Json, Limit, Queue, Reason, fl
 from jobs_cli.changing import WHICH, Which, cancel_jobs, change, change_all, tell_pause
 from jobs_cli.failures import DONE, USAGE
 from jobs_cli.session import with_admin
+from jobs_cli.undo_window import ManyJobs, UndoWindow
 
 if TYPE_CHECKING:
     from jobs_admin import Admin, Progress
@@ -89,16 +90,25 @@ def retry_failed(
     *,
     limit: Limit = None,
     dry_run: DryRun = False,
+    undo_window: UndoWindow = None,
     reason: Reason = "",
     actor: Actor = None,
     json: Json = False,
 ) -> None:
     """Put back the jobs of a queue that have failed until now, oldest first, and print how many."""
 
-    async def work(admin: Admin, progress: Progress) -> int:
+    async def work(admin: Admin, dry_run: bool, progress: Progress | None) -> int:  # noqa: FBT001
         return await admin.retry_failed(queue, limit=limit, dry_run=dry_run, progress=progress)
 
-    change_all(work, "put back", dry_run=dry_run, json=json, actor=actor, reason=reason)
+    change_all(
+        work,
+        ManyJobs("retry", queue, "put back"),
+        dry_run=dry_run,
+        undo_window=undo_window,
+        json=json,
+        actor=actor,
+        reason=reason,
+    )
 
 
 def clean(
@@ -111,6 +121,7 @@ def clean(
     older_than: Annotated[str, option("Only those that ended so long ago, such as 24h.")] = "0",
     limit: Limit = None,
     dry_run: DryRun = False,
+    undo_window: UndoWindow = None,
     reason: Reason = "",
     actor: Actor = None,
     json: Json = False,
@@ -121,12 +132,20 @@ def clean(
     age = parse_duration(older_than, name="--older-than")
     states = tuple(one.strip() for each in state for one in each.split(","))
 
-    async def work(admin: Admin, progress: Progress) -> int:
+    async def work(admin: Admin, dry_run: bool, progress: Progress | None) -> int:  # noqa: FBT001
         return await admin.clean(
             queue, states, older_than=age, limit=limit, dry_run=dry_run, progress=progress
         )
 
-    change_all(work, "removed", dry_run=dry_run, json=json, actor=actor, reason=reason)
+    change_all(
+        work,
+        ManyJobs("clean", queue, "removed"),
+        dry_run=dry_run,
+        undo_window=undo_window,
+        json=json,
+        actor=actor,
+        reason=reason,
+    )
 
 
 def drain(
@@ -135,16 +154,25 @@ def drain(
     *,
     delayed: Annotated[bool, flag("Also those not yet due.")] = False,
     dry_run: DryRun = False,
+    undo_window: UndoWindow = None,
     reason: Reason = "",
     actor: Actor = None,
     json: Json = False,
 ) -> None:
     """Remove all jobs of a queue that wait, never one that runs, and print how many."""
 
-    async def work(admin: Admin, progress: Progress) -> int:
+    async def work(admin: Admin, dry_run: bool, progress: Progress | None) -> int:  # noqa: FBT001
         return await admin.drain(queue, delayed=delayed, dry_run=dry_run, progress=progress)
 
-    change_all(work, "removed", dry_run=dry_run, json=json, actor=actor, reason=reason)
+    change_all(
+        work,
+        ManyJobs("drain", queue, "removed"),
+        dry_run=dry_run,
+        undo_window=undo_window,
+        json=json,
+        actor=actor,
+        reason=reason,
+    )
 
 
 def obliterate(
@@ -156,6 +184,7 @@ def obliterate(
     reason: Reason = "",
     actor: Actor = None,
     dry_run: DryRun = False,
+    undo_window: UndoWindow = None,
     json: Json = False,
 ) -> int:
     """Take away everything that a queue has: jobs of all states, totals and remembered ids. It cannot be undone."""
@@ -163,10 +192,18 @@ def obliterate(
         print(f"jobs: this removes all jobs and totals of {queue}. Say so with --yes.", file=sys.stderr)
         return USAGE
 
-    async def work(admin: Admin, progress: Progress) -> int:
+    async def work(admin: Admin, dry_run: bool, progress: Progress | None) -> int:  # noqa: FBT001
         return await admin.obliterate(queue, force=force, dry_run=dry_run, progress=progress)
 
-    change_all(work, "removed", dry_run=dry_run, json=json, actor=actor, reason=reason)
+    change_all(
+        work,
+        ManyJobs("obliterate", queue, "removed"),
+        dry_run=dry_run,
+        undo_window=undo_window,
+        json=json,
+        actor=actor,
+        reason=reason,
+    )
     return DONE
 
 

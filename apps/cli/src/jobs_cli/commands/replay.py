@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from jobs_cli.arguments import Actor, DryRun, Id, Json, Limit, Reason, flag, option
 from jobs_cli.at_fault import at_fault, read_payload
-from jobs_cli.changing import each_done
+from jobs_cli.changing import change_all, each_done
 from jobs_cli.failures import DONE, USAGE
-from jobs_cli.output import print_json
 from jobs_cli.progress import progress_bar
 from jobs_cli.session import with_admin
+from jobs_cli.undo_window import ManyJobs, UndoWindow
 
 if TYPE_CHECKING:
-    from jobs_admin import Admin, Outcome
+    from jobs_admin import Admin, Outcome, Progress
     from jobs_core.payloads import JsonValue
     from jobs_core.queue import JobType
 
@@ -41,6 +41,7 @@ def replay(
     ] = None,
     limit: Limit = None,
     dry_run: DryRun = False,
+    undo_window: UndoWindow = None,
     actor: Actor = None,
     reason: Reason = "",
     json: Json = False,
@@ -53,27 +54,13 @@ def replay(
         return _usage("--edit takes one id.")
     if chosen and queue is not None:
         return _usage("--queue goes with ids; --of chooses dead letters of a queue.")
+    if ids and undo_window is not None:
+        return _usage("--undo-window goes with --all, --of, --job or --group.")
     level = int(priority) if priority is not None and priority.isdecimal() else priority
-    with progress_bar("replayed", len(ids) or None) as progress:
-        if ids:
-            from jobs_core.errors import PayloadError, PayloadTooLarge
+    if not ids:
 
-            async def some(admin: Admin) -> list[Outcome]:
-                where = queue or DEAD_LETTERS
-                if edit is None:
-                    return await admin.replay(
-                        *ids, queue=where, priority=level, rate=rate, dry_run=dry_run, progress=progress
-                    )
-                payload, job_type = await _edited(admin, queue, ids[0], edit)
-                with at_fault("--edit", PayloadError, PayloadTooLarge):
-                    return await admin.replay(
-                        *ids, queue=where, priority=level, payload=payload, job=job_type, dry_run=dry_run
-                    )
-
-            done = with_admin(some, actor=actor, reason=reason)
-            return each_done(done, "would be replayed" if dry_run else "replayed", json=json)
-        count = with_admin(
-            lambda admin: admin.replay_all(
+        async def work(admin: Admin, dry_run: bool, progress: Progress | None) -> int:  # noqa: FBT001
+            return await admin.replay_all(
                 queue=of,
                 name=job,
                 group=group,
@@ -82,15 +69,34 @@ def replay(
                 rate=rate,
                 dry_run=dry_run,
                 progress=progress,
-            ),
-            actor=actor,
-            reason=reason,
+            )
+
+        chosen_by = {"queue": of, "name": job, "error": group}
+        query = " ".join(f"{field}:{value}" for field, value in chosen_by.items() if value)
+        many = ManyJobs("replay", DEAD_LETTERS, "replayed", query)
+        change_all(
+            work, many, dry_run=dry_run, undo_window=undo_window, json=json, actor=actor, reason=reason
         )
-    if json:
-        print_json({"count": count, "dry_run": dry_run})
-    else:
-        print(f"{count} would be replayed" if dry_run else f"{count} replayed")
-    return DONE
+        return DONE
+
+    from jobs_core.errors import PayloadError, PayloadTooLarge
+
+    with progress_bar("replayed", len(ids)) as progress:
+
+        async def some(admin: Admin) -> list[Outcome]:
+            where = queue or DEAD_LETTERS
+            if edit is None:
+                return await admin.replay(
+                    *ids, queue=where, priority=level, rate=rate, dry_run=dry_run, progress=progress
+                )
+            payload, job_type = await _edited(admin, queue, ids[0], edit)
+            with at_fault("--edit", PayloadError, PayloadTooLarge):
+                return await admin.replay(
+                    *ids, queue=where, priority=level, payload=payload, job=job_type, dry_run=dry_run
+                )
+
+        done = with_admin(some, actor=actor, reason=reason)
+    return each_done(done, "would be replayed" if dry_run else "replayed", json=json)
 
 
 async def _edited(

@@ -10,6 +10,7 @@ from jobs_dashboard.bodies import (
     BulkId,
     Clean,
     Drain,
+    Many,
     Obliterate,
     ReplayLetters,
     RetryFailed,
@@ -33,14 +34,14 @@ async def get_bulk(call: Call, bulk_id: BulkId) -> BulkAction:
 
 
 async def cancel_bulk(call: Call, bulk_id: BulkId, body: Change = _NO_REASON) -> BulkAction:
-    """Ask a bulk action to end; it does within some seconds, and what it did stays."""
+    """Undo a bulk action that is pending: nothing is changed. One that runs ends within some seconds, and what it did stays."""
     return await call.acting(body.reason).cancel_bulk(bulk_id)
 
 
 async def start_bulk(call: Call, body: BulkChange) -> Answer[Preview | BulkAction]:
-    """Change all jobs that a query means: with `dry_run` it answers how many (200), else it begins (202).
+    """Change all jobs that a query means: with `dry_run` it answers how many (200), else it begins (202), after `undo_window_ms`.
 
-    It goes on when the page is closed. What is asked for wrongly is told at once.
+    Those are changed that are meant when it begins. It goes on when the page is closed. What is asked for wrongly is told at once.
     """
     delay = None if body.delay_ms is None else body.delay_ms / 1000
 
@@ -61,7 +62,7 @@ async def start_bulk(call: Call, body: BulkChange) -> Answer[Preview | BulkActio
 
     detail = "" if body.to is None else f"to {body.to}"
     plan = Plan(verb=body.verb, queue=body.queue, work=work, query=body.q, detail=detail)
-    return await _done(call, plan, body.reason, dry_run=body.dry_run)
+    return await _done(call, plan, body)
 
 
 async def drain_queue(call: Call, queue: Name, body: Drain = _DRAIN) -> Answer[Preview | BulkAction]:
@@ -72,7 +73,7 @@ async def drain_queue(call: Call, queue: Name, body: Drain = _DRAIN) -> Answer[P
 
     query = "state:waiting,delayed" if body.delayed else "state:waiting"
     plan = Plan(verb="drain", queue=queue, work=work, query=query)
-    return await _done(call, plan, body.reason, dry_run=body.dry_run)
+    return await _done(call, plan, body)
 
 
 async def clean_queue(call: Call, queue: Name, body: Clean = _CLEAN) -> Answer[Preview | BulkAction]:
@@ -90,7 +91,7 @@ async def clean_queue(call: Call, queue: Name, body: Clean = _CLEAN) -> Answer[P
 
     query = f"state:{','.join(body.state)} age>{body.older_than_ms / 1000:g}s"
     plan = Plan(verb="clean", queue=queue, work=work, query=query)
-    return await _done(call, plan, body.reason, dry_run=body.dry_run)
+    return await _done(call, plan, body)
 
 
 async def retry_failed(call: Call, queue: Name, body: RetryFailed = _RETRY) -> Answer[Preview | BulkAction]:
@@ -100,7 +101,7 @@ async def retry_failed(call: Call, queue: Name, body: RetryFailed = _RETRY) -> A
         return await admin.retry_failed(queue, limit=body.limit, dry_run=dry_run, progress=progress)
 
     plan = Plan(verb="retry", queue=queue, work=work, query="state:failed")
-    return await _done(call, plan, body.reason, dry_run=body.dry_run)
+    return await _done(call, plan, body)
 
 
 async def obliterate_queue(call: Call, queue: Name, body: Obliterate) -> Answer[Preview | BulkAction]:
@@ -112,7 +113,7 @@ async def obliterate_queue(call: Call, queue: Name, body: Obliterate) -> Answer[
         return await admin.obliterate(queue, force=body.force, dry_run=dry_run, progress=progress)
 
     plan = Plan(verb="obliterate", queue=queue, work=work, detail="forced" if body.force else "")
-    return await _done(call, plan, body.reason, dry_run=body.dry_run)
+    return await _done(call, plan, body)
 
 
 async def replay_dead_letters(call: Call, body: ReplayLetters) -> Answer[Preview | BulkAction]:
@@ -133,11 +134,12 @@ async def replay_dead_letters(call: Call, body: ReplayLetters) -> Answer[Preview
     chosen = {"queue": body.queue, "name": body.name, "error": body.group}
     query = " ".join(f"{field}:{value}" for field, value in chosen.items() if value)
     plan = Plan(verb="replay", queue=DEAD_LETTER_QUEUE, work=work, query=query)
-    return await _done(call, plan, body.reason, dry_run=body.dry_run)
+    return await _done(call, plan, body)
 
 
-async def _done(call: Call, plan: Plan, reason: str, *, dry_run: bool) -> Answer[Preview | BulkAction]:
-    bulks, admin = call.services.bulks, call.acting(reason)
-    if dry_run:
+async def _done(call: Call, plan: Plan, body: Many) -> Answer[Preview | BulkAction]:
+    bulks, admin = call.services.bulks, call.acting(body.reason)
+    if body.dry_run:
         return Answer(await bulks.preview(admin, plan), 200)
-    return Answer(await bulks.start(admin, plan, call.actor, reason), 202)
+    window = body.undo_window_ms / 1000
+    return Answer(await bulks.start(admin, plan, call.actor, body.reason, window), 202)

@@ -161,12 +161,14 @@ export interface BulkAction {
   queue: string;
   query: string;
   detail: string;
-  state: "running" | "completed" | "cancelled" | "failed" | "interrupted";
+  state: "pending" | "running" | "completed" | "undone" | "cancelled" | "failed" | "interrupted";
   done: number;
   total: number | null;
   actor: string;
   reason: string;
   started_at: Time;
+  starts_at: Time | null;
+  starts_in_ms: number | null;
   seen_at: Time;
   ended_at: Time | null;
   cancelled_by: string;

@@ -4,12 +4,13 @@ import type { JSX } from "preact";
 import { at } from "../lib/api";
 import { useResource } from "../lib/resource";
 import type { BulkAction } from "../lib/schema";
-import { canOperate } from "../lib/session";
-import { Bar, cancel } from "../ui/bulk";
+import { Bar, Stop } from "../ui/bulk";
 import { Badge, Empty, Head, Link, Loaded, Panel, When } from "../ui/parts";
 import { Table } from "../ui/table";
 
-const TONES = { running: "accent", completed: "good", cancelled: "warn", failed: "bad", interrupted: "bad" } as const;
+const TONES = {
+  pending: "", running: "accent", completed: "good", undone: "warn", cancelled: "warn", failed: "bad", interrupted: "bad",
+} as const;
 
 export function Bulk(): JSX.Element {
   const found = useResource<BulkAction[]>("/bulk", undefined, 1500);
@@ -54,16 +55,11 @@ export function Bulk(): JSX.Element {
                       </>
                     ),
                   },
-                  { name: "Began", cell: (each) => <When at={each.started_at} /> },
+                  { name: "Asked", cell: (each) => <When at={each.started_at} /> },
                   {
                     name: "Actions",
                     as: ".",
-                    cell: (each) =>
-                      each.state === "running" && canOperate.value ? (
-                        <button type="button" class="button small danger" onClick={() => void cancel(each).then(found.again)}>
-                          Cancel
-                        </button>
-                      ) : null,
+                    cell: (each) => <Stop action={each} again={found.again} />,
                   },
                 ]}
               />

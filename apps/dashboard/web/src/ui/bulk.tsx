@@ -1,11 +1,13 @@
 // A change of many jobs: counted first, said why, then followed while it goes on by itself.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren, JSX } from "preact";
-import { get, post } from "../lib/api";
+import { at, get, post } from "../lib/api";
 import { count, plural } from "../lib/format";
 import type { BulkAction, Preview } from "../lib/schema";
-import { Form, Reason, act, open } from "./dialog";
+import { canOperate } from "../lib/session";
+import { stored } from "../lib/stored";
+import { Form, Reason, act, notify, open } from "./dialog";
 import { Link, Trouble } from "./parts";
 
 interface Asked {
@@ -19,6 +21,9 @@ interface Asked {
   choices?: (change: (more: Record<string, unknown>) => void, body: Record<string, unknown>) => ComponentChildren;
   blocked?: (body: Record<string, unknown>) => boolean;
 }
+
+/** For how many seconds one can be undone before it begins. */
+const undoWindow = stored("undo", 10);
 
 export const openBulk = (asked: Asked): void => open(asked.title, (close) => <Bulk asked={asked} close={close} />);
 
@@ -58,7 +63,7 @@ function Bulk(props: { asked: Asked; close: () => void }): JSX.Element {
       close={close}
       blocked={!found || found.count === 0 || (asked.blocked?.(body) ?? false)}
       submit={async () => {
-        setRunning(await post<BulkAction>(asked.path, { ...body, reason }));
+        setRunning(await post<BulkAction>(asked.path, { ...body, reason, undo_window_ms: Math.round(undoWindow.value * 1000) }));
         // The dialog stays and follows it.
         return new Promise(() => undefined);
       }}
@@ -79,15 +84,41 @@ function Bulk(props: { asked: Asked; close: () => void }): JSX.Element {
         )}
       </p>
       <Reason value={reason} onInput={setReason} />
+      <label class="field">
+        <span>Undo window, in seconds</span>
+        <input
+          type="number"
+          max={300}
+          min={0}
+          step="any"
+          value={undoWindow.value}
+          onInput={(event) => {
+            undoWindow.value = Number(event.currentTarget.value);
+          }}
+        />
+      </label>
     </Form>
   );
 }
 
+const isOver = (action: BulkAction): boolean => action.state !== "pending" && action.state !== "running";
+
 function Follow(props: { action: BulkAction; close: () => void; done?: () => void }): JSX.Element {
   const action = useAction(props.action);
+  const over = isOver(action);
+  const closing = useRef<HTMLButtonElement>(null);
+  const last = useRef(action);
+  last.current = action;
   useEffect(() => {
-    if (action.state !== "running") props.done?.();
-  }, [action.state]);
+    closing.current?.focus();
+    if (over) props.done?.();
+  }, [over]);
+  useEffect(
+    () => () => {
+      if (last.current.state === "pending") notify(<Pending action={last.current} />, false, last.current.starts_in_ms ?? 0);
+    },
+    [],
+  );
   return (
     <>
       <Bar action={action} />
@@ -96,12 +127,8 @@ function Follow(props: { action: BulkAction; close: () => void; done?: () => voi
         It goes on when this is closed; <Link to="/bulk">Bulk actions</Link> tells of all.
       </p>
       <div class="buttons">
-        {action.state === "running" ? (
-          <button type="button" class="button danger" onClick={() => void cancel(action)}>
-            Cancel it
-          </button>
-        ) : null}
-        <button type="button" class="button primary" onClick={props.close} autofocus>
+        <Stop action={action} />
+        <button type="button" class="button primary" onClick={props.close} ref={closing}>
           Close
         </button>
       </div>
@@ -109,16 +136,56 @@ function Follow(props: { action: BulkAction; close: () => void; done?: () => voi
   );
 }
 
-export const cancel = (action: BulkAction): Promise<boolean> =>
-  act(() => post(`/bulk/${encodeURIComponent(action.id)}/cancel`), "It ends within some seconds; what it did stays");
+/** What is left of the dialog where it is closed while there is a way back. */
+function Pending(props: { action: BulkAction }): JSX.Element {
+  const action = useAction(props.action);
+  return (
+    <>
+      {action.verb} {action.queue}: {action.state} <Stop action={action} />
+    </>
+  );
+}
 
-/** Follow an action while it runs. */
+/** The way back before it begins, and the way out while it runs. */
+export const Stop = (props: { action: BulkAction; again?: () => void }): JSX.Element | null => {
+  const { action, again } = props;
+  if (isOver(action) || !canOperate.value) return null;
+  return (
+    <button
+      type="button"
+      class={`button ${action.state === "running" ? "danger" : ""}`}
+      onClick={(event) => {
+        // It goes away, and the focus must not with it.
+        event.currentTarget.closest("div")?.querySelector<HTMLElement>(":scope > button:last-of-type")?.focus();
+        void act(
+          () => post<BulkAction>(at`/bulk/${action.id}/cancel`),
+          ({ state }) =>
+            state === "undone"
+              ? "Undone: nothing was changed"
+              : state === "running"
+                ? "It ends within some seconds; what it did stays"
+                : `It is ${state} already`,
+        ).then(again);
+      }}
+    >
+      {action.state === "running" ? (
+        "Cancel it"
+      ) : (
+        <>
+          Undo<span aria-hidden="true">({Math.ceil((action.starts_in_ms ?? 0) / 1000)} s)</span>
+        </>
+      )}
+    </button>
+  );
+};
+
+/** Follow an action until it is over. */
 function useAction(first: BulkAction): BulkAction {
   const [action, setAction] = useState(first);
   useEffect(() => {
-    if (action.state !== "running") return undefined;
+    if (isOver(action)) return undefined;
     const timer = setTimeout(() => {
-      get<BulkAction>(`/bulk/${encodeURIComponent(action.id)}`).then(setAction, () => setAction({ ...action }));
+      get<BulkAction>(at`/bulk/${action.id}`).then(setAction, () => setAction({ ...action }));
     }, 700);
     return () => clearTimeout(timer);
   }, [action]);
@@ -132,7 +199,7 @@ export function Bar(props: { action: BulkAction }): JSX.Element {
   return (
     <div class="stack">
       <span role="status">
-        {action.state === "running" ? "Running" : action.state}: {told}
+        {action.state === "pending" ? "Nothing is changed yet" : `${action.state}: ${told}`}
       </span>
       {total === null && action.state !== "running" ? null : (
         <progress class="meter" aria-label={`${told} done`} {...(total === null ? {} : { max: Math.max(1, total), value: total ? action.done : 1 })} />

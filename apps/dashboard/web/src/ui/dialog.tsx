@@ -102,26 +102,26 @@ export const Reason = (props: { value: string; onInput: (text: string) => void }
 
 interface Notice {
   id: number;
-  text: string;
+  text: ComponentChildren;
   bad: boolean;
 }
 const notices = signal<Notice[]>([]);
 let last = 0;
 
-export function notify(text: string, bad = false): void {
+export function notify(text: ComponentChildren, bad = false, forMs = bad ? 12_000 : 5000): void {
   const id = ++last;
   notices.value = [...notices.peek().slice(-3), { id, text, bad }];
-  setTimeout(() => drop(id), bad ? 12_000 : 5000);
+  setTimeout(() => drop(id), forMs);
 }
 const drop = (id: number): void => {
   notices.value = notices.peek().filter((each) => each.id !== id);
 };
 
 /** Do something at once, and tell what became of it. */
-export async function act(doing: () => Promise<unknown>, told: string): Promise<boolean> {
+export async function act<T>(doing: () => Promise<T>, told: string | ((answer: T) => string)): Promise<boolean> {
   try {
-    await doing();
-    notify(told);
+    const answer = await doing();
+    notify(typeof told === "string" ? told : told(answer));
     return true;
   } catch (error) {
     notify(error instanceof Failure ? `${error.problem.title}. ${error.problem.detail}` : String(error), true);
