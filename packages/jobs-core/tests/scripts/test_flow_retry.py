@@ -252,3 +252,20 @@ async def test_what_was_cancelled_runs_again_with_those_that_wait_for_it(workflo
     told = await flowing.told()
     assert (told.state, told.counts["c"], told.counts["x"]) == ("completed", 4, 0)
     assert await broken(flowing.home) == await broken(flowing.kids) == []
+
+
+async def test_children_that_a_retried_job_adds_itself_end_as_any(workflow: Workflow) -> None:
+    """What it adds while it runs is of no generation of the flow, and no end of it is an old one."""
+    flowing = workflow.flowing
+    await workflow.start()
+    await workflow.end("kids", "fail", "a")
+    await workflow.end("mail", "complete", "alarm")
+    await workflow.retry()
+    await flowing.settle_all()
+    await workflow.end("kids", "complete", "a")
+    (b,) = (await flowing.home.claim()).jobs
+    await flowing.child("own", "b", 1)
+    await flowing.home.settle(group("wait", b, arg=2))
+    await workflow.end("kids", "fail", "own")
+    assert await flowing.home.state("b") == "failed"
+    assert (await flowing.told()).state == "failed"

@@ -290,16 +290,24 @@ class FlowRun(Generic[R]):
         return job.decode_result(data, form)
 
     async def _failure(self) -> FlowFailed:
-        """Say which job of the flow was the first in order that did not complete by itself."""
+        """Say which job of the flow was the first in order that did not complete by itself, or for one that is none of the flow."""
+        waited: dict[str, FlowFailed] = {}
         async for _, job in self._each():
             if not job.told:
                 continue
             sign, ended = read_ended(job.told)
-            if sign in {Sign.COMPLETED, Sign.SKIPPED} or ended.error_type == "child":
+            if sign in {Sign.COMPLETED, Sign.SKIPPED}:
                 continue
             label = decode_node(job.node).label if job.node else ended.id
             reason = f"{ended.error_type}: {ended.error}" if ended.error_type else ended.error
-            return FlowFailed(self.id, label, ended.queue, ended.id, reason)
+            failed = FlowFailed(self.id, label, ended.queue, ended.id, reason)
+            if ended.error_type != "child":
+                return failed
+            waited[ended.id] = failed
+        for failed in waited.values():
+            # Its reason names the job that it waited for.
+            if failed.reason.partition("'")[2].partition("'")[0] not in waited:
+                return failed
         return FlowFailed(
             self.id, "", self.queue, "", "it was left open, or what failed is not known any more"
         )

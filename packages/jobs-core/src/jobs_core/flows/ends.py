@@ -100,7 +100,8 @@ def resolution(source: str, target: str, content: bytes) -> bytes | list[list[En
 def _ended(source: str, job_id: str, sign: Sign, info: bytes) -> Ended:
     finish = parse_finish(info)
     if finish is not None and finish.error is None:
-        return Ended(source, job_id, finish.name, finish.result, finish.codec)
+        # One that was cancelled while it ran left no error.
+        return Ended(source, job_id, finish.name, finish.result, finish.codec, error=end_reason(sign))
     failed = ended_attempt(info) if sign is Sign.FAILED else None
     name = "" if finish is None else finish.name
     if failed is None:

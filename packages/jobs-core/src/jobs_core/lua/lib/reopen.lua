@@ -13,7 +13,7 @@ local function reopen(q, id, gen, opens)
       redis.call("HINCRBY", keys.flow, sign, -1)
     end
   end
-  redis.call("HSET", keys.flow, "gen", gen)
+  redis.call("HSET", keys.flow, "gen", gen, "opened", table.concat({ " ", opens, " " }))
   redis.call("HDEL", keys.flow, "verdict", "why", "in")
   local n, verdict, why = 0, nil, nil
   local fields = redis.call("HGETALL", keys.flow)

@@ -9,8 +9,8 @@
 local function resolve(q, id, edges)
   local P, joins = q.P, string.find(edges[1][2], "^[nop]") == nil
   local keys = flow_keys(P, id, joins)
-  local f = redis.call("HMGET", keys.flow, "n", "gen")
-  local n, since = tonumber(f[1] or nil), tonumber(f[2] or 0)
+  local f = redis.call("HMGET", keys.flow, "n", "gen", "opened")
+  local n, since, opened = tonumber(f[1] or nil), tonumber(f[2] or 0), f[3]
   if not n then
     local till = joins and redis.call("ZSCORE", P .. "tomb", id)
     if not joins or till and till ~= "inf" then
@@ -30,8 +30,9 @@ local function resolve(q, id, edges)
     mode = string.sub(mode, 1, 1)
     local top = mode == "p"
     mode = top and "n" or mode
-    -- One of a generation before runs again, or has by now.
-    local stale, fresh, again = not ok and gen < since, false, false
+    -- One of a generation before runs again, or has by now; of a job that waits those alone that it is to wait for again.
+    local old = gen < since and (not opened or string.find(opened, string.format(" %.0f ", ordinal), 1, true))
+    local stale, fresh, again = not ok and old, false, false
     if sign == "x" and not stale and not joins then
       halted = halted or top
       off[#off + 1] = ordinal
