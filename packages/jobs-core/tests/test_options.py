@@ -237,6 +237,8 @@ def test_unknown_options_name_the_nearest() -> None:
         ping(options={"attempt": 3})
     with pytest.raises(OptionError, match="there is no such job option"):
         policy({"colour": 3})
+    with pytest.raises(OptionError, match="did you mean job_id"):
+        policy({"id": "order-7"})
 
 
 def test_own_job_id() -> None:

@@ -569,8 +569,8 @@ class FlowClosed(JobsError):
         self.queue = queue
         self.flow_id = flow_id
         super().__init__(
-            f"Nothing can be added to flow {flow_id!r} of queue {queue!r}: it is closed, was left open for longer than its "
-            f"open_timeout, or is not known. Nothing was added."
+            f"Nothing can be added to flow {flow_id!r} of queue {queue!r}: it is closed, was cancelled, was left open for longer "
+            f"than its open_timeout, or is not known. Nothing was added."
         )
 
 

@@ -345,6 +345,7 @@ _OF_ONE_JOB: dict[str, tuple[str, Callable[[object], object]]] = {
 
 
 def _unknown(option: str, value: object) -> OptionError:
-    near = nearest(str(option), _DEFAULTS.keys() | _ONLY_AT_CALL)
+    known = _DEFAULTS.keys() | _ONLY_AT_CALL
+    near = nearest(str(option), known) or [each for each in known if each.endswith(f"_{option}")]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return OptionError(str(option), value, f"there is no such job option{hint}")
