@@ -21,7 +21,7 @@ from jobs_core.measures import measure_items
 from jobs_core.outbox import Relay
 from jobs_core.registry import WorkerEntry, announce_worker
 from jobs_core.scripts import Group
-from jobs_dashboard.metrics import FAMILIES, OPENMETRICS, TEXT, exposition
+from jobs_dashboard.metrics import FAMILIES, OPENMETRICS, TEXT, Scrapes
 
 if TYPE_CHECKING:
     import httpx2
@@ -302,7 +302,7 @@ async def test_scrapes_that_come_together_read_once(client: httpx2.AsyncClient, 
 
 async def test_an_empty_server_has_no_samples(redis_url: str, prefix: str) -> None:
     async with Admin(redis_url, prefix=prefix) as admin:
-        kind, body = await exposition(admin)
+        kind, body = await Scrapes(admin).scrape()
     assert kind == TEXT
     assert samples(body.decode()) == {}
     assert body.count(b"# TYPE ") == len(FAMILIES)

@@ -131,7 +131,7 @@ def _application(
         lifespan=lifespan,
     )
     app.state.admin = services.admin
-    app.state.scrapes = {}
+    app.state.scrapes = metrics.Scrapes(services.admin)
     app.state.services = services
     return app
 

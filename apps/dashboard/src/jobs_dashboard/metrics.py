@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import accumulate
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -25,68 +25,86 @@ if TYPE_CHECKING:
     from jobs_admin import Admin
     from jobs_core.measures import Histogram
 
-__all__ = ["FAMILIES", "OPENMETRICS", "TEXT", "Family", "exposition", "serve"]
+__all__ = ["FAMILIES", "OPENMETRICS", "TEXT", "Family", "Scrapes", "serve"]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-class Labelled(msgspec.Struct, frozen=True):
-    """All queues, and the job names of all, each behind its labels."""
-
-    queues: list[tuple[str, QueueTotals]]
-    jobs: list[tuple[str, JobTotals]]
+T = TypeVar("T")
 
 
-Lines: TypeAlias = Callable[[str, Labelled], list[str]]
-"""Makes the lines of a metric by its name: hundreds of queues have tens of thousands, so none costs a call of its own."""
-
-
-class Family(msgspec.Struct, frozen=True):
-    """A metric: its lines are made from the totals of all queues."""
+class Family(msgspec.Struct, Generic[T], frozen=True):
+    """A metric: by its name and labels its lines are made from the totals of a queue, or of a job name."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
-    lines: Lines
+    lines: Callable[[str, str, T], str]
 
-    def text(self, told: Labelled, *, openmetrics: bool) -> str:
-        """Return it in one of the two formats, which differ in what they call a counter."""
+    def head(self, *, openmetrics: bool) -> bytes:
+        """Return what is said of it in one of the two formats, which differ in what they call a counter."""
         bare = self.name.removesuffix("_total") if openmetrics and self.kind == "counter" else self.name
-        return "".join(
-            [f"# HELP {bare} {self.help}\n# TYPE {bare} {self.kind}\n", *self.lines(self.name, told)]
-        )
+        return f"# HELP {bare} {self.help}\n# TYPE {bare} {self.kind}\n".encode()
 
 
-async def exposition(admin: Admin, accept: str = "") -> tuple[str, bytes]:
-    """Return the metrics of all queues: their content type, as an Accept header has it, and the document.
+class Scrapes:
+    """The metrics of all queues: scrapes that come while one is under way share what it reads."""
 
-    Raises ConnectionFailed.
-    """
-    queues = await admin.totals()
-    # Some megabytes of text where there are hundreds of queues: meanwhile others are answered.
-    return await asyncio.to_thread(_document, queues, openmetrics=wants_openmetrics(accept))
+    def __init__(self, admin: Admin) -> None:
+        """Bind to the admin that reads the totals."""
+        self._admin = admin
+        self._running: dict[bool, asyncio.Task[bytes]] = {}
+        # By labels. Most jobs did nothing between two scrapes: what did not change is not written anew, and has 66 buckets a job.
+        self._written: dict[str, tuple[JobTotals, tuple[bytes, ...]]] = {}
+
+    async def scrape(self, accept: str = "") -> tuple[str, bytes]:
+        """Return the metrics: their content type, as an Accept header has it, and the document. Raises ConnectionFailed."""
+        form = wants_openmetrics(accept)
+        running = self._running.get(form)
+        if running is None:
+            running = self._running[form] = asyncio.create_task(self._read(openmetrics=form))
+            running.add_done_callback(lambda _: self._running.pop(form))
+        return OPENMETRICS if form else TEXT, await asyncio.shield(running)
+
+    async def _read(self, *, openmetrics: bool) -> bytes:
+        queues = await self._admin.totals()
+        # Some megabytes of text where there are hundreds of queues: meanwhile others are answered.
+        return await asyncio.to_thread(self._document, queues, openmetrics=openmetrics)
+
+    def _document(self, queues: Sequence[QueueTotals], *, openmetrics: bool) -> bytes:
+        labelled = [(f'queue="{_escaped(each.queue.queue)}"', each) for each in queues]
+        jobs = self._of_jobs(labelled)
+        texts: list[bytes] = []
+        for at, by_job in enumerate(_BY_JOB):
+            texts.append(by_job.head(openmetrics=openmetrics))
+            texts += [lines[at] for lines in jobs]
+        for by_queue in _BY_QUEUE:
+            texts.append(by_queue.head(openmetrics=openmetrics))
+            texts += [by_queue.lines(by_queue.name, labels, each).encode() for labels, each in labelled]
+        if openmetrics:
+            texts.append(b"# EOF\n")
+        return b"".join(texts)
+
+    def _of_jobs(self, queues: Iterable[tuple[str, QueueTotals]]) -> list[tuple[bytes, ...]]:
+        """Return for each job the lines of each family that is by job."""
+        before, now = self._written, dict[str, tuple[JobTotals, tuple[bytes, ...]]]()
+        for queue, each in queues:
+            for job in each.jobs:
+                labels = f'{queue},job="{_escaped(job.name)}"'
+                known = before.get(labels)
+                if known is None or known[0] != job:
+                    known = job, tuple(family.lines(family.name, labels, job).encode() for family in _BY_JOB)
+                now[labels] = known
+        self._written = now
+        return [lines for _, lines in now.values()]
 
 
 async def serve(request: Request) -> Response:
-    """Answer a scrape; those that come while one is under way share what it reads."""
-    state, accept = request.app.state, request.headers.get("accept", "")
-    scrapes: dict[bool, asyncio.Task[tuple[str, bytes]]] = state.scrapes
-    form = wants_openmetrics(accept)
-    scrape = scrapes.get(form)
-    if scrape is None:
-        scrape = scrapes[form] = asyncio.create_task(exposition(state.admin, accept))
-        scrape.add_done_callback(lambda _: scrapes.pop(form))
-    kind, body = await asyncio.shield(scrape)
+    """Answer a scrape."""
+    scrapes: Scrapes = request.app.state.scrapes
+    kind, body = await scrapes.scrape(request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": kind, "Cache-Control": "no-store"})
-
-
-def _document(queues: Sequence[QueueTotals], *, openmetrics: bool) -> tuple[str, bytes]:
-    told = _labelled(queues)
-    texts = [family.text(told, openmetrics=openmetrics) for family in FAMILIES]
-    if openmetrics:
-        texts.append("# EOF\n")
-    return OPENMETRICS if openmetrics else TEXT, "".join(texts).encode()
 
 
 def wants_openmetrics(accept: str) -> bool:
@@ -107,84 +125,55 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _labelled(queues: Iterable[QueueTotals]) -> Labelled:
-    told = [(f'queue="{_escaped(each.queue.queue)}"', each) for each in queues]
-    jobs = [(f'{queue},job="{_escaped(job.name)}"', job) for queue, each in told for job in each.jobs]
-    return Labelled(told, jobs)
+def _errors(name: str, labels: str, job: JobTotals) -> str:
+    return "".join(
+        f'{name}{{{labels},error_type="{_escaped(kind)}"}} {count}\n' for kind, count in job.errors.items()
+    )
 
 
-def _each_queue(value: Callable[[QueueTotals], float]) -> Lines:
-    return lambda name, told: [f"{name}{{{labels}}} {value(each)}\n" for labels, each in told.queues]
+def _retained(name: str, labels: str, each: QueueTotals) -> str:
+    kept = each.queue
+    return (
+        f'{name}{{{labels},state="completed"}} {kept.retained_completed}\n'
+        f'{name}{{{labels},state="failed"}} {kept.retained_failed}\n'
+        f'{name}{{{labels},state="cancelled"}} {kept.retained_cancelled}\n'
+        f'{name}{{{labels},state="expired"}} {kept.retained_expired}\n'
+    )
 
 
-def _each_job(value: Callable[[JobTotals], int]) -> Lines:
-    return lambda name, told: [f"{name}{{{labels}}} {value(job)}\n" for labels, job in told.jobs]
+def _sample(value: Callable[[T], float]) -> Callable[[str, str, T], str]:
+    return lambda name, labels, each: f"{name}{{{labels}}} {value(each)}\n"
 
 
-def _errors(name: str, told: Labelled) -> list[str]:
-    return [
-        f'{name}{{{labels},error_type="{_escaped(kind)}"}} {count}\n'
-        for labels, job in told.jobs
-        for kind, count in job.errors.items()
-    ]
+def _job_counter(name: str, text: str, value: Callable[[JobTotals], int]) -> Family[JobTotals]:
+    return Family(f"queue_{name}_total", "counter", text, _sample(value))
 
 
-def _retained(name: str, told: Labelled) -> list[str]:
-    return [
-        f'{name}{{{labels},state="{state}"}} {count}\n'
-        for labels, each in told.queues
-        for state, count in (
-            ("completed", each.queue.retained_completed),
-            ("failed", each.queue.retained_failed),
-            ("cancelled", each.queue.retained_cancelled),
-            ("expired", each.queue.retained_expired),
-        )
-    ]
-
-
-def _histograms(durations: Callable[[JobTotals], Histogram], unit_ms: float) -> Lines:
-    """Return what makes histograms in a unit of so many ms; the server tells durations apart more finely than they do."""
-    steps = {step * 10**power for power in range(6) for step in (1, 2, 5)} | {1_000_000, 2_000_000, 3_600_000}
-    shown = {at: bound / unit_ms for at, bound in enumerate(BOUNDS_MS) if bound in steps}
-    # All buckets of a job at once: their names and bounds are the same for every job, \0 stands for its labels.
-    buckets = "".join(f'{{name}}_bucket{{{{\0,le="{bound}"}}}} %d\n' for bound in (*shown.values(), "+Inf"))
-    numbers = itemgetter(*shown, -1)
-
-    # Most jobs did nothing between two scrapes: what did not change is not written anew.
-    written: dict[str, tuple[object, str]] = {}
-
-    def lines(name: str, told: Labelled) -> list[str]:
-        nonlocal written
-        template, before, now = buckets.format(name=name), written, dict[str, tuple[object, str]]()
-        for labels, job in told.jobs:
-            histogram, known = durations(job), before.get(labels)
-            if known is None or known[0] != histogram:
-                up_to = [*accumulate(histogram.counts)]
-                bounds = (template % numbers(up_to)).replace("\0", labels)
-                total = f"{name}_sum{{{labels}}} {histogram.sum_us / 1000 / unit_ms}\n"
-                known = histogram, f"{bounds}{total}{name}_count{{{labels}}} {up_to[-1]}\n"
-            now[labels] = known
-        written = now
-        return [text for _, text in now.values()]
-
-    return lines
-
-
-def _job_counter(name: str, text: str, value: Callable[[JobTotals], int]) -> Family:
-    return Family(f"queue_{name}_total", "counter", text, _each_job(value))
-
-
-def _gauge(name: str, text: str, value: Callable[[QueueTotals], float]) -> Family:
-    return Family(f"queue_{name}", "gauge", text, _each_queue(value))
+def _gauge(name: str, text: str, value: Callable[[QueueTotals], float]) -> Family[QueueTotals]:
+    return Family(f"queue_{name}", "gauge", text, _sample(value))
 
 
 def _histogram(
     name: str, text: str, durations: Callable[[JobTotals], Histogram], *, unit_ms: float = 1000
-) -> Family:
-    return Family(f"queue_{name}", "histogram", text, _histograms(durations, unit_ms))
+) -> Family[JobTotals]:
+    """Return a histogram in a unit of so many ms; the server tells durations apart more finely than it does."""
+    steps = {step * 10**power for power in range(6) for step in (1, 2, 5)} | {1_000_000, 2_000_000, 3_600_000}
+    shown = {at: bound / unit_ms for at, bound in enumerate(BOUNDS_MS) if bound in steps}
+    # All buckets of a job at once: their bounds are the same for every job, \0 stands for its labels.
+    bounds = "".join(f'queue_{name}_bucket{{\0,le="{each}"}} %d\n' for each in (*shown.values(), "+Inf"))
+    numbers = itemgetter(*shown, -1)
+
+    def lines(whole: str, labels: str, job: JobTotals) -> str:
+        histogram = durations(job)
+        up_to = [*accumulate(histogram.counts)]
+        buckets = (bounds % numbers(up_to)).replace("\0", labels)
+        total = f"{whole}_sum{{{labels}}} {histogram.sum_us / 1000 / unit_ms}\n"
+        return f"{buckets}{total}{whole}_count{{{labels}}} {up_to[-1]}\n"
+
+    return Family(f"queue_{name}", "histogram", text, lines)
 
 
-FAMILIES: tuple[Family, ...] = (
+_BY_JOB: tuple[Family[JobTotals], ...] = (
     _job_counter("jobs_added", "Jobs that were enqueued.", lambda job: job.added),
     _job_counter("jobs_completed", "Jobs that completed.", lambda job: job.completed),
     _job_counter("jobs_failed", "Jobs that failed for good.", lambda job: job.failed),
@@ -200,7 +189,7 @@ FAMILIES: tuple[Family, ...] = (
         lambda job: job.leases_lost,
     ),
     Family("queue_job_errors_total", "counter", "Attempts that failed, by the type of the error.", _errors),
-    Family("queue_jobs_processing", "gauge", "Jobs that run now.", _each_job(lambda job: job.processing)),
+    Family("queue_jobs_processing", "gauge", "Jobs that run now.", _sample(lambda job: job.processing)),
     _histogram("job_duration_seconds", "How long attempts ran.", lambda job: job.run),
     _histogram("job_wait_seconds", "How long jobs were ready before an attempt began.", lambda job: job.wait),
     _histogram(
@@ -209,6 +198,8 @@ FAMILIES: tuple[Family, ...] = (
         lambda job: job.run,
         unit_ms=1,
     ),
+)
+_BY_QUEUE: tuple[Family[QueueTotals], ...] = (
     _gauge("jobs_waiting", "Jobs that wait for a worker.", lambda each: each.queue.waiting),
     _gauge("jobs_delayed", "Jobs that are not due yet, retries among them.", lambda each: each.queue.delayed),
     _gauge("jobs_blocked", "Jobs that wait for other jobs.", lambda each: each.queue.blocked),
@@ -228,4 +219,5 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("workers", "Workers that serve the queue.", lambda each: each.workers),
     _gauge("alert_active", "Alerts of the queue that fire.", lambda each: each.alerts),
 )
+FAMILIES = (*_BY_JOB, *_BY_QUEUE)
 """Every metric that the dashboard exports, in the order of the document."""

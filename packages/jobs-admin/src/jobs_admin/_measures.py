@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -57,11 +58,15 @@ class Spread(msgspec.Struct, frozen=True):
         return Spread(self.run + other.run, self.wait + other.wait)
 
 
+# Most names were not measured between two looks, and their histograms are then what they were.
+_parsed = lru_cache(4096)(parse_histograms)
+
+
 async def read_durations(scripts: Scripts, queues: Sequence[str]) -> dict[str, Durations]:
     """Read the histograms of queues, at most 101 names of each."""
     found: dict[str, Durations] = {}
     for queue, packed in (await scripts.durations(queues)).items():
-        both = {name: parse_histograms(each) for name, each in packed.items()}
+        both = {name: _parsed(each) for name, each in packed.items()}
         found[queue] = Durations(
             {name: run for name, (run, _) in both.items()}, {name: wait for name, (_, wait) in both.items()}
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -68,10 +69,14 @@ class QueueTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
     """Read all queues, some at a time, so that no reply waits behind hundreds of others."""
-    names = [entry.queue for entry in await calls.read(list_queues(calls.client, prefix))]
-    workers = [each for each in await calls.read(list_workers(calls.client, prefix)) if not each.silent]
-    letters = await _dead_letters(calls)
-    firing = await read_firing(calls, prefix)
+    entries, running, letters, firing = await asyncio.gather(
+        calls.read(list_queues(calls.client, prefix)),
+        calls.read(list_workers(calls.client, prefix)),
+        _dead_letters(calls),
+        read_firing(calls, prefix),
+    )
+    names = [entry.queue for entry in entries]
+    serving = Counter(queue for each in running if not each.silent for queue in dict.fromkeys(each.queues))
     # While what one part answered is read, the server works on the next one.
     turns = asyncio.Semaphore(_PARALLEL)
 
@@ -97,7 +102,6 @@ async def read_totals(calls: Calls, prefix: str) -> list[QueueTotals]:
             for name in some
         ]
 
-    serving = Counter(queue for each in workers for queue in dict.fromkeys(each.queues))
     parts = await asyncio.gather(*(part(names[at : at + _STEP]) for at in range(0, len(names), _STEP)))
     return [each for found in parts for each in found]
 
@@ -122,7 +126,7 @@ def _queue(  # noqa: PLR0917 - in one place
 
 
 def _jobs(tally: Tally, durations: Durations, active: dict[str, int]) -> Iterable[JobTotals]:
-    totals = [(_COUNTS[kind], name, count) for (kind, name), count in _split(tally.totals) if kind in _COUNTS]
+    totals = [(kind, name, count) for (kind, name), count in _split(tally.totals) if kind in _COUNTS]
     errors = _split(tally.errors)
     seen = sorted({name for _, name, _ in totals} | {name for (name, _), _ in errors} | set(active))
     # Those measured first come first, whatever comes later: a name must not move to `other` and back.
@@ -136,8 +140,8 @@ def _jobs(tally: Tally, durations: Durations, active: dict[str, int]) -> Iterabl
             jobs[label] if label in jobs else jobs.setdefault(label, JobTotals(name=label, errors={}))
         )
 
-    for field, name, count in totals:
-        job = by_name[name]
+    for kind, name, count in totals:
+        job, field = by_name[name], _COUNTS[kind]
         setattr(job, field, getattr(job, field) + count)
     for (name, kind), count in errors:
         counts = by_name[name].errors
@@ -159,8 +163,14 @@ _COUNTS = {
 
 def _split(counts: Mapping[str, int]) -> list[tuple[tuple[str, str], int]]:
     """Return the two parts of the name of each count: those of one part belong to the queue as a whole."""
-    parts = [(*field.partition(":"), count) for field, count in counts.items()]
-    return [((first, second), count) for first, colon, second, count in parts if colon]
+    return [(parts, count) for field, count in counts.items() if (parts := _parts(field)) is not None]
+
+
+# Hundreds of queues count the same things.
+@lru_cache(4096)
+def _parts(field: str) -> tuple[str, str] | None:
+    first, colon, second = field.partition(":")
+    return (first, second) if colon else None
 
 
 def _label(name: str) -> str:

@@ -42,6 +42,6 @@ async def test_the_longest_wait_is_found_in_every_priority(engine: Engine, stric
     await engine.add("old", priority=5)
     await engine.advance(60)
     for priority in (1, 2, 3, 4, 5):
-        await engine.add(f"new{priority}", priority=priority)
+        await engine.add(*(f"new{priority}-{number}" for number in range(5)), priority=priority)
     await engine.advance(1)
     assert (await engine.tally()).longest_wait_ms == 61_000

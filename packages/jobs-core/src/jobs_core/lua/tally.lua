@@ -4,6 +4,21 @@
 -- ERRORS: SCHEMA
 -- INCLUDE: open record history
 -- FLAGS: no-writes
+-- The last score of the band that a score lies in; infinite behind the last band.
+local function band_end(q, score)
+  if q.strict then
+    return (math.floor(score / 1125899906842624) + 1) * 1125899906842624 - 1
+  end
+  local to = math.huge
+  for i = 1, 5 do
+    local last = q.now - q.offsets[i] * 1000
+    if last >= score and last < to then
+      to = last
+    end
+  end
+  return to
+end
+
 local function tally(P)
   local q = open(P)
   if q.err then
@@ -23,31 +38,19 @@ local function tally(P)
   local longest = -1
   if sizes[1] > 0 then
     longest = 0
-    -- The scores of waiting jobs lie in one band a priority: of each the first ones are looked at. Jobs so old that they have
-    -- aged into the band of a better priority lie there in the order of their turns, so at most 4 of them are seen.
-    local bands = {}
-    if q.strict then
-      for i = 1, 5 do
-        bands[i] =
-          { string.format("%.0f", i * 1125899906842624), string.format("(%.0f", (i + 1) * 1125899906842624) }
+    -- The scores of waiting jobs lie in one band a priority: of each that has any the first ones are looked at. Jobs so old that
+    -- they have aged into the band of a better priority lie there in the order of their turns, so at most 4 of them are seen.
+    local heads, from = {}, "-inf"
+    while from do
+      local first = redis.call("ZRANGEBYSCORE", P .. "waiting", from, "+inf", "WITHSCORES", "LIMIT", 0, 4)
+      -- Of fewer than 4 all are there, whatever their bands.
+      local to = first[8] and band_end(q, tonumber(first[2])) or math.huge
+      for j = 1, #first, 2 do
+        if tonumber(first[j + 1]) <= to then
+          heads[#heads + 1] = first[j]
+        end
       end
-    else
-      table.sort(q.offsets, function(a, b)
-        return a > b
-      end)
-      local from = "-inf"
-      for i = 1, 5 do
-        local to = string.format("%.0f", q.now - q.offsets[i] * 1000)
-        bands[i] = { from, to }
-        from = "(" .. to
-      end
-    end
-    local heads = {}
-    for i = 1, 5 do
-      local first = redis.call("ZRANGEBYSCORE", P .. "waiting", bands[i][1], bands[i][2], "LIMIT", 0, 4)
-      for j = 1, #first do
-        heads[#heads + 1] = first[j]
-      end
+      from = to < math.huge and string.format("(%.0f", to)
     end
     if heads[1] then
       local recs = redis.call("HMGET", P .. "rec", unpack(heads))
@@ -74,7 +77,7 @@ local function tally(P)
     pause[3] or "",
     longest,
     redis.call("HGETALL", P .. "stats"),
-    redis.call("HGETALL", P .. "unroutable.names"),
+    sizes[4] > 0 and redis.call("HGETALL", P .. "unroutable.names") or {},
     q.new and 0 or 1,
     q.peak,
     redis.call("HGETALL", P .. "errors"),
