@@ -166,7 +166,7 @@ async def test_changes_of_a_queue(ada: httpx2.AsyncClient, admin: Admin, mail: S
     limits = {"max_active": 3, "rate_limit": {"max": 10, "per_ms": 500, "burst": 2}}
     told = {each["limit"]: each["live"] for each in await sent(ada, "PUT", f"{queue}/limits", limits)}
     assert told["max_active"] == 3
-    assert told["rate_limit"] == {"max": 10, "per": 0.5, "burst": 2}
+    assert told["rate_limit"] == limits["rate_limit"]
     again = {"max_active": "declared", "rate_limit": None}
     told = {each["limit"]: each for each in await sent(ada, "PUT", f"{queue}/limits", again)}
     assert (told["max_active"]["live"], told["rate_limit"]["lifted"]) == (None, True)

@@ -1,7 +1,7 @@
 import pytest
 from tests.support.seeding import Seeder
 
-from jobs_admin import Admin, LimitRecord
+from jobs_admin import Admin, LimitRecord, RateRecord
 from jobs_core import OptionError, Queue, RateLimit, UnknownQueue
 
 
@@ -11,9 +11,9 @@ async def test_both_the_declared_and_the_live_limit_are_shown(admin: Admin, mail
     assert await admin.limit("mail", max_active=2, rate_limit=None, key_rate=RateLimit(1, 0.5))
     assert await admin.limits("mail") == [
         LimitRecord("max_active", 5, 2, lifted=False),
-        LimitRecord("rate_limit", RateLimit(10, 60.0, 3), None, lifted=True),
+        LimitRecord("rate_limit", RateRecord(10, 60_000, 3), None, lifted=True),
         LimitRecord("key_concurrency", None, None, lifted=False),
-        LimitRecord("key_rate", None, RateLimit(1, 0.5, 1), lifted=False),
+        LimitRecord("key_rate", None, RateRecord(1, 500, 1), lifted=False),
     ]
     assert not await admin.limit("mail", max_active=2)
     assert await admin.limit("mail", max_active="declared", rate_limit="declared", key_rate="declared")

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 
-from jobs_admin.records import Finding, LimitRecord
+from jobs_admin.records import Finding, LimitRecord, RateRecord
 from jobs_core.errors import OptionError
-from jobs_core.flow import KeyLimits, RateLimit, limit_fields
+from jobs_core.flow import KeyLimits, limit_fields
 
 if TYPE_CHECKING:
     from jobs_admin._calls import Calls
+    from jobs_core.flow import RateLimit
 
 __all__ = ["Declared", "LiveLimits", "held_back", "read_limits", "set_limits"]
 
@@ -120,8 +121,8 @@ def _text(name: str, value: object) -> str:
     return fields[_FIELDS[name]]
 
 
-def _parsed(text: bytes | None) -> int | RateLimit | None:
+def _parsed(text: bytes | None) -> int | RateRecord | None:
     if not text or text == b"0":
         return None
     first, *rest = map(int, text.split())
-    return RateLimit(first, rest[0] / 1000, rest[1]) if rest else first
+    return RateRecord(first, *rest) if rest else first

@@ -10,10 +10,8 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from jobs_admin._numbers import sum_totals
-from jobs_admin.records import ScalerQueue, ScalerRecord
-from jobs_core.durations import to_ms
+from jobs_admin.records import RateRecord, ScalerQueue, ScalerRecord
 from jobs_core.errors import OptionError
-from jobs_core.flow import RateLimit
 from jobs_core.queue import WEIGHT_CLASSES
 from jobs_core.registry import list_queues, list_workers
 
@@ -122,9 +120,9 @@ def _queue(  # noqa: PLR0917 - in one place
         value = None if limit.lifted else limit.declared if limit.live is None else limit.live
         if limit.limit == "max_active" and isinstance(value, int):
             need = min(need, max(value, running))
-        elif limit.limit == "rate_limit" and isinstance(value, RateLimit):
+        elif limit.limit == "rate_limit" and isinstance(value, RateRecord):
             # More cannot run at once, on average, than start in the time of one run.
-            at_once = math.ceil(value.max / (to_ms(value.per, name="per") / 1000) * run_s)
+            at_once = math.ceil(value.max / (value.per_ms / 1000) * run_s)
             need = min(need, max(at_once, running, 1))
     slots = max(entry.concurrency, 1) * processes
     return ScalerQueue(

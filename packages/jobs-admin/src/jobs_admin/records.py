@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from jobs_core.alerts import AlertName
-from jobs_core.flow import RateLimit
 from jobs_core.flows.records import FlowJobRecord, FlowRecord
 from jobs_core.records import AttemptRecord, JobRecord, LogRecord
 from jobs_core.states import CancelOutcome, State
@@ -452,6 +451,14 @@ class Outcome(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class RateRecord(msgspec.Struct, frozen=True):
+    """At most `max` starts in `per_ms` on average, `burst` at once."""
+
+    max: int
+    per_ms: int
+    burst: int
+
+
 class LimitRecord(msgspec.Struct, frozen=True):
     """A limit of a queue (`max_active`, `rate_limit`, `key_concurrency`, `key_rate`): what code declares, and what is set live.
 
@@ -459,8 +466,8 @@ class LimitRecord(msgspec.Struct, frozen=True):
     """
 
     limit: str
-    declared: int | RateLimit | None
-    live: int | RateLimit | None
+    declared: int | RateRecord | None
+    live: int | RateRecord | None
     lifted: bool
 
 

@@ -10,7 +10,7 @@ from jobs_cli.output import print_json, print_table
 from jobs_cli.session import with_admin
 
 if TYPE_CHECKING:
-    from jobs_admin import Admin, LimitRecord, LiveLimits
+    from jobs_admin import Admin, LimitRecord, LiveLimits, RateRecord
     from jobs_core.flow import RateLimit
 
 _NUMBER = "a number, none for no limit, or declared to take back what was set"
@@ -90,10 +90,8 @@ def _rate(flag: str, text: str) -> RateLimit | Literal["declared"] | None:
     return RateLimit(int(most), per=per, burst=int(rest[1]) if len(rest) == 2 else None)
 
 
-def _shown(value: int | RateLimit | None) -> str | int | None:
-    from jobs_core.durations import to_ms
-
+def _shown(value: int | RateRecord | None) -> str | int | None:
     if value is None or isinstance(value, int):
         return value
-    burst = "" if value.burst in {None, value.max} else f", burst {value.burst}"
-    return f"{value.max} in {to_ms(value.per, name='per') / 1000:g} s{burst}"
+    burst = "" if value.burst == value.max else f", burst {value.burst}"
+    return f"{value.max} in {value.per_ms / 1000:g} s{burst}"

@@ -273,16 +273,16 @@ export interface HistoryPage {
   cursor: string | null;
 }
 
-export interface RateLimit {
+export interface RateRecord {
   max: number;
-  per: number | string;
-  burst: number | null;
+  per_ms: number;
+  burst: number;
 }
 
 export interface LimitRecord {
   limit: "max_active" | "rate_limit" | "key_concurrency" | "key_rate";
-  declared: number | RateLimit | null;
-  live: number | RateLimit | null;
+  declared: number | RateRecord | null;
+  live: number | RateRecord | null;
   lifted: boolean;
 }
 

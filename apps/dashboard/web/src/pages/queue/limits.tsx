@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { at, put } from "../../lib/api";
 import { count, duration } from "../../lib/format";
 import { useResource } from "../../lib/resource";
-import type { LimitRecord, RateLimit } from "../../lib/schema";
+import type { LimitRecord, RateRecord } from "../../lib/schema";
 import { isAdmin } from "../../lib/session";
 import { ask } from "../../ui/ask";
 import { Badge, Loaded } from "../../ui/parts";
@@ -16,8 +16,8 @@ const NAMES: Record<LimitRecord["limit"], string> = {
   key_rate: "Starts, by key",
 };
 
-const told = (value: number | RateLimit | null): string =>
-  value === null ? "no limit" : typeof value === "number" ? count(value) : `${count(value.max)} in ${typeof value.per === "number" ? duration(value.per * 1000) : value.per}${value.burst ? `, ${count(value.burst)} at once` : ""}`;
+const told = (value: number | RateRecord | null): string =>
+  value === null ? "no limit" : typeof value === "number" ? count(value) : `${count(value.max)} in ${duration(value.per_ms)}${value.burst ? `, ${count(value.burst)} at once` : ""}`;
 
 export function Limits(props: { name: string; active: number }): JSX.Element {
   const limits = useResource<LimitRecord[]>(at`/queues/${props.name}/limits`, undefined, 5000);
@@ -63,7 +63,7 @@ function change(queue: string, limit: LimitRecord, again: () => void): void {
     fields: [
       { name: "how", label: "It holds", as: "choice", value: "value", choices: [["value", "a limit"], ["none", "no limit"], ["declared", `what code says: ${told(limit.declared)}`]] },
       { name: "most", label: "At most", as: "number", min: 1, required: true, value: String(typeof now === "number" ? now : (now?.max ?? 10)), when: (given) => given.how === "value" },
-      { name: "seconds", label: "In so many seconds", as: "number", min: 0.001, required: true, value: String(typeof now === "object" && typeof now?.per === "number" ? now.per : 1), when: (given) => rated && given.how === "value" },
+      { name: "seconds", label: "In so many seconds", as: "number", min: 0.001, required: true, value: String(typeof now === "object" && now ? now.per_ms / 1000 : 1), when: (given) => rated && given.how === "value" },
     ],
     run: async ({ how, most, seconds, reason }) => {
       const value = rated ? { max: Number(most), per_ms: Math.round(Number(seconds) * 1000) } : Number(most);
