@@ -3,7 +3,13 @@
 -- INCLUDE: flow_keys join
 local function reopen(q, id, gen, opens)
   local keys = flow_keys(q.P, id, true)
+  local opened, known = redis.call("HGET", keys.flow, "opened") or " ", {}
+  for ordinal in string.gmatch(opened, "%d+") do
+    known[ordinal] = true
+  end
+  local more = {}
   for ordinal in string.gmatch(opens, "%d+") do
+    more[#more + 1] = not known[ordinal] and table.concat({ ordinal, " " }) or nil
     local before = redis.call("HGET", keys.results, ordinal)
     local sign = before and string.sub(before, 1, 1)
     local at = tonumber(redis.call("HGET", keys.flow, table.concat({ "g:", ordinal })) or 0)
@@ -13,7 +19,7 @@ local function reopen(q, id, gen, opens)
       redis.call("HINCRBY", keys.flow, sign, -1)
     end
   end
-  redis.call("HSET", keys.flow, "gen", gen, "opened", table.concat({ " ", opens, " " }))
+  redis.call("HSET", keys.flow, "gen", gen, "opened", table.concat({ opened, table.concat(more) }))
   redis.call("HDEL", keys.flow, "verdict", "why", "in")
   local n, verdict, why = 0, nil, nil
   local fields = redis.call("HGETALL", keys.flow)

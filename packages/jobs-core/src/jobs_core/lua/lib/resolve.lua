@@ -30,7 +30,7 @@ local function resolve(q, id, edges)
     mode = string.sub(mode, 1, 1)
     local top = mode == "p"
     mode = top and "n" or mode
-    -- One of a generation before runs again, or has by now; of a job that waits those alone that it is to wait for again.
+    -- One of a generation before runs again, or has by now; of a job that waits those alone that it was to wait for again.
     local old = gen < since and (not opened or string.find(opened, string.format(" %.0f ", ordinal), 1, true))
     local stale, fresh, again = not ok and old, false, false
     if sign == "x" and not stale and not joins then
