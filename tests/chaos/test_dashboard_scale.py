@@ -9,6 +9,7 @@ long it worked on it (`MeteredCalls`).
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections import defaultdict
@@ -100,6 +101,10 @@ async def dashboard(scale: Scale) -> AsyncGenerator[tuple[Starlette, httpx2.Asyn
         )
         stack.push_async_callback(app.state.services.close)
         await enter(registered(scale.server.url, PREFIX, scale.crowd))
+        # As the program does before it serves; here what the tests themselves keep would be looked through as well.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         yield (
             app,
             await enter(
