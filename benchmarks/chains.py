@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 LINKS = 5
-# After the last handler has ended it is settled, and what was carried is acknowledged.
-REST = 0.15
+# After the last handler has ended it is settled, and what was carried is held for 3 s and then acknowledged.
+REST = 5.0
 
 
 class Bench:

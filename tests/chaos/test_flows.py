@@ -1,10 +1,12 @@
-"""Flows whose workers, producers and server are killed: none is stuck, and each callback comes once.
+"""Flows whose workers, producers and servers are killed, and servers forget: none is stuck, and each callback comes once.
 
 What ran is written down outside of the system: each process appends to a file of its own.
 """
 
+import asyncio
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support.cluster import Cluster
+from tests.support.forgetting import kill_forgetting
 from tests.support.invariants import broken_queues
 from tests.support.waiting import until
 from tests.support.workers import WorkerProcess, kill_group, write_package
@@ -111,7 +114,9 @@ class Place:
     On a cluster of three primaries with a replica each, the two queues and the list of queues are on different nodes.
     """
 
-    def __init__(self, path: Path, prefix: str, *, cluster: bool) -> None:
+    def __init__(self, path: Path, prefix: str, *, cluster: bool, forgets: bool) -> None:
+        """Start the servers. Those that forget lose what they had answered in up to 1.5 s before they were killed."""
+        self.forgets = forgets
         self.books = path / "books"
         self.books.mkdir()
         modules = {"flows/queue.py": QUEUES, "flows/processor.py": PROCESSOR, "fill.py": PRODUCER}
@@ -151,10 +156,20 @@ class Place:
         command = [sys.executable, "-m", "shop.fill", "0", str(count)]
         return subprocess.Popen(command, env=env, cwd=self.path)
 
-    async def strike(self, chance: random.Random, number: int, *, few: bool) -> None:
+    async def strike(
+        self, chance: random.Random, number: int, producer: subprocess.Popen[bytes], *, few: bool
+    ) -> None:
         """Kill something, by turns; a whole worker only where there are not `few` kills, since another takes a while to start."""
         if number % 4 == 2 or (self.cluster is not None and number % 4 == 0):
+            # What is added and forgotten is gone, though its producer holds an id: it adds nothing meanwhile.
+            holds = self.forgets and producer.poll() is None
+            if holds:
+                producer.send_signal(signal.SIGSTOP)
+                # What it had sent is carried out.
+                await asyncio.sleep(0.3)
             await self.strike_server(chance)
+            if holds:
+                producer.send_signal(signal.SIGCONT)
         elif number % 4 == 3 and not few:
             self.strike_worker(chance)
         else:
@@ -163,8 +178,7 @@ class Place:
     async def strike_server(self, chance: random.Random) -> None:
         """Kill the server and start it again; of a cluster a primary, or have a replica take over from one."""
         if self.cluster is None:
-            self.kinds["server"] += 1
-            self.server.kill()
+            await self.kill_server(chance, "server", self.server, self.path / "data")
             self.server.start()
             assert self.server.url == self.url
             return
@@ -178,10 +192,18 @@ class Place:
             replica.ask("CLUSTER", "FAILOVER")
             await until(lambda: replica.role == "master", within=60, what="the replica took over")
             return
-        self.kinds["primary"] += 1
         primary = chance.choice(primaries)
-        primary.server.kill()
+        data = self.path / "data" / str(self.cluster.nodes.index(primary))
+        await self.kill_server(chance, "primary", primary.server, data)
         primary.server.start()
+
+    async def kill_server(self, chance: random.Random, kind: str, server: EmbeddedServer, data: Path) -> None:
+        """Kill a server, which perhaps forgets what it did last."""
+        self.kinds[kind] += 1
+        if not self.forgets:
+            server.kill()
+        elif await kill_forgetting(server, data, chance.uniform(0, 1.5)):
+            self.kinds["forgetting"] += 1
 
     def strike_worker(self, chance: random.Random) -> None:
         """Kill a worker with all its children at once, and start another."""
@@ -205,12 +227,14 @@ class Place:
         self.stack.close()
 
 
-async def flows(path: Path, prefix: str, *, count: int, kills: int, cluster: bool = False) -> str:
+async def flows(
+    path: Path, prefix: str, *, count: int, kills: int, cluster: bool = False, forgets: bool = False
+) -> str:
     """Run flows while everything is killed, check the books, and return the figures."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown where it fails
     chance = random.Random(seed)
-    place = Place(path, prefix, cluster=cluster)
+    place = Place(path, prefix, cluster=cluster, forgets=forgets)
     began = time.monotonic()
     client = client_for(parse_address(place.url))
     await client.connect(timeout=5)
@@ -236,7 +260,7 @@ async def flows(path: Path, prefix: str, *, count: int, kills: int, cluster: boo
                 return await ended() >= goal
 
             await until(reached, within=120 + count / 20, what=f"{goal} flows")
-            await place.strike(chance, number, few=kills <= 4)
+            await place.strike(chance, number, producer, few=kills <= 4)
             if producer.poll() is None and number % 2:
                 place.kinds["producer"] += 1
                 producer.kill()
@@ -254,7 +278,7 @@ async def flows(path: Path, prefix: str, *, count: int, kills: int, cluster: boo
                 [(await scripts.tally([queue]))[queue].sizes["active"] for queue in seen]
             )
 
-        await until(quiet, within=60, what="the last callbacks")
+        await until(quiet, within=120, what="the last callbacks")
         assert await broken_queues(scripts) == []
         assert (
             (await scripts.tally(["up"]))["up"].sizes["blocked"]
@@ -315,21 +339,28 @@ async def test_kills_leave_no_flow_stuck_and_double_no_callback(tmp_path: Path, 
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("forgets", [False, True])
 async def test_kills_under_load_leave_no_flow_stuck(
-    tmp_path: Path, prefix: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    prefix: str,
+    capsys: pytest.CaptureFixture[str],
+    forgets: bool,  # noqa: FBT001
 ) -> None:
-    figures = await flows(
-        tmp_path, prefix, count=max(int(10_000 * SCALE), 100), kills=max(int(100 * SCALE), 10)
-    )
+    count, kills = max(int(10_000 * SCALE), 100), max(int(100 * SCALE), 10)
+    figures = await flows(tmp_path, prefix, count=count, kills=kills, forgets=forgets)
     with capsys.disabled():
         print(f"\n{figures}")  # noqa: T201 - figures to be read
 
 
 @pytest.mark.chaos
+@pytest.mark.parametrize("forgets", [False, True])
 async def test_kills_on_a_cluster_leave_no_flow_stuck(
-    tmp_path: Path, prefix: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    prefix: str,
+    capsys: pytest.CaptureFixture[str],
+    forgets: bool,  # noqa: FBT001
 ) -> None:
     count, kills = max(int(10_000 * SCALE), 100), max(int(100 * SCALE), 12)
-    figures = await flows(tmp_path, prefix, count=count, kills=kills, cluster=True)
+    figures = await flows(tmp_path, prefix, count=count, kills=kills, cluster=True, forgets=forgets)
     with capsys.disabled():
         print(f"\n{figures}")  # noqa: T201 - figures to be read

@@ -11,6 +11,8 @@ from jobs_core.scripts import MAX_BYTES, MAX_ITEMS, Claim, Claimed, Effects, Gro
 from jobs_core.wire import EXPIRES, KEYED, UNIQUE, Draft, RecordHead, pack_drafts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jobs_core.connection import Client
     from jobs_core.connection.protocol import Encodable, Reply
     from jobs_core.scripts import Tally
@@ -196,6 +198,18 @@ class Engine:
         """Read a hash."""
         fields = cast("dict[bytes, bytes]", await self.call("HGETALL", suffix))
         return {field.decode(): value for field, value in fields.items()}
+
+    async def dumped(self) -> dict[bytes, bytes]:
+        """Copy all that the queue has, for `restore`."""
+        keys = cast("list[bytes]", await self.client.call("KEYS", self.key + "*"))
+        return {key: cast("bytes", await self.client.call("DUMP", key)) for key in keys}
+
+    async def restore(self, dumped: Mapping[bytes, bytes]) -> None:
+        """Let the queue be again what it was: a server that lost what came later."""
+        for key in cast("list[bytes]", await self.client.call("KEYS", self.key + "*")):
+            await self.client.call("DEL", key)
+        for key, content in dumped.items():
+            await self.client.call("RESTORE", key, 0, content)
 
     async def sessions(self) -> list[str]:
         """Name the sessions whose last call is remembered."""

@@ -29,13 +29,16 @@ class Flowing:
         self.home = engine
         self.kids = Engine(engine.client, engine.scripts.prefix, "kids")
         self.kids.us = engine.us
-        self.relay = Relay(engine.scripts)
+        self.relay = Relay(engine.scripts, hold=0)
+        self.holds = False
 
     async def settle_all(self) -> None:
-        """Carry whatever lies in an outbox, and what comes of it."""
+        """Carry whatever lies in an outbox, and what comes of it; while it `holds`, nothing of it leaves the outbox."""
         moved = 1
         while moved:
             moved = await self.relay.relay(self.home.queue) + await self.relay.relay(self.kids.queue)
+            if not self.holds:
+                await self.relay.confirm()
 
     async def parent(self, job_id: str, children: int, *, options: str = "", delay_ms: int = 0) -> bytes:
         """Add a job that waits for so many others."""

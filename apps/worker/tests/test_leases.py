@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from tests.support.engine import Engine
 from tests.support.runtime import Lines, Run
 from tests.support.waiting import until
 
@@ -88,6 +89,52 @@ async def test_stale_delivery_settles_nothing(run: Run, lines: Lines) -> None:
         assert (await handle.status()).state is State.ACTIVE
         gates[1].set()
         assert await handle.result(40) == fences[1]
+
+
+async def test_a_server_that_lost_what_it_had_answered_strands_no_job(run: Run, lines: Lines) -> None:
+    queue = Queue("rolled-back", concurrency=1)
+    job = queue.job("hold", payload=str, result=int)
+    starts: Counter[str] = Counter()
+    gates = {"first": asyncio.Event(), "second": asyncio.Event()}
+
+    @processor(job)
+    async def hold(payload: str, ctx: JobContext) -> int:
+        starts[payload] += 1
+        await gates[payload].wait()
+        return ctx.fence
+
+    async with run(hold) as worker:
+        here, engine = (
+            worker.lane(queue.name),
+            Engine(worker.scripts.client, worker.scripts.prefix, queue.name),
+        )
+        first = await worker.producer.enqueue(job, "first")
+        await until(lambda: starts["first"] == 1)
+        second = await worker.producer.enqueue(job, "second")
+        before = await engine.dumped()
+        gates["first"].set()
+        await until(lambda: starts["second"] == 1)
+        await here.reconcile()
+        await here.reconcile()
+        assert (here.stats.lost, lines.of("given_back")) == (0, [])
+
+        # The settlement of the first and the claim of the second are lost.
+        await engine.restore(before)
+        await here.reconcile()
+        (line,) = lines.of("lease_lost")
+        assert line["job_id"] == second.id
+        assert (await first.status()).state is State.ACTIVE
+
+        async def given_back() -> list[dict[str, object]]:
+            await here.reconcile()
+            return lines.of("given_back")
+
+        (line,) = await until(given_back)
+        assert (line["level"], line["queue"], line["job_ids"]) == ("warning", queue.name, [first.id])
+        gates["second"].set()
+        await first.result(40)
+        await second.result(40)
+        assert starts == {"first": 2, "second": 2}
 
 
 @pytest.mark.parametrize("call", ["claim", "settle"])

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from tests.support.effects import Effected, effect
 from tests.support.engine import NAME, Engine, draft, group
 from tests.support.invariants import broken
-from tests.support.waiting import until
 
 from jobs_core.backoff import Fixed
 from jobs_core.connection import Client, client_for, parse_address
@@ -103,22 +102,15 @@ async def test_jobs_reach_their_queue(engine: Engine) -> None:
 
 async def test_what_its_writer_left_behind_is_relayed_by_another(engine: Engine) -> None:
     effected = Effected(engine)
-    posted = await effected.end("a", jobs("x"))
     # Applied, and its writer died before it could say so.
-    page = await engine.scripts.outbox(engine.queue, ids=[posted])
-    await engine.scripts.apply(
-        "other",
-        source=engine.queue,
-        epoch=page.epoch,
-        entry=posted,
-        mark=page.mark,
-        effects=arguments(engine.queue, page.entries[0])[0],
-    )
+    await Relay(engine.scripts).relay(engine.queue, ids=[await effected.end("a", jobs("x"))])
     await effected.end("b", jobs("y"))
-    relay = Relay(engine.scripts)
+    relay = Relay(engine.scripts, hold=0)
     assert await relay.relay(engine.queue, age_ms=STALE_MS) == 0
-    await engine.advance(2.1)
-    assert await relay.relay(engine.queue, age_ms=STALE_MS) == 2
+    await engine.advance(6.1)
+    assert await relay.relay(engine.queue, age_ms=STALE_MS) == 1
+    await relay.confirm()
+    assert (await engine.scripts.outbox(engine.queue)).entries == []
     other = beside(engine, "other")
     assert await other.take() == ["x", "y"]
     assert (await other.stats())["added:send@1"] == 2
@@ -160,49 +152,49 @@ async def test_entries_are_split_as_the_script_does(engine: Engine) -> None:
     assert [len(entry.effects) for entry in entries] == [2, 2, 1, 2, 2]
 
 
-async def test_what_is_carried_is_applied_once_and_acknowledged_together(engine: Engine) -> None:
-    relay = Relay(engine.scripts)
+async def test_what_is_carried_is_applied_once_and_acknowledged_later(engine: Engine) -> None:
+    relay = Relay(engine.scripts, hold=0)
+    other = beside(engine, "other")
     for number in range(3):
         groups, done = await settled(
             engine, ("other", jobs(f"x{number}"), 1), ("other", jobs(f"y{number}"), 1)
         )
         entries, _ = written(groups, done.posted)
-        if number < 2:
-            await asyncio.gather(*(relay.carry(engine.queue, done.epoch, [entry]) for entry in entries))
-    # The last call's worker died before it carried anything.
-    await engine.advance(2.1)
-    assert await Relay(engine.scripts).relay(engine.queue, age_ms=STALE_MS) == 2
-    other = beside(engine, "other")
+        await asyncio.gather(*(relay.carry(engine.queue, done.epoch, [entry]) for entry in entries))
+        # It is there, and whoever looks meanwhile applies it no second time.
+        assert await other.state(f"x{number}") == "waiting"
+        assert await Relay(engine.scripts).relay(engine.queue) == 0
+        await relay.confirm()
+        assert (await engine.scripts.outbox(engine.queue)).entries == []
+        # What was acknowledged is not remembered for longer than until the next mark.
+        assert len(await other.zset(f"in:{engine.queue}:{done.epoch}")) <= 4
     assert sorted(await other.take()) == ["x0", "x1", "x2", "y0", "y1", "y2"]
-    # What was acknowledged is not remembered for longer than until the next mark.
-    groups, done = await settled(engine, ("other", jobs("z"), 1))
-    await relay.carry(engine.queue, done.epoch, written(groups, done.posted)[0])
-    assert len(await other.zset(f"in:{engine.queue}:{done.epoch}")) == 3
 
 
-async def test_what_was_carried_and_not_acknowledged_is_applied_once(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobs_core.outbox._GATHER", 3600)
-    groups, done = await settled(engine, ("other", jobs("x"), 1))
-    carrying = asyncio.create_task(
-        Relay(engine.scripts).carry(engine.queue, done.epoch, written(groups, done.posted)[0])
-    )
-    other = beside(engine, "other")
+async def test_what_a_server_lost_after_it_had_answered_is_relayed_again(engine: Engine) -> None:
+    relay, other = Relay(engine.scripts, hold=0), beside(engine, "other")
+    first = await Effected(engine).end("a", jobs("x"))
+    await relay.relay(engine.queue, ids=[first])
+    await relay.confirm()
+    before = await other.dumped()
+    await Effected(engine).end("b", jobs("y"))
+    # This one comes in parts, for it is followed by more jobs than a call may add.
+    await Effected(engine).end("c", jobs(*(f"z{i}" for i in range(300))))
+    assert await relay.relay(engine.queue) == 2
+    await other.restore(before)
+    assert await other.state("y") == await other.state("z299") == ""
+    await relay.confirm()
+    assert (await other.stats())["added:send@1"] == 302
+    await relay.confirm()
+    assert (await engine.scripts.outbox(engine.queue)).entries == []
 
-    async def there() -> bool:
-        return await other.state("x") == "waiting"
 
-    await until(there)
-    # Killed while it gathers what it is to acknowledge.
-    carrying.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await carrying
+async def test_what_was_applied_is_held_for_some_seconds(engine: Engine) -> None:
+    await Effected(engine).end("a", jobs("x"))
+    relay = Relay(engine.scripts)
+    await relay.relay(engine.queue)
+    await relay.confirm()
     assert len((await engine.scripts.outbox(engine.queue)).entries) == 1
-    await engine.advance(2.1)
-    assert await Relay(engine.scripts).relay(engine.queue, age_ms=STALE_MS) == 1
-    assert await other.take() == ["x"]
-    assert (await other.stats())["added:send@1"] == 1
 
 
 def test_jobs_that_are_alike_are_added_as_one_group() -> None:
@@ -242,9 +234,10 @@ async def test_what_a_target_refuses_stays_and_holds_up_nothing(engine: Engine) 
     effected = Effected(engine)
     await effected.end("a", jobs("x"), kind="unheard-of")
     await effected.end("b", jobs("y"))
-    relay = Relay(engine.scripts)
+    relay = Relay(engine.scripts, hold=0)
     assert await relay.relay(engine.queue) == 1
     assert await relay.relay(engine.queue) == 0
+    await relay.confirm()
     assert await beside(engine, "other").take() == ["y"]
     assert len((await engine.scripts.outbox(engine.queue)).entries) == 1
 

@@ -13,7 +13,7 @@ from jobs_worker.settlement import Settlement, cancelled, released, unopened
 from jobs_worker.starting import fetch_envelope, find_first_start, header_of, needs_first_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from jobs_core.scripts import Claimed, Scripts
     from jobs_core.wire import Header
@@ -125,11 +125,16 @@ class Deliveries:
                 if fence is not None:
                     self.stop(delivery.id, fence)
 
-    def lose(self, owner: str) -> None:
+    def lose(self, deliveries: Iterable[Delivery]) -> None:
+        """Stop handlers whose jobs are somebody else's by now."""
+        for delivery in deliveries:
+            if not delivery.abandoned:
+                self._ends.lost(delivery)
+                self._abandon(delivery)
+
+    def lose_all(self, owner: str) -> None:
         """Stop what an owner held whom the server holds for dead: it runs elsewhere."""
-        for delivery in [each for each in self.running if each.owner == owner]:
-            self._ends.lost(delivery)
-            self._abandon(delivery)
+        self.lose([each for each in self.running if each.owner == owner])
         for settlement in self.finished:
             self._ends.lost(settlement.delivery)
         self.finished.clear()

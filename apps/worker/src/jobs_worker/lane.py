@@ -20,6 +20,7 @@ from jobs_worker.deliveries import Deliveries
 from jobs_worker.ends import Ends
 from jobs_worker.limits import NameLimits
 from jobs_worker.ownership import Ownership
+from jobs_worker.reconciling import Reconciler
 from jobs_worker.refusals import Refusals
 from jobs_worker.reports import Reports
 from jobs_worker.sessions import Pump
@@ -129,8 +130,19 @@ class Lane:
             check_drained=self._check_drained,
             give=None if self._limits is None and budget is None else self._give,
         )
+        self._reconciler = Reconciler(
+            scripts,
+            self.queue,
+            self._owner,
+            running=lambda: self._deliveries.running,
+            known=self._known,
+            claims=lambda: {*self._claiming},
+            starting=lambda: self._deliveries.starting > 0,
+            lose=self._deliveries.lose,
+        )
         self._requested = 0
-        self._settling = 0
+        self._settling: set[int] = set()
+        self._claiming: set[tuple[str, int]] = set()
         self._hungry = True
         self._wakes = 0
         self._parked = 0
@@ -227,6 +239,10 @@ class Lane:
         if not glance.paused and (glance.startable or glance.next_due_ms == 0 or glance.unroutable > parked):
             self.kick(hungry=True)
 
+    async def reconcile(self) -> None:
+        """Compare what the server holds for this lane with what it runs. Raises what the scripts raise."""
+        await self._reconciler.look()
+
     def left_behind(self) -> None:
         """Relay what lies in the outbox for longer than who wrote it takes."""
         self._upkeep.relay_old()
@@ -263,7 +279,7 @@ class Lane:
         if owner != self.owner:
             return
         _log.info("owner_gone", queue=self.queue, owner=owner)
-        self._deliveries.lose(owner)
+        self._deliveries.lose_all(owner)
         for delivery in self._refusals.drop(owner):
             self._ends.lost(delivery)
         self._owner.lose()
@@ -316,7 +332,7 @@ class Lane:
                 await waiter
                 continue
             settlements = self._deliveries.take_finished(max(self._share, _SPLIT_FROM))
-            self._settling += len(settlements)
+            self._settling.update(each.delivery.fence for each in settlements)
             want = self._want()
             self._requested += want
             # What is left over is for the other pump, at once.
@@ -378,6 +394,14 @@ class Lane:
     async def _ask(self, pump: Pump, owner: str, want: int) -> Claim | None:
         """Claim; None when the owner is gone. A call whose outcome is unknown is sent again, for its answer alone."""
         pump.claims.advance()
+        call = (pump.claims.name, pump.claims.number)
+        self._claiming.add(call)
+        try:
+            return await self._ask_until_answered(pump, owner, want)
+        finally:
+            self._claiming.discard(call)
+
+    async def _ask_until_answered(self, pump: Pump, owner: str, want: int) -> Claim | None:
         free = self.free + want
         limits = after = ""
         if self._limits is not None and want:
@@ -450,7 +474,7 @@ class Lane:
             await self._refusals.take(settlements, error)
             return
         finally:
-            self._settling -= len(settlements)
+            self._settling.difference_update([each.delivery.fence for each in settlements])
         self._settled(settlements, settled)
 
     def _settled(self, settlements: Sequence[Settlement], settled: Settled) -> None:
@@ -466,6 +490,12 @@ class Lane:
                 elif settlement.delivery not in lost:
                     self._ends.settled(settlement)
         self._check_drained()
+
+    def _known(self) -> set[int]:
+        """Return the fences of all that was claimed and is not settled, but for what is about to start."""
+        held = self._deliveries
+        fences = {each.fence for each in held.running} | self._settling | self._refusals.fences
+        return fences.union(each.delivery.fence for each in held.finished)
 
     def _check_drained(self) -> None:
         held = self._deliveries

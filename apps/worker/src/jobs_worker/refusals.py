@@ -71,6 +71,11 @@ class Refusals:
         self._came = asyncio.Event()
         self._working = False
 
+    @property
+    def fences(self) -> set[int]:
+        """The fences of the deliveries that are not settled for it."""
+        return {each.settlement.delivery.fence for each in self._held}
+
     async def take(self, settlements: Sequence[Settlement], error: Exception) -> None:
         """Take what the server refused in one call, and wait while there is too much of it."""
         _log.warning("settlements_refused", queue=self._queue, jobs=len(settlements), error=str(error))

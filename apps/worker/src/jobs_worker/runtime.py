@@ -27,6 +27,7 @@ from jobs_worker.job_logs import install, level_of, uninstall
 from jobs_worker.lane import Lane
 from jobs_worker.outages import Outages
 from jobs_worker.process_pool import ProcessPool
+from jobs_worker.reconciling import RECONCILE_EVERY
 from jobs_worker.runner import Runner
 from jobs_worker.shared import Shared
 from jobs_worker.slots import SlotBudget
@@ -112,7 +113,7 @@ class Runtime:
             name for name, each in routes.items() if each.queue.weight == "heavy" and name not in self._chunks
         ]
         budget = SlotBudget(max(HEAVY_SLOTS, *(slots[name] for name in heavy))) if len(heavy) > 1 else None
-        relay = Relay(scripts)
+        self._relay = relay = Relay(scripts)
         self._off = off
         teller = Teller(self.worker, off)
         modules = {route.module for each in routes.values() for route in each.routes}
@@ -157,6 +158,8 @@ class Runtime:
             loops.spawn("glance", self._glance),
             loops.spawn("tick", self._tick),
             loops.spawn("tend", self._tender.run),
+            loops.spawn("confirm", self._confirm),
+            loops.spawn("reconcile", self._reconcile),
         ]
         if self._apart:
             self._loops.append(loops.spawn("sweep", self._sweep))
@@ -311,6 +314,31 @@ class Runtime:
                 # What runs is to hear within a second that it is cancelled, also where the message was lost.
                 pause = _BUSY_GLANCE
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+    async def _confirm(self) -> None:
+        """Take effects off the outboxes whose targets still know them, and send again what a server lost."""
+        outages = Outages("confirm")
+        while True:
+            await asyncio.sleep(random.uniform(0.8, 1.2))
+            try:
+                await self._relay.confirm()
+            except (JobsError, OutcomeLost) as error:
+                outages.failed(error)
+            else:
+                outages.succeeded()
+
+    async def _reconcile(self) -> None:
+        """Compare what the server holds for the lanes with what they run: it may have lost what it had answered."""
+        outages = Outages("reconcile")
+        while True:
+            await asyncio.sleep(RECONCILE_EVERY * random.uniform(0.8, 1.2))
+            for name, lane in self.lanes.items():
+                try:
+                    await lane.reconcile()
+                except (JobsError, OutcomeLost) as error:
+                    outages.failed(error, name)
+                else:
+                    outages.succeeded(name)
 
     async def _sweep(self) -> None:
         """Delete the files of payloads and results whose jobs are forgotten, a part of one queue at a time."""

@@ -122,7 +122,11 @@ class _Told:
 
 
 async def find_children(scripts: Scripts, queue: str, delivery: Delivery) -> bool:
-    """Let a delivery know of the jobs that it waited for, as far as they can be held; returns False where that cannot be read now."""
+    """Let a delivery know of the jobs that it waited for, as far as they can be held.
+
+    Returns False where that cannot be read now, or where its job is somebody else's: a server that lost the claim may have lost
+    ends of those jobs too.
+    """
     waits = delivery.envelope.waits or Waits()
     there = _Told(scripts, queue, delivery.id, waits)
     told: list[tuple[bool, bytes]] = []
@@ -140,6 +144,11 @@ async def find_children(scripts: Scripts, queue: str, delivery: Delivery) -> boo
     except JobsError as error:
         _log.warning("fetch_failed", queue=queue, error=str(error))
         await asyncio.sleep(_ERROR_PAUSE)
+        return False
+    known, fence = await _read(
+        scripts, queue, "ZSCORE", f"{scripts.key(queue)}active:{delivery.owner}", delivery.id
+    )
+    if not known or fence is None or int(fence) != delivery.fence:
         return False
     if found.total:
         delivery.waited_for = Waited(found.total, told, waits.labels, there.before)

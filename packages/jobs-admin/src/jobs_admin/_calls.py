@@ -55,6 +55,7 @@ class Calls:
         with suppress(TimeoutError, OutcomeLost, JobsError):
             async with asyncio.timeout(self.timeout):
                 await self._relay.relay(queue, ids=ids)
+                await self._relay.confirm()
 
     async def tally(self, queue: str) -> Tally:
         """Count a queue. Raises ConnectionFailed."""

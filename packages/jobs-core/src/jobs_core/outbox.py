@@ -1,8 +1,8 @@
 """Carries what follows the end of jobs from a queue's outbox to the queues that it is for.
 
 An effect is written by the script that ends a job, in the same step, and applied by its target once, however often
-it comes; it leaves the outbox when it was applied. Who wrote it relays it at once, and what is left lying is relayed by any
-worker of the queue. `docs/engine.md` has the protocol.
+it comes; it leaves the outbox when its target still knows it some seconds later. Who wrote it relays it at once, and what is left
+lying is relayed by any worker of the queue. `docs/engine.md` has the protocol.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
@@ -22,7 +22,7 @@ from jobs_core.flows.ends import resolution
 from jobs_core.queue import Queue
 from jobs_core.queues.dead_letter.queue import DEAD_LETTERS
 from jobs_core.registry import QueueEntry, announce_queue, queue_entry
-from jobs_core.scripts import MAX_ITEMS, Effects, Entry, OutboxPage
+from jobs_core.scripts import MAX_ITEMS, Effects, Entry
 from jobs_core.wire import Draft, pack_drafts
 
 if TYPE_CHECKING:
@@ -33,13 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["STALE_MS", "Relay", "encode_jobs", "written"]
 
-STALE_MS = 2000
-"""An effect so old was left behind by whoever should have relayed it."""
+STALE_MS = 6000
+"""An effect so old was left behind by whoever should have relayed it: twice as long as one is held."""
+
+HOLD = 3.0
+"""How long an effect that was applied stays in the outbox, in seconds.
+
+With `appendfsync everysec` a server may answer for 2 s what it has not written yet, and a replica is behind by less.
+"""
 
 MAX_TOLD = 512 * 1024
 _PAGES = 8
-# How long entries that were applied are gathered before they are acknowledged, and how many a call takes.
-_GATHER = 0.02
+# How many entries are acknowledged by one call.
 _ACKED = 500
 # What an entry may hold, as `post_all` has it.
 _ENTRY_JOBS = 128
@@ -81,24 +86,62 @@ def written(groups: Iterable[Group | Effects], posted: Sequence[int]) -> tuple[l
     return entries, [*ids]
 
 
+class _Held(NamedTuple):
+    """An entry that was applied and is still kept: until when, and who has applied how much of it."""
+
+    due: float
+    epoch: str
+    target: str
+    parts: int
+
+
+class _Mark:
+    """The oldest entry of an outbox, as far as that is to be relied on.
+
+    A server that loses writes has entries again that were acknowledged, and a target that lost them too must not hold them for
+    applied. So an entry is the mark when the outbox was seen to begin there, and `hold` seconds later no earlier.
+    """
+
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.value = 0
+        self._next = 0
+        self._since = 0.0
+
+    def seen(self, oldest: int, now: float, hold: float) -> None:
+        """Take note of where the outbox begins now."""
+        if oldest < self._next:
+            self.value = min(self.value, oldest)
+        elif now - self._since < hold:
+            return
+        else:
+            self.value = self._next
+        self._next, self._since = oldest, now
+
+
 class Relay:
     """Relays the outboxes of queues by one client."""
 
-    def __init__(self, scripts: Scripts, declared: Iterable[Queue] = ()) -> None:
-        """Bind to the scripts; `declared` are queues whose declarations a target is told before its first effect."""
+    def __init__(self, scripts: Scripts, declared: Iterable[Queue] = (), *, hold: float = HOLD) -> None:
+        """Bind to the scripts; `declared` are queues whose declarations a target is told before its first effect.
+
+        What was applied stays in its outbox for `hold` seconds.
+        """
         self._scripts = scripts
+        self._hold = hold
         self._declared = {queue.name: queue for queue in (DEAD_LETTERS, *declared)}
         self._told: set[str] = set()
         self._refused: set[tuple[str, int]] = set()
-        self._marks: dict[str, tuple[str, int]] = {}
-        self._applied: dict[str, list[int]] = {}
+        self._marks: dict[str, _Mark] = {}
+        self._held: dict[str, dict[int, _Held]] = {}
+        self._confirming: set[str] = set()
 
     def declare(self, queue: Queue) -> None:
         """Take note of what code declares of a target."""
         self._declared.setdefault(queue.name, queue)
 
     async def relay(self, queue: str, *, ids: Sequence[int] = (), age_ms: int = 0) -> int:
-        """Relay the named entries, or all of that age (in bounded calls). Returns how many left the outbox.
+        """Relay the named entries, or all of that age (in bounded calls). Returns how many this call applied.
 
         What cannot be applied now (the server's memory is full) stays. Raises ConnectionFailed and OutcomeLost.
         """
@@ -107,8 +150,8 @@ class Relay:
             page = await self._scripts.outbox(queue, after=after, age_ms=age_ms, ids=ids)
             if not page.entries:
                 break
-            done += await self._relay_page(queue, page)
             after = page.entries[-1].id
+            done += await self._apply_all(queue, page.epoch, page.entries)
             if ids:
                 ids = [each for each in ids if each > after]
                 if not ids:
@@ -116,77 +159,94 @@ class Relay:
         return done
 
     async def carry(self, queue: str, epoch: str, entries: Sequence[Entry]) -> None:
-        """Relay entries that were just written, by whoever wrote them: nothing is read again.
+        """Relay entries that were just written, by whoever wrote them: nothing is read again. Raises as `relay`."""
+        await self._apply_all(queue, epoch, entries)
 
-        They leave the outbox some ms later, many at a time; what is not acknowledged by then is applied once all the same. Raises as `relay`.
+    async def confirm(self) -> None:
+        """Take entries off their outboxes whose targets still know some seconds later that they applied them.
+
+        A server that is killed, or a replica that takes over, may have lost what it had answered: such entries are relayed again.
+        Raises as `relay`; then they are looked at by the next call, or by whoever finds them `STALE_MS` old.
         """
-        known, mark = self._marks.get(queue, ("", 0))
-        page = OutboxPage(epoch, mark if known == epoch else 0, [*entries])
-        applied, lost = await self._apply_page(queue, page)
-        if applied:
-            await self._ack_soon(queue, applied)
-        if lost is not None:
-            raise lost
+        queues = [queue for queue in self._held if queue not in self._confirming]
+        found = await asyncio.gather(*(self._confirm(queue) for queue in queues), return_exceptions=True)
+        for result in found:
+            if result is not None:
+                raise result
 
-    async def _ack_soon(self, queue: str, applied: list[int]) -> None:
-        """Acknowledge with what others of this process apply in the next ms: the first of them sees to it."""
-        gathered = self._applied.get(queue)
-        if gathered is not None:
-            gathered += applied
-            return
-        self._applied[queue] = applied
+    async def _confirm(self, queue: str) -> None:
+        held, now = self._held[queue], asyncio.get_running_loop().time()
+        targets: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for entry, each in held.items():
+            # They are held in the order in which they come due.
+            if each.due > now:
+                break
+            targets.setdefault((each.epoch, each.target), []).append((entry, each.parts))
+        self._confirming.add(queue)
         try:
-            await asyncio.sleep(_GATHER)
+            await asyncio.gather(
+                *(self._confirm_of(queue, *whose, entries) for whose, entries in targets.items())
+            )
         finally:
-            del self._applied[queue]
-        for start in range(0, len(applied), _ACKED):
-            await self._ack(queue, applied[start : start + _ACKED])
+            self._confirming.discard(queue)
+        if not held:
+            del self._held[queue]
 
-    async def _ack(self, queue: str, applied: list[int]) -> int:
-        acked = await self._scripts.ack(queue, ids=applied)
-        # An older mark is as true: entries only get younger.
-        self._marks[queue] = (acked.epoch, acked.mark)
-        return acked.gone
+    async def _confirm_of(self, queue: str, epoch: str, target: str, entries: list[tuple[int, int]]) -> None:
+        held = self._held[queue]
+        for start in range(0, len(entries), _ACKED):
+            some = entries[start : start + _ACKED]
+            known = await self._scripts.applied(
+                target, source=queue, epoch=epoch, entries=some, deadline=_soon()
+            )
+            applied = [entry for (entry, _), there in zip(some, known, strict=True) if there]
+            if applied:
+                acked = await self._scripts.ack(queue, ids=applied)
+                mark = self._marks.get(queue)
+                if mark is None or mark.epoch != acked.epoch:
+                    mark = self._marks[queue] = _Mark(acked.epoch)
+                mark.seen(acked.mark, asyncio.get_running_loop().time(), self._hold)
+            for entry, _ in some:
+                del held[entry]
+            lost = [entry for (entry, _), there in zip(some, known, strict=True) if not there]
+            if lost:
+                _log.warning("%s effects of queue %s are sent again: %s lost them", len(lost), queue, target)
+                await self.relay(queue, ids=lost)
 
-    async def _relay_page(self, queue: str, page: OutboxPage) -> int:
-        applied, lost = await self._apply_page(queue, page)
-        done = await self._ack(queue, applied) if applied else 0
-        if lost is not None:
-            raise lost
-        return done
-
-    async def _apply_page(self, queue: str, page: OutboxPage) -> tuple[list[int], BaseException | None]:
-        """Apply entries; returns those that were applied, and what cut it short."""
+    async def _apply_all(self, queue: str, epoch: str, all_entries: Iterable[Entry]) -> int:
+        """Apply entries and hold them. Returns how many were not applied before; raises what cut it short."""
+        held = self._held.get(queue, {})
         targets: dict[str, list[Entry]] = {}
-        for entry in page.entries:
-            targets.setdefault(entry.target, []).append(entry)
+        for entry in all_entries:
+            if entry.id not in held:
+                targets.setdefault(entry.target, []).append(entry)
         found = await asyncio.gather(
-            *(self._apply_all(queue, page, target, entries) for target, entries in targets.items()),
+            *(self._apply_to(queue, epoch, target, entries) for target, entries in targets.items()),
             return_exceptions=True,
         )
-        applied: list[int] = []
-        lost: BaseException | None = None
+        done = 0
+        for result in found:
+            if isinstance(result, int):
+                done += result
         for result in found:
             if isinstance(result, BaseException):
-                lost = result
-            else:
-                applied += result
-        return applied, lost
+                raise result
+        return done
 
-    async def _apply_all(self, queue: str, page: OutboxPage, target: str, entries: list[Entry]) -> list[int]:
-        applied: list[int] = []
+    async def _apply_to(self, queue: str, epoch: str, target: str, entries: list[Entry]) -> int:
+        fresh, none = 0, True
         for entry in entries:
             try:
                 if target not in self._told:
                     await self._tell(target)
-                done = await self._apply(queue, page, entry)
+                done, parts = await self._apply(queue, epoch, entry)
             except ServerFull as error:
                 _log.warning("effects of queue %s for %s wait: %s", queue, target, error)
                 break
             except (OutcomeLost, ConnectionFailed):
-                if applied:
-                    break
-                raise
+                if none:
+                    raise
+                break
             except (JobsError, msgspec.MsgspecError, struct.error, ValueError) as error:
                 # It is never dropped: whoever mends the cause finds it there.
                 if (queue, entry.id) not in self._refused:
@@ -194,31 +254,38 @@ class Relay:
                     _log.error("effect %s of queue %s for %s is refused: %s", entry.id, queue, target, error)
                 continue
             if done is not None:
-                applied.append(entry.id)
-        return applied
+                none = False
+                fresh += done
+                due = asyncio.get_running_loop().time() + self._hold
+                self._held.setdefault(queue, {})[entry.id] = _Held(due, epoch, target, parts)
+        return fresh
 
-    async def _apply(self, queue: str, page: OutboxPage, entry: Entry) -> bool | None:
-        """Apply an entry, in parts where it is large; each part is applied once. What it causes there is relayed as well."""
+    async def _apply(self, queue: str, epoch: str, entry: Entry) -> tuple[bool | None, int]:
+        """Apply an entry, in parts where it is large; each part is applied once. What it causes there is relayed as well.
+
+        Returns whether it was not applied before (None: it cannot be now), and in how many parts.
+        """
         done: bool | None = False
         posted: list[int] = []
-        for part, effects in enumerate(arguments(queue, entry)):
+        parts, mark = arguments(queue, entry), self._marks.get(queue)
+        for part, effects in enumerate(parts):
             applied = await self._scripts.apply(
                 entry.target,
                 source=queue,
-                epoch=page.epoch,
+                epoch=epoch,
                 entry=entry.id,
                 part=part,
-                mark=page.mark,
+                mark=mark.value if mark is not None and mark.epoch == epoch else 0,
                 effects=effects,
                 deadline=_soon(),
             )
             done = applied.done
             posted += applied.posted
             if done is None:
-                return None
+                return None, 0
         if posted:
             await self.relay(entry.target, ids=posted)
-        return done
+        return done, len(parts)
 
     async def _tell(self, target: str) -> None:
         """Declare and list a queue that gets effects: perhaps nobody used it before."""

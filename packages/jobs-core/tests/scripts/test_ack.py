@@ -12,7 +12,7 @@ async def test_entries_go_once(engine: Engine) -> None:
     assert (acked.gone, acked.mark) == (1, second)
     assert (await engine.scripts.ack(engine.queue, ids=[first])).gone == 0
     page = await engine.scripts.outbox(engine.queue)
-    assert (page.mark, [entry.id for entry in page.entries]) == (second, [second])
+    assert [entry.id for entry in page.entries] == [second]
     assert page.epoch == acked.epoch
     acked = await engine.scripts.ack(engine.queue, ids=[second])
     assert acked.gone == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.engine import Engine, group
@@ -14,8 +15,12 @@ from jobs_core.flows.book import FlowBook
 from jobs_core.flows.edges import Edge
 from jobs_core.flows.graph import NodeInfo
 from jobs_core.flows.modes import Mode
+from jobs_core.outbox import Relay
 from jobs_core.scripts import Claimed
 from jobs_core.wire import EFFECTS, OWN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LATER = 1e12
 FLAGS = OWN_ID | EFFECTS
@@ -37,7 +42,10 @@ DOORS = {
     "pass_time": 3,
     "carry": 4,
     "upkeep": 2,
+    "lose": 1,
 }
+# What is done by calls that nobody else is told of is gone with them where the server loses writes: a job that was added, say.
+SENT = [each for each in DOORS if each not in {"parent", "follow", "wait", "lose"}]
 
 
 class Walk:
@@ -58,9 +66,9 @@ class Walk:
         self.made += 1
         return f"{kind}{self.made}"
 
-    async def step(self) -> None:
+    async def step(self, doors: Sequence[str] = tuple(DOORS)) -> None:
         """Do one thing."""
-        (what,) = self.rng.choices(list(DOORS), list(DOORS.values()))
+        (what,) = self.rng.choices(doors, [DOORS[each] for each in doors])
         self.hits[what] += await getattr(self, f"_{what}")() is not False
 
     async def _children(self, of: str, count: int) -> None:
@@ -156,10 +164,10 @@ class Walk:
         if self.flows:
             await self.flowing.close(self.flows[-1])
             await self.flowing.settle_all()
-            for job in (await self.flowing.kids.claim(40, owner="ends")).jobs:
+            for job in (await self.flowing.kids.claim(40, owner=f"w{self.owners}")).jobs:
                 verb, info = self.rng.choice((("complete", b""), ("fail", b"poison 1 0")))
                 ended = group(verb, job, arg=FLAGS, info=info, keep_count=-1)
-                await self.flowing.kids.settle(ended, owner="ends")
+                await self.flowing.kids.settle(ended, owner=f"w{self.owners}")
         return False
 
     async def _claim(self) -> None:
@@ -245,15 +253,37 @@ class Walk:
         page = await engine.scripts.outbox(engine.queue)
         ids = [entry.id for entry in page.entries]
         if ids:
-            await self.flowing.relay.relay(
-                engine.queue, ids=sorted(self.rng.sample(ids, (len(ids) + 1) // 2))
-            )
+            relay = Relay(engine.scripts, hold=0)
+            await relay.relay(engine.queue, ids=sorted(self.rng.sample(ids, (len(ids) + 1) // 2)))
+            if self.rng.random() < 0.8 and not self.flowing.holds:
+                await relay.confirm()
 
     async def _upkeep(self) -> None:
         engine = self.rng.choice(self.engines)
         await engine.scripts.trim(engine.queue)
         await engine.scripts.tend(engine.queue)
         await engine.scripts.reroute(engine.queue, offset=0, names=["*"])
+
+    async def _lose(self) -> None:
+        """Let the server of a queue, or of both, lose what it had answered; the effects of that time are still held."""
+        before = {engine.queue: await engine.dumped() for engine in self.engines}
+        self.flowing.holds = True
+        for _ in range(self.rng.randrange(5, 40)):
+            await self.step(SENT)
+        self.flowing.holds = False
+        # A server that starts anew, or takes over, does so later than what it lost.
+        await self.flowing.home.advance(0.5)
+        losers = self.rng.choice((self.engines, self.engines[:1], self.engines[1:]))
+        for engine in losers:
+            await engine.restore(before[engine.queue])
+            for owner in await engine.ids("owners"):
+                # What they run and what the queue holds for them differ.
+                await engine.scripts.release(engine.queue, owner=owner)
+                self.running.pop((engine.queue, owner), None)
+                self.owners = max(self.owners, int(owner[1:]) + 1)
+        for key in [each for each in self.running if each[0] in {engine.queue for engine in losers}]:
+            del self.running[key]
+        self.flows = [flow for flow in self.flows if (await self.flowing.told(flow)).state]
 
     async def finish(self) -> None:
         """Let all that can run complete."""

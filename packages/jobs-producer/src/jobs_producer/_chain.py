@@ -16,6 +16,7 @@ from jobs_core.errors import (
 )
 from jobs_core.flows.successors import follower_id
 from jobs_core.options import resolve
+from jobs_core.outbox import STALE_MS
 from jobs_core.wire import parse_finish
 from jobs_producer._handle import JobHandle, failure_of
 
@@ -34,7 +35,7 @@ R = TypeVar("R")
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.5
 # After this long a link that is not there was left behind by a worker that died, or will never come.
-_PATIENCE = 5.0
+_PATIENCE = 10.0
 _PAGE = 128
 
 
@@ -141,8 +142,8 @@ class ChainHandle(Generic[R]):
         return bool((await self._link.inbox.look(handle.queue, handle.id)).state)
 
     async def _is_under_way(self, at: int) -> bool:
-        """Tell whether the outbox of a link's queue holds something for the queue of the next one."""
-        page = await self._link.scripts.outbox(self.links[at].queue)
+        """Tell whether the outbox of a link's queue holds something for the queue of the next one that was not applied in good time."""
+        page = await self._link.scripts.outbox(self.links[at].queue, age_ms=STALE_MS)
         target = self.links[at + 1].queue
         return len(page.entries) >= _PAGE or any(entry.target == target for entry in page.entries)
 

@@ -261,6 +261,7 @@ class FlowBook:
     async def _send(self, queue: str, ids: Sequence[int]) -> None:
         try:
             await self._relay.relay(queue, ids=ids)
+            await self._relay.confirm()
         except (JobsError, OutcomeLost):
             # It is in the outbox, and carried from there when the server is back.
             return

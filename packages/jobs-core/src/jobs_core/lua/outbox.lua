@@ -2,7 +2,7 @@
 -- PREFIX: P
 -- ARGV: after:int age_ms:int
 -- REST: ids of entries (none: by age)
--- RETURNS: epoch, the oldest entry there is (0: none), and of each: id, then what was written of it
+-- RETURNS: epoch, and of each entry: id, then what was written of it
 -- ERRORS: SCHEMA
 -- INCLUDE: open
 -- FLAGS: no-writes
@@ -11,7 +11,6 @@ if q.err then
   return q
 end
 local key = P .. "out"
-local oldest = redis.call("XRANGE", key, "-", "+", "COUNT", 1)[1]
 local out, bytes = {}, 0
 local function take(entry)
   local row = { (string.gsub(entry[1], "-.*", "")) }
@@ -41,5 +40,4 @@ else
     from = string.format("%.0f", from)
   end
 end
-local epoch = redis.call("HGET", P .. "meta", "epoch") or "0"
-return { epoch, oldest and (string.gsub(oldest[1], "-.*", "")) or "0", out }
+return { redis.call("HGET", P .. "meta", "epoch") or "0", out }

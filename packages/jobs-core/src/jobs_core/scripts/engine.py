@@ -121,11 +121,11 @@ class EngineScripts(ScriptCaller):
         """Read the named entries of an outbox, or those behind `after` that are so old, oldest first."""
         reply = cast("list[Reply]", await self._run("outbox", queue, (after, age_ms, *ids)))
         entries: list[Entry] = []
-        for row in cast("list[list[bytes]]", reply[2]):
+        for row in cast("list[list[bytes]]", reply[1]):
             pairs = iter(row[3:])
             effects = [(kind.decode(), content) for kind, content in zip(pairs, pairs, strict=True)]
             entries.append(Entry(int(row[0]), row[2].decode(), effects))
-        return OutboxPage(cast("bytes", reply[0]).decode(), int(cast("bytes", reply[1])), entries)
+        return OutboxPage(cast("bytes", reply[0]).decode(), entries)
 
     async def apply(
         self,
@@ -144,6 +144,20 @@ class EngineScripts(ScriptCaller):
         if isinstance(reply, list):
             return Applied(done=True, posted=[int(each) for each in cast("list[bytes]", reply[1])])
         return Applied(None if reply == -1 else reply == 1, [])
+
+    async def applied(
+        self,
+        queue: str,
+        *,
+        source: str,
+        epoch: str,
+        entries: Sequence[tuple[int, int]],
+        deadline: float | None = None,
+    ) -> list[bool]:
+        """Tell which entries of the outbox of `source` were applied, and still are; of each its id, and in how many parts it comes."""
+        flat = [each for pair in entries for each in pair]
+        verdicts = cast("bytes", await self._run("applied", queue, (source, epoch, *flat), deadline))
+        return [verdict == ord("1") for verdict in verdicts]
 
     async def ack(self, queue: str, *, ids: Sequence[int]) -> Acked:
         """Take entries off an outbox that were applied."""

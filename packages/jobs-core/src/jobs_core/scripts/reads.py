@@ -116,6 +116,11 @@ class ReadScripts(ScriptCaller):
             int(fence) if fence else None for fence in texts(await self._run("cancels", queue, tuple(ids)))
         ]
 
+    async def held(self, queue: str, *, owner: str, after: int = 0) -> dict[int, str]:
+        """Name deliveries of an owner whose fences are beyond `after`: at most 500 ids by their fences, the oldest first."""
+        flat = texts(await self._run("held", queue, (owner, after)))
+        return {int(fence): job_id for job_id, fence in zip(flat[::2], flat[1::2], strict=True)}
+
     async def logs(
         self, queue: str, *, job_id: str, after: str = "", count: int = 500, deadline: float | None = None
     ) -> JobLines:

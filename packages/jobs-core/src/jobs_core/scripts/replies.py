@@ -222,15 +222,14 @@ class AlertRound(msgspec.Struct, frozen=True):
 
 
 class OutboxPage(msgspec.Struct, frozen=True):
-    """Entries of an outbox; `mark` is the oldest one that it has (0: none)."""
+    """Entries of an outbox of this epoch."""
 
     epoch: str
-    mark: int
     entries: list[Entry]
 
 
 class Acked(msgspec.Struct, frozen=True):
-    """Entries that left an outbox; `mark` is as old as the oldest one that it has now, or older."""
+    """Entries that left an outbox; `mark` is the oldest one that it has now (none: what the next one exceeds)."""
 
     gone: int
     mark: int
