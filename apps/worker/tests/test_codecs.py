@@ -24,6 +24,7 @@ from jobs_core import (
 )
 from jobs_core.codecs import SHARDS
 from jobs_core.options import Keep
+from jobs_core.outbox import Relay
 from jobs_producer import Producer
 from jobs_worker import Fail, JobContext, processor, sweep
 from jobs_worker.processors import marks_of
@@ -241,6 +242,11 @@ async def test_the_payload_of_a_job_that_a_dead_letter_names_stays(
         (letter,) = [each.id for each in page.jobs if job_id in str(each.payload)]
         await admin.replay(letter)
         assert await worker.producer.handle(apart, job_id).done(40) in {None, State.COMPLETED}
+        # What was sent is kept for some seconds.
+        relay = Relay(worker.scripts, hold=0)
+        for queue in ("apart", "dead-letter"):
+            await relay.relay(queue)
+        await relay.confirm()
         assert await swept() == 1
         await admin.remove("dead-letter", *(each.id for each in page.jobs if each.id != letter))
         assert await swept() == 1

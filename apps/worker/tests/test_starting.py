@@ -1,12 +1,17 @@
 """What has to be fetched before a handler begins, and cannot be: the job waits again, and nothing is spent."""
 
+import asyncio
+
 import pytest
+from tests.support.engine import Engine
 from tests.support.runtime import Lines, running
 from tests.support.waiting import until
 
 from jobs_core import Fixed, Queue
 from jobs_core.scripts import Claimed
+from jobs_core.scripts.flows import FlowJobs
 from jobs_core.wire import AttemptInfo, ErrorInfo, FinishInfo, Header, encode_finish, pack_history_entry
+from jobs_producer import Flow
 from jobs_worker import JobContext, processor, starting
 from jobs_worker.settlement import unopened
 from jobs_worker.starting import find_first_start
@@ -104,3 +109,53 @@ async def test_a_time_budget_counts_from_the_first_attempt_that_failed(
         assert await find_first_start(scripts, "calm", delivery)
         assert delivery.first_ms == first_ms
         await scripts.client.call("DEL", key)
+
+
+async def test_a_server_that_lost_ends_of_children_has_no_parent_run_without_them(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves, trees = Queue("leaves"), Queue("trees")
+    leaf = leaves.job("leaf", payload=int, result=int)
+    tree = trees.job("tree", payload=int, result=list[int])
+    gate = asyncio.Event()
+    seen: list[list[int]] = []
+
+    @processor(leaf)
+    async def grow(payload: int, ctx: JobContext) -> int:
+        if payload:
+            await gate.wait()
+        return payload
+
+    @processor(tree)
+    async def gather(payload: int, ctx: JobContext) -> list[int]:
+        seen.append(ctx.children.results(leaf))
+        return seen[-1]
+
+    async with running(redis_url, prefix, grow, gather) as worker:
+        scripts = worker.scripts
+        engine = Engine(scripts.client, scripts.prefix, "trees")
+        children = [Flow(leaf, 0, id="leaf-0"), Flow(leaf, 1, id="leaf-1")]
+        await Flow(tree, 0, children=children, id="tree").submit(worker.producer)
+
+        async def told() -> bool:
+            return any(
+                job.ended for job in (await scripts.flow_jobs("trees", flow_id="tree.0", kind="j")).jobs
+            )
+
+        await until(told)
+        before = await engine.dumped()
+        read = scripts.flow_jobs
+        reads = 0
+
+        async def lost(queue: str, **options: object) -> FlowJobs:
+            nonlocal reads
+            reads += 1
+            if reads == 1:
+                # Both the claim of the parent and the end of the second child are gone.
+                await engine.restore(before)
+            return await read(queue, **options)  # pyright: ignore[reportArgumentType]
+
+        monkeypatch.setattr(scripts, "flow_jobs", lost)
+        gate.set()
+        await until(lambda: seen)
+        assert (seen, reads > 1) == ([[0, 1]], True)

@@ -43,7 +43,7 @@ async def test_who_waits_hears_of_an_end_that_nobody_carried_on(flowing: Flowing
         await tender.run_once()
     assert tender.pause == pytest.approx(10 / 3), "an idle worker looks at each queue once in ten seconds"
     assert await flowing.home.state("p") == "blocked"
-    await flowing.home.advance(2.1)
+    await flowing.home.advance(6.1)
     for _ in range(3):
         await tender.run_once()
     assert await flowing.home.state("p") == "waiting"

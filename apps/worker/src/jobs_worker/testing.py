@@ -25,6 +25,7 @@ from jobs_admin import Admin
 from jobs_core.connection import client_for, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import JobsError, OptionError
+from jobs_core.outbox import Relay
 from jobs_core.queue import Queue
 from jobs_core.scripts import Scripts
 from jobs_core.server import EmbeddedServer
@@ -145,6 +146,7 @@ class Kit:
                     busy, ended = self._busy(glances), self._ended()
                     if busy or await self._active():
                         before = None
+                        await self._carry(glances)
                         waiting = self._waiting(glances)
                         for name, lane in self._runtime.lanes.items():
                             if name not in waiting:
@@ -198,6 +200,7 @@ class Kit:
         await declare(self._scripts, routes)
         self._names = list(served)
         self._admin = await enter(_Admin(url, prefix=self.prefix, declared=self._names))
+        self._relay = Relay(self._scripts, served.values(), hold=0)
         self._runtime = Runtime(self._scripts, routes, on_owner=self._on_owner)
         await self._runtime.start()
         self._stack.push_async_callback(self._stop)
@@ -225,6 +228,13 @@ class Kit:
 
     async def _glances(self) -> dict[str, Glance]:
         return await self._scripts.glance(self._names) if self._names else {}
+
+    async def _carry(self, glances: dict[str, Glance]) -> None:
+        """Carry what lies in outboxes, and take it off: in the time of the kit no server is lost."""
+        for name, seen in glances.items():
+            if seen.outbox:
+                await self._relay.relay(name)
+        await self._relay.confirm()
 
     def _busy(self, glances: dict[str, Glance]) -> list[str]:
         """Name the queues of which something may start now, or lies in the outbox; and those whose handlers or schedules run here."""
