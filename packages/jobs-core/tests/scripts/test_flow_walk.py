@@ -45,7 +45,7 @@ DOORS = {
     "lose": 1,
 }
 # What is done by calls that nobody else is told of is gone with them where the server loses writes: a job that was added, say.
-SENT = [each for each in DOORS if each not in {"parent", "follow", "wait", "lose"}]
+SENT = [each for each in DOORS if each not in {"parent", "follow", "fill", "wait", "lose"}]
 
 
 class Walk:

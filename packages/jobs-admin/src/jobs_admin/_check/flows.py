@@ -237,6 +237,10 @@ def _of_entry(source: str, entry: Entry) -> Iterator[tuple[str, str, int]]:
                     yield entry.target, f"{quote(str(flow), safe='')}:{ordinal}:{mode}", 0
             elif kind == "jobs":
                 yield from _of_jobs(items)
+            elif kind == "again":
+                for edges in items[2::4]:
+                    text = edges.decode() if isinstance(edges, bytes) else str(edges)
+                    yield from ((target, rest, 0) for target, rest in _texts(text))
 
 
 def _of_jobs(items: Sequence[Reply]) -> Iterator[tuple[str, str, int]]:

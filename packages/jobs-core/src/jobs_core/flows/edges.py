@@ -37,7 +37,7 @@ __all__ = [
 class Edge(msgspec.Struct, frozen=True):
     """One edge: to which flow of which queue, as which of its jobs (from 0), and in which mode.
 
-    `generation` is how often the flow was retried when the job was told to run again.
+    `generation` is that of the flow when the job was told to run again.
     """
 
     queue: str

@@ -13,7 +13,7 @@ if bad then
   return bad
 end
 local keys = flow_keys(P, flow_id)
-local f = redis.call("HMGET", keys.flow, "state", "gen", "abandoned")
+local f = redis.call("HMGET", keys.flow, "state", "gen", "abandoned", "created")
 if not f[1] then
   return { "not_found", {} }
 elseif f[1] ~= "failed" or f[3] then
@@ -21,6 +21,8 @@ elseif f[1] ~= "failed" or f[3] then
 elseif tonumber(f[2] or 0) ~= generation then
   return { "changed", {} }
 end
+-- Where the server forgot a retry, the next one is later all the same than what jobs elsewhere heard of that one.
+local gen = string.format("%.0f", math.max(generation + 1, q.ms - tonumber(f[4] or q.ms)))
 local ordinals = {}
 for i = 3, #ARGV, 5 do
   ordinals[#ordinals + 1] = ARGV[i]
@@ -44,7 +46,7 @@ for at = 1, #ordinals, 500 do
       end
       -- Records are read where they are retried: a quarter of what an entry may hold of others.
       table.insert(counts[target], 4)
-      table.insert(contents[target], parts({ ARGV[j + 2], string.format("%.0f", generation + 1), ARGV[j + 3], ARGV[j + 4] }))
+      table.insert(contents[target], parts({ ARGV[j + 2], gen, ARGV[j + 3], ARGV[j + 4] }))
     end
   end
   if gone[1] then
@@ -67,7 +69,7 @@ for i = 1, 5 do
   still = still + tonumber(left[i] or 0)
 end
 redis.call("HINCRBY", keys.flow, "resolved", 0 - opened)
-redis.call("HSET", keys.flow, "state", "running", "gen", generation + 1, "bad", still)
+redis.call("HSET", keys.flow, "state", "running", "gen", gen, "bad", still)
 redis.call("HDEL", keys.flow, "ended")
 redis.call("ZREM", P .. "flows.ended", flow_id)
 redis.call("ZADD", P .. "flows", string.format("%.0f", q.ms), flow_id)

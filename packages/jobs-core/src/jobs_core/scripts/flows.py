@@ -37,7 +37,7 @@ class Closed(msgspec.Struct, frozen=True):
 class FlowTold(msgspec.Struct, frozen=True):
     """What a queue knows of a flow: `kind` is `b` for one of its own, `j` for that of a job, "" where there is none.
 
-    `counts` are ends by sign (c f x e r s m), times in ms, 0 for not yet; `generation` is how often it was retried.
+    `counts` are ends by sign (c f x e r s m), times in ms, 0 for not yet; `generation` grows each time that it is retried.
     """
 
     kind: str

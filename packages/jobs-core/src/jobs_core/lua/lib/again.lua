@@ -5,6 +5,13 @@
 -- INCLUDE: homes record revive retake tell tell_ends reopen unblock weight
 local function again(q, id, gen, edges, opens)
   local P = q.P
+  local had = redis.call("HGET", P .. "follows", id) or edges
+  for known in string.gmatch(had, ":%d+:%a(%d+)") do
+    if tonumber(known) > tonumber(gen) then
+      -- Sent again by a source whose target had lost it, and overtaken by a later retry.
+      return nil
+    end
+  end
   local state, rec = homes(P, { id })[1], redis.call("HGET", P .. "rec", id)
   local info = redis.call("HGET", P .. "result", id) or ""
   local stamp = table.concat({ "%1", gen })
@@ -14,7 +21,6 @@ local function again(q, id, gen, edges, opens)
     tell_ends(q, { { (string.gsub(edges, "(:%d+:%a)%d*", stamp)), id, state, info } })
     return nil
   end
-  local had = redis.call("HGET", P .. "follows", id) or edges
   redis.call("HSET", P .. "follows", id, (string.gsub(had, "(:%d+:%a)%d*", stamp)))
   if state == "failed" and not waited then
     local _, priority = record(rec)
