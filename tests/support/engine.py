@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     from jobs_core.scripts import Tally
 
 CLOCK = (Path(__file__).parent / "clock.lua").read_text()
+_DUMP = """
+local out = {}
+for _, key in ipairs(redis.call("KEYS", ARGV[1])) do
+  out[#out + 1] = key
+  out[#out + 1] = redis.call("DUMP", key)
+end
+return out
+"""
+_RESTORE = """
+for _, key in ipairs(redis.call("KEYS", ARGV[1])) do
+  redis.call("DEL", key)
+end
+for i = 2, #ARGV, 2 do
+  redis.call("RESTORE", ARGV[i], 0, ARGV[i + 1])
+end
+"""
 # A day in 2026, in ms: as large as real times are, and larger than the strict order's epoch.
 START_MS = 1_790_000_000_000
 NAME = "send@1"
@@ -200,16 +216,14 @@ class Engine:
         return {field.decode(): value for field, value in fields.items()}
 
     async def dumped(self) -> dict[bytes, bytes]:
-        """Copy all that the queue has, for `restore`."""
-        keys = cast("list[bytes]", await self.client.call("KEYS", self.key + "*"))
-        return {key: cast("bytes", await self.client.call("DUMP", key)) for key in keys}
+        """Copy all that the queue has in one step, for `restore`."""
+        flat = cast("list[bytes]", await self.client.call("EVAL", _DUMP, 0, self.key + "*"))
+        return dict(zip(flat[::2], flat[1::2], strict=True))
 
     async def restore(self, dumped: Mapping[bytes, bytes]) -> None:
         """Let the queue be again what it was: a server that lost what came later."""
-        for key in cast("list[bytes]", await self.client.call("KEYS", self.key + "*")):
-            await self.client.call("DEL", key)
-        for key, content in dumped.items():
-            await self.client.call("RESTORE", key, 0, content)
+        flat = [part for pair in dumped.items() for part in pair]
+        await self.client.call("EVAL", _RESTORE, 0, self.key + "*", *flat)
 
     async def sessions(self) -> list[str]:
         """Name the sessions whose last call is remembered."""

@@ -2,16 +2,30 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypedDict, Unpack
 
 import pytest
+from tests.support.engine import Engine
 from tests.support.runtime import InProcess, Run
 from tests.support.waiting import until
 
-from jobs_core import Codec, FlowClosed, FlowFailed, JobFailed, OptionError, Queue
+from jobs_core import Codec, FlowClosed, FlowFailed, FlowRolledBack, JobFailed, OptionError, Queue
 from jobs_core.codecs import KeyRing
+from jobs_core.connection.protocol import Encodable
+from jobs_core.scripts import Scripts
+from jobs_core.scripts.flows import Added
 from jobs_producer import Flow
 from jobs_worker import Fail, JobContext, WaitForChildren, processor
+
+
+class _Add(TypedDict):
+    flow_id: str
+    chunk: str
+    seen: int
+    parts: Sequence[Encodable]
+    deadline: float | None
 
 
 class Shop:
@@ -147,6 +161,53 @@ async def test_a_filler_that_died_is_resumed_by_the_id(run: Run, shop: Shop) -> 
         with pytest.raises(FlowClosed):
             await fill(place, 1000)
     assert shop.ran == Counter(range(400))
+
+
+async def test_a_filler_hears_that_the_server_lost_jobs_and_fills_it_again(run: Run, shop: Shop) -> None:
+    async with run(*shop.handlers) as worker:
+        home = Engine(worker.scripts.client, worker.scripts.prefix, shop.other.name)
+        callback = [shop.told.call("all")]
+        batch = await worker.producer.flows.batch("b", shop.other, id="b", on_complete=callback)
+        await batch.add_many(shop.quiet, range(10))
+        await batch.flush()
+        before = await home.dumped()
+        await batch.add_many(shop.quiet, range(10, 20))
+        await batch.flush()
+        await home.restore(before)
+        with pytest.raises(FlowRolledBack):
+            await batch.close()
+        await batch.add(shop.quiet, 20)
+        with pytest.raises(FlowRolledBack, match="Fill it again from its first job"):
+            await batch.flush()
+        again = await worker.producer.flows.batch("b", shop.other, id="b", on_complete=callback)
+        await again.add_many(shop.quiet, range(21))
+        await again.close()
+        assert (await again.run.done(40)).completed == 21
+        await until(lambda: shop.calls == [("all", 21, [])])
+
+
+async def test_a_tree_is_submitted_whole_though_the_server_loses_a_part_of_it(
+    run: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with run(*shop.handlers) as worker:
+        home = Engine(worker.scripts.client, worker.scripts.prefix, shop.other.name)
+        before: dict[bytes, bytes] = {}
+        real, calls = Scripts.flow_add, 0
+
+        async def forgetful(scripts: Scripts, queue: str, **options: Unpack[_Add]) -> Added:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                before.update(await home.dumped())
+            if calls == 3:
+                await home.restore(before)
+            return await real(scripts, queue, **options)
+
+        monkeypatch.setattr(Scripts, "flow_add", forgetful)
+        children = [Flow(shop.double, number) for number in range(300)]
+        total = await Flow(shop.total, "tree", children=children).submit(worker.producer)
+        assert await total.result(100) == sum(2 * number for number in range(300))
+        assert calls > 3
 
 
 async def test_jobs_are_added_from_elsewhere_while_it_is_open(run: Run, shop: Shop) -> None:

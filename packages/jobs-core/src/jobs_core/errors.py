@@ -36,6 +36,7 @@
     - FlowError: a flow cannot be submitted as it is
     - FlowNotFound: no flow has the id
     - FlowClosed: nothing can be added to the flow any more
+    - FlowRolledBack: the server lost jobs that were added to the flow
     - FlowNotFailed: only a flow that failed can be retried
     - FlowFailed, FlowCancelled: a flow ended in another way than completed
     - FlowTimeout: a flow has not ended in the time given (also a TimeoutError)
@@ -70,6 +71,7 @@ __all__ = [
     "FlowFailed",
     "FlowNotFailed",
     "FlowNotFound",
+    "FlowRolledBack",
     "FlowTimeout",
     "JobCancelled",
     "JobExpired",
@@ -571,6 +573,20 @@ class FlowClosed(JobsError):
         super().__init__(
             f"Nothing can be added to flow {flow_id!r} of queue {queue!r}: it is closed, was cancelled, was left open for longer "
             f"than its open_timeout, or is not known. Nothing was added."
+        )
+
+
+class FlowRolledBack(JobsError):
+    """A flow that is filled has fewer jobs than were added: the server lost what it had answered."""
+
+    code = "flow_rolled_back"
+
+    def __init__(self, queue: str, flow_id: str) -> None:
+        self.queue = queue
+        self.flow_id = flow_id
+        super().__init__(
+            f"Flow {flow_id!r} of queue {queue!r} has fewer jobs than were added to it: the server lost what it had answered, or forgot "
+            f"the flow. Fill it again from its first job, by its id: what is there is not added twice. It was not closed."
         )
 
 

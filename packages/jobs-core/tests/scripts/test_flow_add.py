@@ -34,3 +34,22 @@ async def test_nothing_is_added_to_a_flow_that_is_not_open(flowing: Flowing, *, 
         await flowing.close()
     with pytest.raises(ServerError, match="NOT_OPEN"):
         await flowing.fill(1)
+
+
+async def test_a_flow_that_the_server_rolled_back_is_neither_filled_nor_closed(flowing: Flowing) -> None:
+    scripts = flowing.home.scripts
+    await flowing.open()
+    await flowing.fill(2)
+    before = await flowing.home.dumped()
+    seen = (await flowing.fill(3, chunk="2")).total
+    await flowing.home.restore(before)
+    for refused in (
+        scripts.flow_add("mail", flow_id="f", chunk="3", seen=seen, parts=[]),
+        scripts.flow_add("mail", flow_id="lost", chunk="3", seen=seen, parts=[]),
+        scripts.flow_close("mail", flow_id="f", seen=seen),
+    ):
+        with pytest.raises(ServerError, match="LOST"):
+            await refused
+    assert (await flowing.told("f")).state == "open"
+    assert (await flowing.fill(3, chunk="2")).total == seen
+    assert (await scripts.flow_close("mail", flow_id="f", seen=seen)).state == "running"

@@ -76,6 +76,8 @@ class Batch:
         self._drafts: list[tuple[str, Draft, NodeInfo | None]] = []
         self._size = 0
         self._sent = 0
+        # How many jobs the batch has, those of other fillers among them.
+        self._seen = 0
         # Jobs that an earlier filler sent in a larger chunk, and that are still to be added here.
         self._there = 0
 
@@ -91,7 +93,7 @@ class Batch:
             await self.close()
 
     async def add(self, job: JobType[P, R], payload: P, **options: Unpack[StepOptions]) -> None:
-        """Add a job. Raises PayloadError, PayloadTooLarge, CodecError, OptionError, FlowClosed or ConnectionFailed."""
+        """Add a job. Raises PayloadError, PayloadTooLarge, CodecError, OptionError, FlowClosed, FlowRolledBack or ConnectionFailed."""
         resolved = resolve(job, cast("JobOptions", options), self._given[0])
         if resolved.is_bound:
             reason = "a job of a batch is followed by the batch; leave out chain_to, on_success, on_failure and after"
@@ -134,12 +136,15 @@ class Batch:
         return self.added - before
 
     async def flush(self) -> None:
-        """Send what was added and not sent yet. Raises FlowClosed or ConnectionFailed."""
+        """Send what was added and not sent yet. Raises FlowClosed, FlowRolledBack or ConnectionFailed."""
         # One is enough, but where it was filled before and cut otherwise.
         while self._drafts:
             # Named by its first job, so that the same jobs are known again wherever they are cut.
             chunk, book = f"{self._filler}-{self._sent}", FlowBook(self._link.scripts)
-            added = await book.add(self.run.queue, self.id, chunk, self._parts(), deadline=self._deadline())
+            added = await book.add(
+                self.run.queue, self.id, chunk, self._parts(), seen=self._seen, deadline=self._deadline()
+            )
+            self._seen = added.total
             done = min(added.count, len(self._drafts))
             self._there = added.count - done
             self._sent += done
@@ -161,9 +166,14 @@ class Batch:
         return parts
 
     async def close(self) -> FlowRun[dict[str, JsonValue]]:
-        """Send the rest and close the batch: it ends when all its jobs have. Raises FlowClosed, FlowNotFound or ConnectionFailed."""
+        """Send the rest and close the batch: it ends when all its jobs have.
+
+        Raises FlowClosed, FlowNotFound, FlowRolledBack or ConnectionFailed.
+        """
         await self.flush()
-        await FlowBook(self._link.scripts).close(self.run.queue, self.id, deadline=self._deadline())
+        await FlowBook(self._link.scripts).close(
+            self.run.queue, self.id, seen=self._seen, deadline=self._deadline()
+        )
         return self.run
 
     def _draft(self, job: JobType[P, R], payload: P, resolved: Resolved, job_id: str) -> Draft:

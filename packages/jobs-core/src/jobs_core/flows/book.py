@@ -14,6 +14,7 @@ from jobs_core.errors import (
     FlowClosed,
     FlowNotFailed,
     FlowNotFound,
+    FlowRolledBack,
     JobsError,
     ServerError,
 )
@@ -75,10 +76,19 @@ class FlowBook:
         )
         if opened not in {"", "staging"}:
             return False
-        # Parts are named by their places, so one that is sent again is added once; and they are in order.
-        for number, part in enumerate(parts_of(made)):
-            await self.add(queue, flow_id, str(number), part.arguments, deadline=deadline, relays=False)
-        await self.close(queue, flow_id, deadline=deadline)
+        seen = 0
+        try:
+            # Parts are named by their places, so one that is sent again is added once; and they are in order.
+            for number, part in enumerate(parts_of(made)):
+                added = await self.add(
+                    queue, flow_id, str(number), part.arguments, seen=seen, deadline=deadline, relays=False
+                )
+                seen = added.total
+            await self.close(queue, flow_id, seen=seen, deadline=deadline)
+        except FlowRolledBack:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
+            return await self.submit(queue, flow_id, info, made, deadline=deadline)
         return True
 
     async def open(
@@ -113,31 +123,44 @@ class FlowBook:
         chunk: str,
         parts: Sequence[Encodable],
         *,
+        seen: int,
         deadline: float,
         relays: bool = True,
     ) -> Added:
-        """Add jobs to a flow that is filled, once for a chunk of this name. Raises FlowClosed."""
+        """Add jobs to a flow that is filled, once for a chunk of this name; `seen` is how many were there already.
+
+        Raises FlowClosed, or FlowRolledBack where there are fewer by now.
+        """
         try:
             added = await self._answered(
                 lambda: self._scripts.flow_add(
-                    queue, flow_id=flow_id, chunk=chunk, parts=parts, deadline=deadline
+                    queue, flow_id=flow_id, chunk=chunk, seen=seen, parts=parts, deadline=deadline
                 ),
                 deadline,
             )
         except ServerError as error:
-            if "NOT_OPEN" not in str(error):
-                raise
-            raise FlowClosed(queue, flow_id) from None
+            if "NOT_OPEN" in str(error):
+                raise FlowClosed(queue, flow_id) from None
+            _check_lost(error, queue, flow_id)
+            raise
         if relays and added.posted:
             await self._send(queue, added.posted)
         return added
 
-    async def close(self, queue: str, flow_id: str, *, deadline: float) -> str:
-        """Close a flow and send what it kept back. Returns its state. Raises FlowNotFound."""
+    async def close(self, queue: str, flow_id: str, *, seen: int = 0, deadline: float) -> str:
+        """Close a flow and send what it kept back; `seen` is how many jobs were added to it. Returns its state.
+
+        Raises FlowNotFound, or FlowRolledBack where there are fewer by now.
+        """
         while True:
-            closed = await self._answered(
-                lambda: self._scripts.flow_close(queue, flow_id=flow_id, deadline=deadline), deadline
-            )
+            try:
+                closed = await self._answered(
+                    lambda: self._scripts.flow_close(queue, flow_id=flow_id, seen=seen, deadline=deadline),
+                    deadline,
+                )
+            except ServerError as error:
+                _check_lost(error, queue, flow_id)
+                raise
             if not closed.state:
                 raise FlowNotFound(queue, flow_id)
             if closed.posted:
@@ -276,6 +299,12 @@ class FlowBook:
                 if loop.time() >= deadline:
                     raise ConnectionFailed(self._scripts.client.address.display, str(error)) from None
                 await asyncio.sleep(0.05)
+
+
+def _check_lost(error: ServerError, queue: str, flow_id: str) -> None:
+    """Raise FlowRolledBack where a call was refused because jobs are missing that were added before."""
+    if "LOST" in str(error):
+        raise FlowRolledBack(queue, flow_id) from None
 
 
 async def follow(scripts: Scripts, queue: str, edges: Sequence[str], *, deadline: float) -> None:

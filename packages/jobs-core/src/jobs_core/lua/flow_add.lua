@@ -1,9 +1,10 @@
 --- Adds jobs to a flow that is open or staging, once for each chunk: they lie in the outbox, or are kept back, from this step on.
+-- `seen` is how many the caller knows to be there: where they are fewer, the server lost some that it had answered for.
 -- PREFIX: P
--- ARGV: flow_id:str chunk:str
+-- ARGV: flow_id:str chunk:str seen:int
 -- REST: of each part: target, kind, jobs, content; `node` as kind describes the next job of the flow in its content and adds none
 -- RETURNS: jobs that the flow has now, ordinal of the first that this chunk added, how many it added, entries of the outbox
--- ERRORS: SCHEMA, WRONGTYPE, NOT_OPEN
+-- ERRORS: SCHEMA, WRONGTYPE, NOT_OPEN, LOST
 -- INCLUDE: open save unsound post parts flow_keys
 local q = open(P)
 local bad = q.err and q or unsound(P)
@@ -12,6 +13,9 @@ if bad then
 end
 local keys = flow_keys(P, flow_id)
 local f = redis.call("HMGET", keys.flow, "state", "n", "timeout")
+if tonumber(f[2] or 0) < seen then
+  return redis.error_reply(table.concat({ "LOST ", f[2] or "0" }))
+end
 local before = redis.call("HGET", keys.chunks, chunk)
 if before then
   -- Whoever fills it again may cut it otherwise, and goes on behind what is there.
@@ -25,7 +29,7 @@ local n, targets = first, redis.call("HGET", keys.flow, "targets") or ""
 local known = targets
 redis.call("HLEN", keys.nodes)
 redis.call("LLEN", keys.staged)
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local target, kind, jobs, content = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if kind == "node" then
     redis.call("HSET", keys.nodes, node, content)
@@ -50,6 +54,11 @@ if targets ~= known then
 end
 redis.call("HSET", keys.chunks, chunk, string.format("%.0f %.0f", first, n - first))
 redis.call("HSET", keys.flow, "n", n)
+-- Where the server lost this chunk before, its jobs may have ended already.
+local ended = n > first and redis.call("BITCOUNT", keys.done, first, n - 1, "BIT") or 0
+if ended > 0 then
+  redis.call("HINCRBY", keys.flow, "resolved", ended)
+end
 redis.call("ZADD", P .. "flows.due", string.format("%.0f", q.ms + tonumber(f[3])), flow_id)
 save(q)
 return { n, first, n - first, rawget(q, "posted") or {} }

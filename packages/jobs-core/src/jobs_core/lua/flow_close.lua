@@ -1,8 +1,9 @@
 --- Closes a flow: nothing more is added. What was kept back is sent from now on, part by part (call again while some is left).
+-- `seen` is how many jobs the caller knows to be there: where they are fewer, the server lost some that it had answered for.
 -- PREFIX: P
--- ARGV: flow_id:str
+-- ARGV: flow_id:str seen:int
 -- RETURNS: state, parts that are left to send, entries of the outbox
--- ERRORS: SCHEMA, WRONGTYPE
+-- ERRORS: SCHEMA, WRONGTYPE, LOST
 -- INCLUDE: open save unsound flow_publish flow_ended flow_keys
 -- FLAGS: allow-oom
 local q = open(P)
@@ -11,7 +12,11 @@ if bad then
   return bad
 end
 local keys = flow_keys(P, flow_id)
-local state, left = redis.call("HGET", keys.flow, "state"), 0
+local f, left = redis.call("HMGET", keys.flow, "state", "n"), 0
+local state = f[1]
+if tonumber(f[2] or 0) < seen then
+  return redis.error_reply(table.concat({ "LOST ", f[2] or "0" }))
+end
 if state == "open" or state == "staging" then
   redis.call("HSET", keys.flow, "state", "running")
   redis.call("UNLINK", keys.chunks)

@@ -94,20 +94,26 @@ class FlowScripts(ScriptCaller):
         *,
         flow_id: str,
         chunk: str,
+        seen: int = 0,
         parts: Sequence[Encodable],
         deadline: float | None = None,
     ) -> Added:
         """Add jobs to a flow: `parts` is target, kind, number of jobs and content, one after the other.
 
-        A chunk of the same name is added once. Raises ServerError (NOT_OPEN) where the flow is closed or not known.
+        A chunk of the same name is added once. Raises ServerError: NOT_OPEN where the flow is closed or not known, LOST where it has
+        fewer than `seen` jobs.
         """
-        reply = cast("list[Reply]", await self._run("flow_add", queue, (flow_id, chunk, *parts), deadline))
+        args = (flow_id, chunk, seen, *parts)
+        reply = cast("list[Reply]", await self._run("flow_add", queue, args, deadline))
         total, first, count, posted = reply
         return Added(cast("int", total), cast("int", first), cast("int", count), _ids(posted))
 
-    async def flow_close(self, queue: str, *, flow_id: str, deadline: float | None = None) -> Closed:
-        """Close a flow, and send a part of what it kept back."""
-        state, left, posted = cast("list[Reply]", await self._run("flow_close", queue, (flow_id,), deadline))
+    async def flow_close(
+        self, queue: str, *, flow_id: str, seen: int = 0, deadline: float | None = None
+    ) -> Closed:
+        """Close a flow, and send a part of what it kept back. Raises ServerError (LOST) where it has fewer than `seen` jobs."""
+        reply = await self._run("flow_close", queue, (flow_id, seen), deadline)
+        state, left, posted = cast("list[Reply]", reply)
         return Closed(cast("bytes", state).decode(), cast("int", left), _ids(posted))
 
     async def flow_cancel(
