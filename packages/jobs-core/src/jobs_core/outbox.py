@@ -134,7 +134,6 @@ class Relay:
         self._refused: set[tuple[str, int]] = set()
         self._marks: dict[str, _Mark] = {}
         self._held: dict[str, dict[int, _Held]] = {}
-        self._confirming: set[str] = set()
 
     def declare(self, queue: Queue) -> None:
         """Take note of what code declares of a target."""
@@ -166,34 +165,27 @@ class Relay:
         """Take entries off their outboxes whose targets still know some seconds later that they applied them.
 
         A server that is killed, or a replica that takes over, may have lost what it had answered: such entries are relayed again.
-        Raises as `relay`; then they are looked at by the next call, or by whoever finds them `STALE_MS` old.
+        Raises as `relay`; what could not be asked for is left to whoever finds it `STALE_MS` old.
         """
-        queues = [queue for queue in self._held if queue not in self._confirming]
-        found = await asyncio.gather(*(self._confirm(queue) for queue in queues), return_exceptions=True)
+        now = asyncio.get_running_loop().time()
+        due: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+        for queue, held in self._held.items():
+            for entry, each in held.items():
+                # They are held in the order in which they come due.
+                if each.due > now:
+                    break
+                due.setdefault((queue, each.epoch, each.target), []).append((entry, each.parts))
+        for (queue, _, _), entries in due.items():
+            for entry, _ in entries:
+                del self._held[queue][entry]
+        found = await asyncio.gather(
+            *(self._confirm(*whose, entries) for whose, entries in due.items()), return_exceptions=True
+        )
         for result in found:
             if result is not None:
                 raise result
 
-    async def _confirm(self, queue: str) -> None:
-        held, now = self._held[queue], asyncio.get_running_loop().time()
-        targets: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for entry, each in held.items():
-            # They are held in the order in which they come due.
-            if each.due > now:
-                break
-            targets.setdefault((each.epoch, each.target), []).append((entry, each.parts))
-        self._confirming.add(queue)
-        try:
-            await asyncio.gather(
-                *(self._confirm_of(queue, *whose, entries) for whose, entries in targets.items())
-            )
-        finally:
-            self._confirming.discard(queue)
-        if not held:
-            del self._held[queue]
-
-    async def _confirm_of(self, queue: str, epoch: str, target: str, entries: list[tuple[int, int]]) -> None:
-        held = self._held[queue]
+    async def _confirm(self, queue: str, epoch: str, target: str, entries: list[tuple[int, int]]) -> None:
         for start in range(0, len(entries), _ACKED):
             some = entries[start : start + _ACKED]
             known = await self._scripts.applied(
@@ -206,8 +198,6 @@ class Relay:
                 if mark is None or mark.epoch != acked.epoch:
                     mark = self._marks[queue] = _Mark(acked.epoch)
                 mark.seen(acked.mark, asyncio.get_running_loop().time(), self._hold)
-            for entry, _ in some:
-                del held[entry]
             lost = [entry for (entry, _), there in zip(some, known, strict=True) if not there]
             if lost:
                 _log.warning("%s effects of queue %s are sent again: %s lost them", len(lost), queue, target)

@@ -18,7 +18,6 @@ from jobs_core.errors import (
     ResultExpired,
     ResultNotKept,
 )
-from jobs_core.flows.book import FlowBook
 from jobs_core.flows.ends import read_ended
 from jobs_core.flows.graph import Given, decode_node
 from jobs_core.flows.modes import Sign
@@ -160,8 +159,7 @@ class Flows(Part):
             queues.append(queue)
         for each in queues:
             await self._declare(each, deadline)
-        book = FlowBook(self._link.scripts)
-        there = await book.open(
+        there = await self._link.book.open(
             home, flow_id, info, state="open", timeout_ms=timeout_ms, callbacks=callbacks, deadline=deadline
         )
         if there not in {"", "open"}:
@@ -185,10 +183,10 @@ class Flows(Part):
         deadline = self._deadline()
         for queue in graph.queues.values():
             await self._declare(queue, deadline)
-        book = FlowBook(self._link.scripts, graph.queues.values())
+        self._link.book.declare(graph.queues.values())
         # Each call of it has the time of an enqueue.
         deadline = self._link.here().time() + max(self._link.timeout, len(made) / 200)
-        created = await book.submit(home, flow_id, info, made, deadline=deadline)
+        created = await self._link.book.submit(home, flow_id, info, made, deadline=deadline)
         return home, flow_id, created
 
 
@@ -218,18 +216,18 @@ class FlowRun(Generic[R]):
 
     async def status(self) -> FlowRecord:
         """Return what is known of the flow. Raises FlowNotFound or ConnectionFailed."""
-        return await self._book.record(self.queue, self.id, deadline=self._deadline())
+        return await self._link.book.record(self.queue, self.id, deadline=self._deadline())
 
     async def jobs(self, start: int = 0, limit: int = MAX_ITEMS) -> list[FlowJobRecord]:
         """Return jobs of the flow in order, from a number on: what each waits for, and where it is."""
-        found, _ = await self._book.jobs(
+        found, _ = await self._link.book.jobs(
             self.queue, self.id, start=start, limit=limit, deadline=self._deadline()
         )
         return found
 
     async def cancel(self) -> bool:
         """Cancel the flow and all its jobs; those that run are asked to stop. Returns False if it had ended. Raises FlowNotFound."""
-        return await self._book.cancel(self.queue, self.id, deadline=self._deadline()) == "cancelled"
+        return await self._link.book.cancel(self.queue, self.id, deadline=self._deadline()) == "cancelled"
 
     async def done(self, timeout: float | None = None) -> FlowRecord:
         """Wait until the flow ended, and return what is known of it. Raises FlowTimeout or FlowNotFound."""
@@ -331,10 +329,6 @@ class FlowRun(Generic[R]):
             for number, job in enumerate(page.jobs, at):
                 yield number, job
             at = page.next
-
-    @property
-    def _book(self) -> FlowBook:
-        return FlowBook(self._link.scripts)
 
     def _deadline(self) -> float:
         return self._link.here().time() + self._link.timeout

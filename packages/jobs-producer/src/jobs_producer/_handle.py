@@ -22,7 +22,6 @@ from jobs_core.errors import (
     ResultNotKept,
     ResultTimeout,
 )
-from jobs_core.flows.book import FlowBook
 from jobs_core.keys import big_key
 from jobs_core.options import decode_policy
 from jobs_core.records import build_record, failure_text, read_records
@@ -31,6 +30,7 @@ from jobs_core.wire import BIG, decode_envelope, parse_finish, parse_header
 
 if TYPE_CHECKING:
     from jobs_core.connection import Address
+    from jobs_core.flows.book import FlowBook
     from jobs_core.queue import JobType
     from jobs_core.records import JobRecord
     from jobs_core.scripts import Located, Scripts
@@ -41,23 +41,25 @@ R = TypeVar("R")
 # Effects are carried within milliseconds, and within seconds where a worker died between the two.
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.5
-_PATIENCE = 10.0
+_PATIENCE = 20.0
 _STATES = frozenset(str(state) for state in State)
 
 
 class Link:
     """What handles need of their producer; it points to another connection when the producer has one."""
 
-    __slots__ = ("address", "closed", "codecs", "inbox", "loop", "scripts", "timeout")
+    __slots__ = ("address", "book", "closed", "codecs", "inbox", "loop", "scripts", "timeout")
 
     def __init__(self, address: Address, timeout: float, codecs: Codecs) -> None:
-        """Begin without a connection; the producer sets `scripts` and `inbox` before anybody sees a link."""
+        """Begin without a connection; the producer sets `scripts`, `book` and `inbox` before anybody sees a link."""
         self.address = address
         self.timeout = timeout
         self.codecs = codecs
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closed = False
         self.scripts: Scripts
+        # One for all flows, for it looks after what it sent for some seconds.
+        self.book: FlowBook
         self.inbox: Inbox
 
     def here(self) -> asyncio.AbstractEventLoop:
@@ -93,7 +95,7 @@ async def cancel(link: Link, queue: str, job_id: str) -> CancelOutcome:
         # Its children are to stop now, perhaps without a worker of its queue; what does not arrive in time is carried by others.
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                await FlowBook(link.scripts).relay(queue, done.posted)
+                await link.book.relay(queue, done.posted)
     return CancelOutcome(done.verdicts[0])
 
 

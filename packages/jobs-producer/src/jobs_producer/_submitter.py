@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from jobs_core.codecs import Codecs, Place
 from jobs_core.errors import OptionError
-from jobs_core.flows.book import follow
 from jobs_core.flows.edges import bound, failure_edges, follow_edges
 from jobs_core.flows.failures import drafts_of
 from jobs_core.flows.successors import check_record, make_plan
@@ -147,7 +146,7 @@ class Submitter:
         if not resolved.after:
             return None, edges
         for name, each in follow_edges(queue, job_id, resolved.after).items():
-            await follow(self._link.scripts, name, each, deadline=deadline)
+            await self._link.book.follow_all(name, each, deadline=deadline)
         on = tuple((each.queue or queue, each.id) for each in resolved.after)
         return Waits(on=on, modes="".join(each.mode for each in resolved.after)), edges
 

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from jobs_core.drafts import make_draft
 from jobs_core.errors import OptionError
-from jobs_core.flows.book import FlowBook
 from jobs_core.flows.children import encode_children
 from jobs_core.flows.graph import NodeInfo
 from jobs_core.flows.modes import Mode
@@ -140,8 +139,8 @@ class Batch:
         # One is enough, but where it was filled before and cut otherwise.
         while self._drafts:
             # Named by its first job, so that the same jobs are known again wherever they are cut.
-            chunk, book = f"{self._filler}-{self._sent}", FlowBook(self._link.scripts)
-            added = await book.add(
+            chunk = f"{self._filler}-{self._sent}"
+            added = await self._link.book.add(
                 self.run.queue, self.id, chunk, self._parts(), seen=self._seen, deadline=self._deadline()
             )
             self._seen = added.total
@@ -171,9 +170,7 @@ class Batch:
         Raises FlowClosed, FlowNotFound, FlowRolledBack or ConnectionFailed.
         """
         await self.flush()
-        await FlowBook(self._link.scripts).close(
-            self.run.queue, self.id, seen=self._seen, deadline=self._deadline()
-        )
+        await self._link.book.close(self.run.queue, self.id, seen=self._seen, deadline=self._deadline())
         return self.run
 
     def _draft(self, job: JobType[P, R], payload: P, resolved: Resolved, job_id: str) -> Draft:

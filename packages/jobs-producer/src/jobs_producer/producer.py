@@ -11,6 +11,7 @@ from jobs_core.codecs import Codecs
 from jobs_core.connection import ConnectionInfo, client_for, parse_address
 from jobs_core.durations import Duration, to_ms
 from jobs_core.errors import DeclarationError, JobNotFound, JobsError, OptionError, OutcomeUnknown
+from jobs_core.flows.book import FlowBook
 from jobs_core.flows.calls import Chain, check_chain
 from jobs_core.flows.successors import make_plan
 from jobs_core.job_type import check_job
@@ -360,6 +361,7 @@ class Producer:
         self._submitter.prepare()
         self._resubmitter = Resubmitter(self._scripts)
         self._link.scripts, self._link.inbox = self._scripts, self._inbox
+        self._link.book = FlowBook(self._scripts)
         self._client.on_connect(self._submitter.declare_again)
 
     def _named(self, name: str, options: QueueOptions) -> QueueHandle:

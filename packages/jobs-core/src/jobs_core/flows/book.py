@@ -180,7 +180,7 @@ class FlowBook:
                 ),
                 deadline,
             )
-            if posted and not start:
+            if posted and not start and await self._needs_order(queue, posted[0], deadline):
                 # Nothing more is added, and jobs that lie in the outbox still come before what cancels them.
                 await self._send(queue, ())
             if posted:
@@ -277,9 +277,23 @@ class FlowBook:
             lambda: self._scripts.follow(queue, edges=edges, deadline=deadline), deadline
         )
 
+    async def follow_all(self, queue: str, edges: Sequence[str], *, deadline: float) -> None:
+        """Make jobs of a queue tell of their ends: `edges` is id and edge, one after the other. Raises DependencyUnknown."""
+        for at in range(0, len(edges), 2 * MAX_ITEMS):
+            unknown, posted = await self.follow(queue, edges[at : at + 2 * MAX_ITEMS], deadline=deadline)
+            if unknown:
+                raise DependencyUnknown(queue, unknown[0])
+            if posted:
+                await self._send(queue, posted)
+
     async def relay(self, queue: str, ids: Sequence[int]) -> None:
         """Carry entries of an outbox that this process caused; what does not arrive is carried by workers."""
         await self._send(queue, ids)
+
+    async def _needs_order(self, queue: str, entry: int, deadline: float) -> bool:
+        """Tell whether an entry cancels jobs only where they are already; others may overtake those that they are for."""
+        page = await self._answered(lambda: self._scripts.outbox(queue, ids=[entry]), deadline)
+        return any(kind == "cancel" for each in page.entries for kind, _ in each.effects)
 
     async def _send(self, queue: str, ids: Sequence[int]) -> None:
         try:
@@ -305,14 +319,3 @@ def _check_lost(error: ServerError, queue: str, flow_id: str) -> None:
     """Raise FlowRolledBack where a call was refused because jobs are missing that were added before."""
     if "LOST" in str(error):
         raise FlowRolledBack(queue, flow_id) from None
-
-
-async def follow(scripts: Scripts, queue: str, edges: Sequence[str], *, deadline: float) -> None:
-    """Make jobs of a queue tell of their ends: `edges` is id and edge, one after the other. Raises DependencyUnknown."""
-    book = FlowBook(scripts)
-    for at in range(0, len(edges), 2 * MAX_ITEMS):
-        unknown, posted = await book.follow(queue, edges[at : at + 2 * MAX_ITEMS], deadline=deadline)
-        if unknown:
-            raise DependencyUnknown(queue, unknown[0])
-        if posted:
-            await book.relay(queue, posted)
