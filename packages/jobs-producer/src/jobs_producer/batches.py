@@ -76,7 +76,7 @@ class Batch:
         self._size = 0
         self._sent = 0
         # How many jobs the batch has, those of other fillers among them.
-        self._seen = 0
+        self._seen: int = 0
         # Jobs that an earlier filler sent in a larger chunk, and that are still to be added here.
         self._there = 0
 
