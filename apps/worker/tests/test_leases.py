@@ -18,7 +18,8 @@ from jobs_core import (
 )
 from jobs_core.connection.client import OutcomeLost
 from jobs_core.errors import ConnectionFailed
-from jobs_core.scripts import Beat, Claim
+from jobs_core.outbox import Relay
+from jobs_core.scripts import Beat, Claim, Scripts
 from jobs_worker import JobContext, lane, processor
 from jobs_worker.leases import LeaseKeeper
 
@@ -136,6 +137,40 @@ async def test_a_server_that_lost_what_it_had_answered_strands_no_job(run: Run, 
         await first.result(40)
         await second.result(40)
         assert starts == {"first": 2, "second": 2}
+
+
+async def test_a_node_that_is_away_holds_up_no_queue_of_another(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Counter[str] = Counter()
+    away = asyncio.Event()
+    first, second = Queue("first"), Queue("second")
+
+    async def held(scripts: Scripts, queue: str, **_: object) -> dict[int, str]:
+        asked[queue] += 1
+        if queue == "first":
+            await away.wait()
+        return {}
+
+    async def confirm(relay: Relay) -> None:
+        asked["confirm"] += 1
+        await away.wait()
+
+    monkeypatch.setattr(Scripts, "held", held)
+    monkeypatch.setattr(Relay, "confirm", confirm)
+    monkeypatch.setattr("jobs_worker.runtime.RECONCILE_EVERY", 0.01)
+    monkeypatch.setattr("jobs_worker.runtime._PATIENCE", 0.01)
+
+    @processor(first.job("one", payload=int))
+    async def one(payload: int, ctx: JobContext) -> None:
+        pass
+
+    @processor(second.job("two", payload=int))
+    async def two(payload: int, ctx: JobContext) -> None:
+        pass
+
+    async with run(one, two):
+        await until(lambda: min(asked["first"], asked["second"], asked["confirm"]) > 1)
 
 
 @pytest.mark.parametrize("call", ["claim", "settle"])

@@ -14,6 +14,7 @@ from tests.support.invariants import broken
 from jobs_core.backoff import Fixed
 from jobs_core.connection import Client, client_for, parse_address
 from jobs_core.dead_letters import letter_id, payload_of, remake, replay_arguments, unread
+from jobs_core.flows.book import FlowBook
 from jobs_core.options import Policy, Retention, encode_policy
 from jobs_core.outbox import STALE_MS, Relay, arguments, encode_jobs, written
 from jobs_core.queues.dead_letter import DEAD_LETTER, DeadLetter
@@ -195,6 +196,30 @@ async def test_what_was_applied_is_held_for_some_seconds(engine: Engine) -> None
     await relay.relay(engine.queue)
     await relay.confirm()
     assert len((await engine.scripts.outbox(engine.queue)).entries) == 1
+
+
+async def test_what_lies_behind_much_that_is_held_is_relayed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs_core.outbox._PAGES", 1)
+    for number in range(130):
+        await Effected(engine).end(f"a{number}", jobs(f"x{number}"))
+    relay = Relay(engine.scripts)
+    assert [await relay.relay(engine.queue) for _ in range(3)] == [128, 2, 0]
+
+
+async def test_a_caller_does_not_wait_for_what_earlier_ones_sent(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(relay: Relay) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Relay, "confirm", never)
+    monkeypatch.setattr("jobs_core.flows.book._CONFIRM_WITHIN", 0.01)
+    posted = await Effected(engine).end("a", jobs("x"))
+    async with asyncio.timeout(40):
+        await FlowBook(engine.scripts).relay(engine.queue, [posted])
+    assert await beside(engine, "other").take() == ["x"]
 
 
 def test_jobs_that_are_alike_are_added_as_one_group() -> None:

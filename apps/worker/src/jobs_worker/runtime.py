@@ -52,6 +52,7 @@ _TICK = 0.25
 _BUSY_GLANCE = 0.7
 _RELEASE_WITHIN = 5.0
 _RELEASE_AWAY = 0.5
+_PATIENCE = 10.0
 _log = logs.get("jobs.worker")
 
 
@@ -321,8 +322,10 @@ class Runtime:
         while True:
             await asyncio.sleep(random.uniform(0.8, 1.2))
             try:
-                await self._relay.confirm()
-            except (JobsError, OutcomeLost) as error:
+                # What a node is asked for that is away is left to others; the rest of the outboxes goes on.
+                async with asyncio.timeout(_PATIENCE):
+                    await self._relay.confirm()
+            except (JobsError, OutcomeLost, TimeoutError) as error:
                 outages.failed(error)
             else:
                 outages.succeeded()
@@ -334,8 +337,9 @@ class Runtime:
             await asyncio.sleep(RECONCILE_EVERY * random.uniform(0.8, 1.2))
             for name, lane in self.lanes.items():
                 try:
-                    await lane.reconcile()
-                except (JobsError, OutcomeLost) as error:
+                    async with asyncio.timeout(_PATIENCE):
+                        await lane.reconcile()
+                except (JobsError, OutcomeLost, TimeoutError) as error:
                     outages.failed(error, name)
                 else:
                     outages.succeeded(name)

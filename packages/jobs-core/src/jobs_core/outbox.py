@@ -134,6 +134,8 @@ class Relay:
         self._refused: set[tuple[str, int]] = set()
         self._marks: dict[str, _Mark] = {}
         self._held: dict[str, dict[int, _Held]] = {}
+        # How far what lies in an outbox was relayed, where there is more of it.
+        self._reached: dict[str, int] = {}
 
     def declare(self, queue: Queue) -> None:
         """Take note of what code declares of a target."""
@@ -144,12 +146,21 @@ class Relay:
 
         What cannot be applied now (the server's memory is full) stays. Raises ConnectionFailed and OutcomeLost.
         """
-        done = after = 0
+        done = 0
+        # What is held, or whose target is away, stays where it is: the next call goes on behind that.
+        began = after = 0 if ids else self._reached.get(queue, 0)
         for _ in range(_PAGES):
             page = await self._scripts.outbox(queue, after=after, age_ms=age_ms, ids=ids)
             if not page.entries:
-                break
+                if not ids:
+                    self._reached.pop(queue, None)
+                if not began:
+                    break
+                began = after = 0
+                continue
             after = page.entries[-1].id
+            if not ids:
+                self._reached[queue] = after
             done += await self._apply_all(queue, page.epoch, page.entries)
             if ids:
                 ids = [each for each in ids if each > after]

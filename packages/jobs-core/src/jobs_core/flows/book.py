@@ -47,6 +47,9 @@ T = TypeVar("T")
 STAGING_MS = 3_600_000
 """How long a flow that is given whole may take to arrive; what is not closed by then is forgotten."""
 
+# So long a caller waits at most, in seconds, while effects of earlier calls are taken off their outboxes.
+_CONFIRM_WITHIN = 1.0
+
 
 class FlowBook:
     """The flows of all queues, by one client. Every call raises ConnectionFailed where the server does not answer in time."""
@@ -298,8 +301,10 @@ class FlowBook:
     async def _send(self, queue: str, ids: Sequence[int]) -> None:
         try:
             await self._relay.relay(queue, ids=ids)
-            await self._relay.confirm()
-        except (JobsError, OutcomeLost):
+            # That is about earlier calls, and a node of theirs may be away: workers see to what is not confirmed in time.
+            async with asyncio.timeout(_CONFIRM_WITHIN):
+                await self._relay.confirm()
+        except (JobsError, OutcomeLost, TimeoutError):
             # It is in the outbox, and carried from there when the server is back.
             return
 
