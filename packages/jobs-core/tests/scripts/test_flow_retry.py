@@ -269,3 +269,28 @@ async def test_children_that_a_retried_job_adds_itself_end_as_any(workflow: Work
     await workflow.end("kids", "fail", "own")
     assert await flowing.home.state("b") == "failed"
     assert (await flowing.told()).state == "failed"
+
+
+async def test_a_job_of_two_flows_runs_again_for_either(flowing: Flowing) -> None:
+    kids = flowing.kids
+    await kids.add("k", flags=OWN_ID | EFFECTS, options="edges=mail:f:0:n;mail:g:0:n")
+
+    async def fail() -> None:
+        (job,) = (await kids.claim()).jobs
+        await kids.settle(group("fail", job, arg=OWN_ID | EFFECTS, info=b"poison 1 0", keep_count=-1))
+
+    async def again(entry: int, flow: str, generation: int) -> str:
+        effects = ["again", 4, "k", generation, f"mail:{flow}:0:n", ""]
+        await kids.scripts.apply("kids", source="mail", epoch="1", entry=entry, mark=0, effects=effects)
+        return (await kids.hash("follows"))["k"].decode()
+
+    await fail()
+    assert await again(1, "f", 9000) == "mail:f:0:n9000;mail:g:0:n"
+    await fail()
+    # That of the other flow is younger, and says nothing of this one's.
+    assert await again(2, "g", 5) == "mail:f:0:n9000;mail:g:0:n5"
+    assert await kids.state("k") == "waiting"
+    await fail()
+    # One that was lost and comes after a later one does nothing.
+    assert await again(3, "f", 8999) == "mail:f:0:n9000;mail:g:0:n5"
+    assert await kids.state("k") == "failed"

@@ -1,16 +1,24 @@
 --- Lets a job of a flow run again, in the flow's generation `gen`: one that failed is retried; one that was skipped, cancelled or failed for
--- another waits again for those named in `opens`, and runs where it waits for none; one that goes on just goes on. Its edges carry the
+-- another waits again for those named in `opens`, and runs where it waits for none; one that goes on just goes on. Its edges of the flow carry the
 -- generation from now on. Any other tells those who follow it in the flow (`edges`) how it ended: it will not run again. Returns the effect
 -- that clears its dead letter, if it may have one.
 -- INCLUDE: homes record revive retake tell tell_ends reopen unblock weight
 local function again(q, id, gen, edges, opens)
   local P = q.P
-  local had = redis.call("HGET", P .. "follows", id) or edges
-  for known in string.gmatch(had, ":%d+:%a(%d+)") do
-    if tonumber(known) > tonumber(gen) then
-      -- Sent again by a source whose target had lost it, and overtaken by a later retry.
-      return nil
+  local had, named, followed = redis.call("HGET", P .. "follows", id) or edges, {}, {}
+  for edge in string.gmatch(edges, "[^;]+") do
+    named[string.match(edge, "^(.*:%d+):%a%d*$") or edge] = true
+  end
+  for edge in string.gmatch(had, "[^;]+") do
+    local place, mode, known = string.match(edge, "^(.*:%d+):(%a)(%d*)$")
+    if place and named[place] then
+      if (tonumber(known) or 0) > tonumber(gen) then
+        -- Sent again by a source whose target had lost it, and overtaken by a later retry.
+        return nil
+      end
+      edge = table.concat({ place, ":", mode, gen })
     end
+    followed[#followed + 1] = edge
   end
   local state, rec = homes(P, { id })[1], redis.call("HGET", P .. "rec", id)
   local info = redis.call("HGET", P .. "result", id) or ""
@@ -21,7 +29,7 @@ local function again(q, id, gen, edges, opens)
     tell_ends(q, { { (string.gsub(edges, "(:%d+:%a)%d*", stamp)), id, state, info } })
     return nil
   end
-  redis.call("HSET", P .. "follows", id, (string.gsub(had, "(:%d+:%a)%d*", stamp)))
+  redis.call("HSET", P .. "follows", id, table.concat(followed, ";"))
   if state == "failed" and not waited then
     local _, priority = record(rec)
     local cleared = revive(q, id, tonumber(redis.call("ZSCORE", P .. "failed", id)), priority, rec)
